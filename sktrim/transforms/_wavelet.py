@@ -15,6 +15,7 @@ from sktrim.transforms._base import SignalTransformer
 __all__ = ["WaveletTransformer"]
 
 Wavelet: Any = pywt.Wavelet  # pyright: ignore[reportAttributeAccessIssue]
+WAVELETS: list[str] = pywt.wavelist(kind="discrete")  # pyright: ignore[reportAttributeAccessIssue]
 MODES: list[str] = pywt.Modes.modes  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -40,7 +41,7 @@ def _check_wavelet(wavelet: Any) -> Any:
     """Return a discrete PyWavelets wavelet."""
     if isinstance(wavelet, Wavelet):
         return wavelet
-    if wavelet not in pywt.wavelist(kind="discrete"):
+    if wavelet not in WAVELETS:
         raise ValueError(
             f"wavelet={wavelet!r} is no discrete wavelet of PyWavelets; expected a "
             "pywt.Wavelet or one of pywt.wavelist(kind='discrete'), e.g. 'haar', "
