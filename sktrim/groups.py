@@ -151,7 +151,7 @@ class FeatureGroups:
     def __init__(
         self,
         masks: Any,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | np.ndarray | None = None,
         *,
         centers: ArrayLike | None = None,
         unit: str | None = None,
@@ -162,7 +162,9 @@ class FeatureGroups:
         self.unit = unit
 
     @classmethod
-    def from_labels(cls, labels: ArrayLike, names: Sequence[str] | None = None) -> Self:
+    def from_labels(
+        cls, labels: ArrayLike, names: Sequence[str] | np.ndarray | None = None
+    ) -> Self:
         """Make one group per distinct label.
 
         Parameters
@@ -249,7 +251,7 @@ class FeatureGroups:
 
     @classmethod
     def singletons(
-        cls, n_coefficients: int, names: Sequence[str] | None = None
+        cls, n_coefficients: int, names: Sequence[str] | np.ndarray | None = None
     ) -> Self:
         """Make one group per coefficient.
 

@@ -1,1 +1,15 @@
 """Transforms of signals into coefficients, with their inverses: NumPy in and out."""
+
+from sktrim.transforms._cosine import CosineTransformer
+from sktrim.transforms._dictionary import LinearDictionary
+from sktrim.transforms._fourier import FourierTransformer
+from sktrim.transforms._lda import LatentDirichletAllocation
+from sktrim.transforms._wavelet import WaveletTransformer
+
+__all__ = [
+    "CosineTransformer",
+    "FourierTransformer",
+    "LatentDirichletAllocation",
+    "LinearDictionary",
+    "WaveletTransformer",
+]

@@ -27,6 +27,17 @@ def check_floats(X: Any, **options: Any) -> np.ndarray:
     return check_array(X, dtype=FLOATS, input_name="X", **options)
 
 
+def check_width(X: Any, n_coefficients: int, estimator: Any) -> np.ndarray:
+    """Return coefficients as a float array (n_samples, n_coefficients), or raise."""
+    X = check_floats(X, estimator=estimator)
+    if X.shape[1] != n_coefficients:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but {type(estimator).__name__} has "
+            f"{n_coefficients} coefficients; pass what transform returned."
+        )
+    return X
+
+
 def _integers(values: Any) -> tuple[int, ...] | None:
     """Return one integer or a sequence of them as a tuple, None for anything else."""
     values = (values,) if isinstance(values, Integral) else values
@@ -285,12 +296,7 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             If X is not finite or has the wrong number of columns.
         """
         check_is_fitted(self)
-        flat = check_floats(X, estimator=self)
-        if flat.shape[1] != self.n_coefficients_:
-            raise ValueError(
-                f"X has {flat.shape[1]} columns, but {type(self).__name__} has "
-                f"{self.n_coefficients_} coefficients; pass what transform returned."
-            )
+        flat = check_width(X, self.n_coefficients_, self)
         n_samples, n_grid = len(flat), len(self.grid_shape_)
         signals = self._synthesise(flat.reshape(n_samples, self.n_channels_, -1))
         signals = signals.reshape(n_samples, *self.channel_shape_, *self.grid_shape_)

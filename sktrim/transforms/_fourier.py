@@ -1,0 +1,233 @@
+"""The real, orthonormal Fourier transform of signals of any shape."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+
+from sktrim.transforms._frequency import FrequencyTransformer, grid_indices
+
+__all__ = ["FourierPacking", "FourierTransformer"]
+
+
+class FourierPacking(NamedTuple):
+    """How the complex half spectrum of one channel is written as real columns.
+
+    With ``h`` the flat half spectrum, seen as pairs (re, im), and ``s`` the columns:
+    ``s = h.ravel()[entries] * scales`` and ``h = s[columns] * weights``.
+
+    Attributes
+    ----------
+    half_shape : tuple of int
+        Shape of ``scipy.fft.rfftn`` over the grid.
+    columns : ndarray of shape (n_bins, 2), int
+        Column that holds the real and the imaginary part of each bin.
+    weights : ndarray of shape (n_bins, 2), float64
+        1 or 1/sqrt(2) for real parts; 0 or +-1/sqrt(2) for imaginary ones, negative
+        where the column belongs to the bin of opposite frequency.
+    entries : ndarray of shape (n_columns,), int
+        Position in the half spectrum's pairs, ``2 * bin + (0 for re, 1 for im)``.
+    scales : ndarray of shape (n_columns,), float64
+        1 for bins that are their own opposite, otherwise sqrt(2).
+    """
+
+    half_shape: tuple[int, ...]
+    columns: np.ndarray
+    weights: np.ndarray
+    entries: np.ndarray
+    scales: np.ndarray
+
+
+def opposite_bins(
+    shape: tuple[int, ...], half_shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each half-spectrum bin's index vector, and the flat bin of opposite sign.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Grid of the signal.
+    half_shape : tuple of int
+        Grid of the half spectrum.
+
+    Returns
+    -------
+    bins : ndarray of shape (n_bins, n_axes), int
+        Frequencies modulo `shape`, in C order.
+    opposite : ndarray of shape (n_bins,), int
+        Flat bin of -k; -1 where it lies in the other half.
+    """
+    bins = grid_indices(half_shape)
+    mirrored = -bins % np.array(shape)
+    inside = mirrored[:, -1] < half_shape[-1]
+    opposite = np.full(len(bins), -1)
+    opposite[inside] = np.ravel_multi_index(tuple(mirrored[inside].T), half_shape)
+    return bins, opposite
+
+
+def pack(shape: tuple[int, ...]) -> tuple[FourierPacking, np.ndarray, np.ndarray]:
+    """Lay out the real columns of a Fourier transform.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Grid of the signal.
+
+    Returns
+    -------
+    packing : FourierPacking
+        Where columns and half spectrum find each other.
+    kept : ndarray of shape (n_frequencies, n_axes), int
+        The frequencies that have columns, modulo `shape`.
+    frequency_of : ndarray of shape (n_columns,), int
+        Row of `kept` that each column belongs to.
+    """
+    half_shape = (*shape[:-1], shape[-1] // 2 + 1)
+    bins, opposite = opposite_bins(shape, half_shape)
+    own = np.arange(len(bins))
+    alone = opposite == own
+    mirrored = (opposite >= 0) & (opposite < own)
+    kept = np.flatnonzero(~mirrored)
+    n_parts = np.where(alone[kept], 1, 2)
+    frequency_of = np.repeat(np.arange(kept.size), n_parts)
+    first = np.zeros(len(bins), dtype=np.intp)
+    first[kept] = np.cumsum(n_parts) - n_parts
+    first[mirrored] = first[opposite[mirrored]]
+    part = np.arange(frequency_of.size) - first[kept][frequency_of]
+    sign = np.where(mirrored, -1.0, 1.0)
+    packing = FourierPacking(
+        half_shape=half_shape,
+        columns=np.stack([first, np.where(alone, first, first + 1)], axis=1),
+        weights=np.stack(
+            [np.where(alone, 1, np.sqrt(0.5)), np.where(alone, 0, sign * np.sqrt(0.5))],
+            axis=1,
+        ),
+        entries=2 * kept[frequency_of] + part,
+        scales=np.where(alone[kept][frequency_of], 1, np.sqrt(2)),
+    )
+    return packing, bins[kept], frequency_of
+
+
+def signed_frequencies(bins: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the one of +-k whose first non-zero component is positive.
+
+    Parameters
+    ----------
+    bins : ndarray of shape (n_frequencies, n_axes), int
+        Frequencies modulo `shape`.
+    shape : tuple of int
+        Grid of the signal.
+
+    Returns
+    -------
+    ndarray of shape (n_frequencies, n_axes), float64
+        Cycles per signal, in (-n / 2, n / 2] along every axis.
+    """
+    sizes = np.array(shape)
+    signed = np.where(2 * bins > sizes, bins - sizes, bins)
+    leading = np.argmax(signed != 0, axis=1)
+    flip = signed[np.arange(len(signed)), leading] < 0
+    flipped = np.where(2 * signed == sizes, signed, -signed)
+    return np.where(flip[:, None], flipped, signed).astype(np.float64)
+
+
+class FourierTransformer(FrequencyTransformer):
+    """Orthonormal discrete Fourier transform with real coefficients.
+
+    For every frequency, in the C order of ``scipy.fft.rfftn(norm="ortho")``, the real
+    part and then the imaginary part, both times sqrt(2); only the real part, as it
+    is, for frequencies that are their own opposite (0, and Nyquist where the length
+    is even). On several axes one of each pair +-k is kept, the first in that order.
+    The transform is an orthogonal matrix, so its inverse is its transpose, for any
+    length and any number of axes.
+
+    Parameters
+    ----------
+    signal_shape : int or tuple of int, default=None
+        How one row of a 2-D X is laid out, e.g. (28, 28) or (3, 32, 32). None: a row
+        is a 1-D signal, or, for n-D X, the shape is that of the data.
+    axes : int or tuple of int, default=None
+        Axes of the signal to transform; the others are channels, each with
+        coefficients of its own. None: the only axis of a 1-D signal, otherwise the
+        last two, leaving out axes of length 1.
+
+    Attributes
+    ----------
+    packing_ : FourierPacking
+        Where the coefficients of a channel and its half spectrum find each other.
+    frequencies_ : ndarray of shape (n_frequencies, n_axes), float64
+        Cycles per signal along each of `axes_`.
+    frequency_of_ : ndarray of shape (n_coefficients_ / n_channels_,), int
+        Row of `frequencies_` that each coefficient of a channel belongs to.
+    signal_shape_ : tuple of int
+        Shape one signal is laid out as.
+    layout_ : tuple of int
+        ``X.shape[1:]`` in fit; what `inverse_transform` gives back.
+    axes_ : tuple of int
+        Axes acted upon, negative and increasing.
+    grid_shape_ : tuple of int
+        Lengths along `axes_`.
+    channel_shape_ : tuple of int
+        Lengths of the axes not acted upon, in order.
+    n_channels_ : int
+        Product of `channel_shape_`.
+    n_coefficients_ : int
+        Number of coefficients; equal to `n_features_in_`.
+    n_features_in_ : int
+        Number of values in one signal.
+
+    Notes
+    -----
+    Frequency space is where Singh et al. (2020, arXiv 2003.01926, section 4) ask what
+    networks for cosmology and audio use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.transforms import FourierTransformer
+    >>> X = np.cos(2 * np.pi * 3 * np.arange(8) / 8)[None]
+    >>> fourier = FourierTransformer().fit(X)
+    >>> np.round(fourier.transform(X), 3) + 0.0
+    array([[0., 0., 0., 0., 0., 2., 0., 0.]])
+    >>> fourier.feature_groups().names[3]
+    '3.0 cycles'
+    """
+
+    packing_: FourierPacking
+
+    def _plan(self) -> int:
+        shape = self.grid_shape_
+        self.packing_, kept, self.frequency_of_ = pack(shape)
+        self.frequencies_ = signed_frequencies(kept, shape)
+        return self.frequency_of_.size
+
+    def _grid_axes(self) -> tuple[int, ...]:
+        """Return the last axes, where the grid of a channel lies."""
+        return tuple(range(-len(self.grid_shape_), 0))
+
+    def _analyse(self, signals: np.ndarray) -> np.ndarray:
+        spectrum = scipy.fft.rfftn(signals, axes=self._grid_axes(), norm="ortho")
+        parts = np.ascontiguousarray(spectrum).view(signals.dtype)
+        parts = parts.reshape(*signals.shape[:2], -1)
+        scales = self.packing_.scales.astype(signals.dtype)
+        return np.take(parts, self.packing_.entries, axis=-1) * scales
+
+    def _synthesise(self, coefficients: np.ndarray) -> np.ndarray:
+        packing = self.packing_
+        weights = packing.weights.astype(coefficients.dtype)
+        parts = np.take(coefficients, packing.columns, axis=-1) * weights
+        complex_type = np.result_type(coefficients.dtype, np.complex64)
+        spectrum = parts.view(complex_type)[..., 0]
+        spectrum = spectrum.reshape(*coefficients.shape[:2], *packing.half_shape)
+        signals = scipy.fft.irfftn(
+            spectrum, s=self.grid_shape_, axes=self._grid_axes(), norm="ortho"
+        )
+        return np.asarray(signals)
+
+    def _coefficient_names(self) -> list[str]:
+        names = self._frequency_names(self.frequencies_, "cycles")
+        parts = self.packing_.entries % 2
+        return [
+            f"{names[at]} {'im' if part else 're'}"
+            for at, part in zip(self.frequency_of_, parts, strict=True)
+        ]

@@ -1,0 +1,324 @@
+"""Frequencies, bands over them, and the transforms whose coefficients have them."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from sktrim.groups import FeatureGroups
+from sktrim.transforms._base import SignalTransformer
+
+# a frequency that misses an edge by round-off belongs to the band it starts
+_EDGE_TOLERANCE = 1e-9
+
+
+def format_numbers(values: ArrayLike) -> list[str]:
+    """Write numbers with four digits, or as many as tell different ones apart.
+
+    Digits before the point are never rounded away.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+        Finite numbers.
+
+    Returns
+    -------
+    list of str
+        "3.0", "0.3333", "13500.0", ...
+
+    Examples
+    --------
+    >>> format_numbers([3, 1 / 3])
+    ['3.0', '0.3333']
+    """
+    numbers = np.asarray(values, dtype=np.float64).tolist()
+    n_distinct = len(set(numbers))
+    texts = [repr(v) for v in numbers]
+    n_whole = len(str(int(max(map(abs, numbers)))))
+    for digits in (4, 6, 9, 12):
+        short = [f"{v:.{max(digits, n_whole)}g}" for v in numbers]
+        if len(set(short)) == n_distinct:
+            texts = short
+            break
+    return [t + ".0" if t.lstrip("-").isdigit() else t for t in texts]
+
+
+def check_spacing(sample_spacing: Any, n_axes: int) -> np.ndarray:
+    """Return one positive spacing per axis.
+
+    Parameters
+    ----------
+    sample_spacing : float or sequence of float of length n_axes
+        Distance between neighbouring samples.
+    n_axes : int
+        Number of axes acted upon.
+
+    Returns
+    -------
+    ndarray of shape (n_axes,)
+        Spacing along every axis.
+
+    Raises
+    ------
+    ValueError
+        If there are neither one nor `n_axes` numbers, or one is not positive.
+    """
+    spacing = np.asarray(sample_spacing, dtype=np.float64)
+    if spacing.shape not in ((), (n_axes,)):
+        raise ValueError(
+            f"sample_spacing={sample_spacing!r} has shape {spacing.shape}; expected "
+            f"one number, or one per axis acted upon ({n_axes})."
+        )
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        raise ValueError(f"sample_spacing={sample_spacing!r} must be positive.")
+    return np.broadcast_to(spacing, (n_axes,))
+
+
+def check_intervals(
+    radii: np.ndarray,
+    *,
+    n_bands: int | None = None,
+    edges: Any = None,
+    centers: Any = None,
+    width: Any = None,
+) -> np.ndarray:
+    """Return the bands as an array of [lo, hi) rows.
+
+    Parameters
+    ----------
+    radii : ndarray of shape (n_frequencies,)
+        Absolute frequencies; the bands of `n_bands` span 0 to the largest.
+    n_bands : int, default=None
+        Number of bands of equal width.
+    edges : array-like of shape (n_bands + 1,) or (n_bands, 2), default=None
+        Increasing edges of touching bands, or one row (lo, hi) per band.
+    centers : array-like of shape (n_bands,), default=None
+        Middles of bands of the given `width`, which may overlap.
+    width : float or array-like of shape (n_bands,), default=None
+        Full width of the bands around `centers`.
+
+    Returns
+    -------
+    ndarray of shape (n_bands, 2)
+        Lower and upper edge of every band.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of `n_bands`, `edges` and `centers` with `width` is given,
+        or a band does not have lo < hi.
+    """
+    if [n_bands is None, edges is None, centers is None].count(False) != 1:
+        raise ValueError(
+            "by='band' needs exactly one of n_bands=, edges= or centers= with width=."
+        )
+    if (centers is None) != (width is None):
+        raise ValueError("centers= and width= go together; one of them is missing.")
+    if n_bands is not None:
+        if n_bands < 1 or n_bands != int(n_bands):
+            raise ValueError(f"n_bands={n_bands!r}; expected a positive integer.")
+        edges = np.linspace(0, max(radii.max(), np.finfo(float).tiny), int(n_bands) + 1)
+    elif edges is None:
+        middle = np.atleast_1d(np.asarray(centers, dtype=np.float64))
+        half = np.asarray(width, dtype=np.float64) / 2
+        edges = np.stack([middle - half, middle + half], axis=-1)
+    edges = np.asarray(edges, dtype=np.float64)
+    if edges.ndim == 1 and edges.size > 1:
+        edges = np.stack([edges[:-1], edges[1:]], axis=-1)
+    if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
+        raise ValueError(
+            f"edges has shape {edges.shape}; expected (n_bands + 1,) for touching "
+            "bands, or (n_bands, 2) for bands that may overlap."
+        )
+    wrong = ~(np.isfinite(edges).all(axis=1) & (edges[:, 0] < edges[:, 1]))
+    if wrong.any():
+        lo, hi = edges[np.flatnonzero(wrong)[0]]
+        raise ValueError(
+            f"A band from {lo:g} to {hi:g} is none: edges must be finite and increase, "
+            "and width must be positive."
+        )
+    return edges
+
+
+def interval_masks(
+    radii: np.ndarray, intervals: np.ndarray, unit: str
+) -> tuple[sp.csr_array, list[str]]:
+    """Select the frequencies in every band.
+
+    Parameters
+    ----------
+    radii : ndarray of shape (n_frequencies,)
+        Absolute frequencies.
+    intervals : ndarray of shape (n_bands, 2)
+        Bands [lo, hi); those that reach the highest edge of all include it.
+    unit : str
+        Unit of both, for names and errors.
+
+    Returns
+    -------
+    masks : scipy.sparse.csr_array of shape (n_bands, n_frequencies)
+        1 where the frequency lies in the band.
+    names : list of str
+        "0.0 to 2.5 cycles", ...
+
+    Raises
+    ------
+    ValueError
+        If a band contains no frequency.
+    """
+    slack = _EDGE_TOLERANCE * max(radii.max(), np.finfo(float).tiny)
+    order = np.argsort(radii, kind="stable")
+    lows, highs = intervals.T
+    closed = highs == highs.max()
+    start = np.searchsorted(radii, lows - slack, sorter=order)
+    upper = np.where(closed, highs + slack, highs - slack)
+    stop = np.maximum(start, np.searchsorted(radii, upper, sorter=order))
+    texts = format_numbers(intervals.ravel())
+    pairs = zip(texts[::2], texts[1::2], strict=True)
+    names = [f"{lo} to {hi} {unit}" for lo, hi in pairs]
+    empty = np.flatnonzero(stop == start)
+    if empty.size:
+        listed = ", ".join(repr(names[i]) for i in empty[:5])
+        raise ValueError(
+            f"{empty.size} of {len(names)} bands contain no frequency: {listed}. The "
+            f"{radii.size} frequencies go from {radii.min():.6g} to {radii.max():.6g} "
+            f"{unit}; take fewer or wider bands, or check sample_spacing."
+        )
+    columns = np.concatenate(
+        [order[a:b] for a, b in zip(start, stop, strict=True)], dtype=np.intp
+    )
+    pointers = np.concatenate([[0], np.cumsum(stop - start)])
+    shape = (len(names), radii.size)
+    return sp.csr_array((np.ones(columns.size), columns, pointers), shape), names
+
+
+class FrequencyTransformer(SignalTransformer):
+    """Base of transforms whose coefficients belong to frequencies.
+
+    Attributes
+    ----------
+    frequencies_ : ndarray of shape (n_frequencies, n_axes), float64
+        Cycles per signal along each of `axes_`.
+    frequency_of_ : ndarray of shape (n_coefficients_per_channel,), int
+        Row of `frequencies_` that each coefficient of a channel belongs to.
+    """
+
+    frequencies_: np.ndarray
+    frequency_of_: np.ndarray
+
+    def _in_unit(self, sample_spacing: Any, unit: str | None) -> tuple[np.ndarray, str]:
+        """Return `frequencies_` in the wanted unit, and that unit."""
+        if sample_spacing is None:
+            if unit in ("Hz", "multipole"):
+                needed = "radians" if unit == "multipole" else "seconds"
+                raise ValueError(
+                    f"unit={unit!r} needs sample_spacing=, the distance between "
+                    f"neighbouring samples in {needed}."
+                )
+            return self.frequencies_, unit or "cycles"
+        spacing = check_spacing(sample_spacing, len(self.grid_shape_))
+        physical = self.frequencies_ / (np.array(self.grid_shape_) * spacing)
+        if unit == "multipole":
+            physical = 2 * np.pi * physical
+        return physical, unit or "1/sample unit"
+
+    def _frequency_names(self, frequencies: np.ndarray, unit: str) -> list[str]:
+        """Return "3.0 cycles" on one axis, "(2, -3) cycles" on several."""
+        if frequencies.shape[1] == 1:
+            return [f"{text} {unit}" for text in format_numbers(frequencies[:, 0])]
+        texts = format_numbers(frequencies.ravel())
+        parts = [text.removesuffix(".0") for text in texts]
+        rows = zip(*[iter(parts)] * frequencies.shape[1], strict=True)
+        return [f"({', '.join(row)}) {unit}" for row in rows]
+
+    def feature_groups(
+        self,
+        by: str = "natural",
+        *,
+        n_bands: int | None = None,
+        edges: ArrayLike | None = None,
+        centers: ArrayLike | None = None,
+        width: ArrayLike | None = None,
+        sample_spacing: ArrayLike | None = None,
+        unit: str | None = None,
+        channels: str = "pool",
+    ) -> FeatureGroups:
+        """Group the coefficients by frequency.
+
+        Parameters
+        ----------
+        by : {"natural", "band", "coefficient"}, default="natural"
+            "natural": one group per frequency; "band": one per interval of absolute
+            frequency; "coefficient": one per coefficient and channel.
+        n_bands : int, default=None
+            With "band": that many bands of equal width from 0 to the highest
+            absolute frequency.
+        edges : array-like of shape (n_bands + 1,) or (n_bands, 2), default=None
+            With "band": increasing edges of touching bands [lo, hi), the last one
+            closed; or one row (lo, hi) per band, which may overlap. Frequencies
+            outside all bands stay ungrouped.
+        centers : array-like of shape (n_bands,), default=None
+            With "band": middles of bands of the given `width`.
+        width : float or array-like of shape (n_bands,), default=None
+            With `centers`: full width of the bands.
+        sample_spacing : float or sequence of float, one per axis, default=None
+            Distance between neighbouring samples. None: frequencies are in cycles
+            per signal (along every axis, also of an image that is not square);
+            otherwise k / (n * sample_spacing).
+        unit : str, default=None
+            Label of the unit: "cycles" by default, "1/sample unit" with
+            `sample_spacing`. "Hz" takes the spacing in seconds; "multipole" takes it
+            in radians and multiplies by 2 pi.
+        channels : {"pool", "separate"}, default="pool"
+            Whether channels share their groups or have their own.
+
+        Returns
+        -------
+        FeatureGroups
+            `centers` are absolute frequencies, of a band its middle, in `unit`.
+
+        Raises
+        ------
+        ValueError
+            If an argument does not fit, or a band contains no frequency.
+        """
+        check_is_fitted(self)
+        options = ("natural", "band", "coefficient")
+        if by not in options:
+            raise ValueError(f"by={by!r}; expected one of {options}.")
+        given = (n_bands, edges, centers, width)
+        if by != "band" and any(value is not None for value in given):
+            raise ValueError(
+                f"n_bands, edges, centers and width need by='band', got by={by!r}."
+            )
+        frequencies, unit = self._in_unit(sample_spacing, unit)
+        radii = np.linalg.norm(frequencies, axis=1)
+        if by == "coefficient":
+            names = list(self.get_feature_names_out())
+            positions = np.tile(radii[self.frequency_of_], self.n_channels_)
+            identity = sp.eye_array(self.n_coefficients_, format="csr")
+            return FeatureGroups(identity, names, centers=positions, unit=unit)
+        if by == "natural":
+            masks = sp.csr_array(sp.eye_array(len(radii)))
+            names, positions = self._frequency_names(frequencies, unit), radii
+        else:
+            intervals = check_intervals(
+                radii, n_bands=n_bands, edges=edges, centers=centers, width=width
+            )
+            masks, names = interval_masks(radii, intervals, unit)
+            positions = intervals.mean(axis=1)
+        return self._over_channels(
+            masks[:, self.frequency_of_],
+            names,
+            channels=channels,
+            centers=positions,
+            unit=unit,
+        )
+
+
+def grid_indices(shape: tuple[int, ...]) -> np.ndarray:
+    """Return the indices of a grid in C order, of shape (n_points, n_axes)."""
+    return np.indices(shape).reshape(len(shape), -1).T
