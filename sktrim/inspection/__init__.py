@@ -1,1 +1,8 @@
-"""Placeholder."""
+"""Displays of importances: matplotlib pictures drawn from plain arrays and names."""
+
+from sktrim.inspection._bar import BarDisplay
+from sktrim.inspection._components import ComponentsDisplay
+from sktrim.inspection._curve import CurveDisplay
+from sktrim.inspection._heatmap import HeatmapDisplay
+
+__all__ = ["BarDisplay", "ComponentsDisplay", "CurveDisplay", "HeatmapDisplay"]

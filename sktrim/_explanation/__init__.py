@@ -1,0 +1,1 @@
+"""How an Explanation keeps, checks, joins, writes and draws its arrays."""

@@ -1,0 +1,319 @@
+"""The arrays of an Explanation, and how its samples are chosen and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from sktrim._explanation.checks import (
+    check_coefficients,
+    check_feature_groups,
+    check_names,
+    check_rows,
+    check_shape,
+    check_signals,
+    check_target_names,
+    check_values,
+)
+from sktrim._explanation.components import ComponentSource
+
+_PER_SAMPLE = (
+    "values",
+    "predictions",
+    "base_values",
+    "residual_values",
+    "completeness_error",
+    "coefficients",
+    "std_errors",
+    "signals",
+)
+_PER_SAMPLE_OR_TARGET = ("targets", "target_names")
+_SHARED = (
+    "group_names",
+    "centers",
+    "unit",
+    "feature_groups",
+    "scorer",
+    "output",
+    "signal_shape",
+    "metadata",
+)
+_MUST_AGREE = ("group_names", "unit", "scorer", "output", "signal_shape")
+
+
+def _check_agree(first: ExplanationArrays, other: ExplanationArrays) -> None:
+    for name in _MUST_AGREE:
+        if getattr(first, name) != getattr(other, name):
+            raise ValueError(
+                f"explanations to be joined differ in {name}: {getattr(first, name)!r} "
+                f"and {getattr(other, name)!r}. Only explanations of the same groups, "
+                "made in the same way, can be joined."
+            )
+    if first.values.shape[1:] != other.values.shape[1:]:
+        raise ValueError(
+            f"explanations to be joined have values of shapes {first.values.shape} and "
+            f"{other.values.shape}; all but the first number must agree."
+        )
+    same = (
+        np.array_equal(np.asarray(a), np.asarray(b))
+        for a, b in _target_axes(first, other)
+    )
+    if first.values.ndim == 3 and not all(same):
+        raise ValueError("explanations to be joined have different targets.")
+
+
+def _target_axes(first: ExplanationArrays, other: ExplanationArrays):
+    return [
+        (getattr(first, name), getattr(other, name)) for name in _PER_SAMPLE_OR_TARGET
+    ]
+
+
+def _join(name: str, explanations: Sequence[ExplanationArrays]):
+    arrays = [getattr(each, name) for each in explanations]
+    known = [array for array in arrays if array is not None]
+    if not known:
+        return None
+    if len(known) < len(arrays):
+        fillable = (
+            "base_values",
+            "residual_values",
+            "completeness_error",
+            "std_errors",
+        )
+        if name not in fillable:
+            return None
+        shape = known[0].shape[1:]
+        arrays = [
+            np.full((len(each), *shape), np.nan) if array is None else array
+            for each, array in zip(explanations, arrays, strict=True)
+        ]
+    if any(sp.issparse(array) for array in arrays):
+        return sp.vstack(arrays, format="csr")
+    if isinstance(arrays[0], list):
+        return [entry for array in arrays for entry in array]
+    return np.concatenate(arrays)
+
+
+def _shared_metadata(explanations: Sequence[ExplanationArrays]) -> dict:
+    def shared(key, value) -> bool:
+        others = (each.metadata.get(key) for each in explanations)
+        return all(repr(other) == repr(value) for other in others)
+
+    first = explanations[0].metadata
+    return {key: value for key, value in first.items() if shared(key, value)}
+
+
+class ExplanationArrays:
+    """Arrays over samples and groups; see `sktrim.explanation.Explanation`."""
+
+    def __init__(
+        self,
+        values,
+        group_names: Sequence[str],
+        *,
+        centers=None,
+        unit: str | None = None,
+        targets=None,
+        predictions=None,
+        base_values=None,
+        residual_values=None,
+        completeness_error=None,
+        coefficients=None,
+        feature_groups=None,
+        scorer: str = "cd",
+        output: str = "margin",
+        target_names: Sequence[str] | None = None,
+        std_errors=None,
+        component_function: Callable | None = None,
+        signal_shape: Sequence[int] | None = None,
+        signals=None,
+        metadata: dict | None = None,
+    ):
+        self.group_names = check_names(group_names)
+        self.values = check_values(values, len(self.group_names))
+        n, n_groups = self.values.shape[:2]
+        per_row = [(n,)] if self.values.ndim == 2 else [(n,), (n, self.values.shape[2])]
+        n_targets = n if self.values.ndim == 2 else self.values.shape[2]
+        self.centers = check_shape("centers", centers, [(n_groups,)])
+        self.unit = unit
+        self.targets = check_shape("targets", targets, [(n_targets,), (n_targets, 2)])
+        self.target_names = check_target_names(target_names, self.values.shape)
+        self.predictions = check_shape(
+            "predictions", predictions, [(n,), (n, "n_outputs")]
+        )
+        self.base_values = check_shape("base_values", base_values, per_row)
+        self.residual_values = check_shape("residual_values", residual_values, per_row)
+        self.completeness_error = check_shape(
+            "completeness_error", completeness_error, per_row
+        )
+        self.std_errors = check_shape("std_errors", std_errors, [self.values.shape])
+        self.coefficients = check_coefficients(coefficients, n)
+        check_feature_groups(feature_groups, n_groups, self.coefficients)
+        self.feature_groups = feature_groups
+        self.scorer = scorer
+        self.output = output
+        self.signal_shape = None if signal_shape is None else tuple(signal_shape)
+        self.signals = check_signals(signals, n)
+        self.metadata = {} if metadata is None else dict(metadata)
+        self.component_function = (
+            None
+            if component_function is None
+            else ComponentSource.of(component_function, n)
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        n, n_groups = self.values.shape[:2]
+        size = f"{n} sample{'s' * (n != 1)} x {n_groups} group{'s' * (n_groups != 1)}"
+        if self.values.ndim == 3:
+            size += f" x {self.values.shape[2]} targets"
+        unit = "" if self.unit is None else f", unit={self.unit!r}"
+        return (
+            f"Explanation({size}, scorer={self.scorer!r}, output={self.output!r}{unit})"
+        )
+
+    def __iter__(self) -> Iterator[Self]:
+        """Yield one Explanation per sample."""
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, key) -> Self:
+        """Keep some samples: an int, a slice, or an array of booleans or integers.
+
+        An int gives an Explanation of one sample.
+        """
+        return self._take(check_rows(key, len(self)))
+
+    def _take(self, rows) -> Self:
+        fields = self._fields()
+        for name in _PER_SAMPLE:
+            if fields[name] is not None:
+                fields[name] = fields[name][rows]
+        if self.values.ndim == 2:
+            for name in _PER_SAMPLE_OR_TARGET:
+                if fields[name] is not None:
+                    fields[name] = np.asarray(fields[name])[rows]
+        if self.component_function is not None:
+            fields["component_function"] = self.component_function.take(rows)
+        return type(self)(**fields)
+
+    def _fields(self) -> dict[str, Any]:
+        names = (*_PER_SAMPLE, *_PER_SAMPLE_OR_TARGET, *_SHARED, "component_function")
+        return {name: getattr(self, name) for name in names}
+
+    def __add__(self, other: Self) -> Self:
+        """Put the samples of `other` after these."""
+        if not isinstance(other, ExplanationArrays):
+            return NotImplemented
+        return self.concatenate([self, other])
+
+    @classmethod
+    def concatenate(cls, explanations: Sequence[Self]) -> Self:
+        """Put the samples of several explanations one after the other.
+
+        What only some of them know is NaN for the others (base and residual values,
+        completeness errors, standard errors), or left out.
+
+        Parameters
+        ----------
+        explanations : sequence of Explanation
+            They must explain the same groups, in the same way.
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        ValueError
+            If there is none, or their groups, targets, scorer or output differ.
+        """
+        explanations = list(explanations)
+        if not explanations:
+            raise ValueError("concatenate needs at least one Explanation, got none.")
+        for other in explanations[1:]:
+            _check_agree(explanations[0], other)
+        fields = explanations[0]._fields()
+        for name in _PER_SAMPLE:
+            fields[name] = _join(name, explanations)
+        if explanations[0].values.ndim == 2:
+            for name in _PER_SAMPLE_OR_TARGET:
+                fields[name] = _join(name, explanations)
+        sources = [each.component_function for each in explanations]
+        known = [source for source in sources if source is not None]
+        complete = len(known) == len(sources)
+        fields["component_function"] = (
+            ComponentSource.joined(known) if complete else None
+        )
+        fields["metadata"] = _shared_metadata(explanations)
+        return cls(**fields)
+
+    def target_labels(self) -> np.ndarray | None:
+        """Labels of what was explained: the target names, else the targets.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_targets,), or None
+            One per sample where `values` is 2-D, one per target where it is 3-D.
+            A contrast (k, l) is "k - l".
+        """
+        if self.target_names is not None:
+            return np.asarray(self.target_names, dtype=object)
+        if self.targets is None or self.targets.ndim == 1:
+            return self.targets
+        return np.array([f"{k} - {other}" for k, other in self.targets], dtype=object)
+
+    def for_target(self, target: int | str) -> Self:
+        """Keep one target of an explanation of several.
+
+        Parameters
+        ----------
+        target : int or str
+            Index along the last axis of `values`, or one of `target_names`.
+
+        Returns
+        -------
+        Explanation
+            With 2-D values.
+
+        Raises
+        ------
+        ValueError
+            If there is only one target already, or `target` is unknown.
+        """
+        if self.values.ndim == 2:
+            raise ValueError(
+                "each sample here has one target already; leave target= out. Scores of "
+                "every target come from target='all' when explaining."
+            )
+        index = self._target_index(target)
+        fields = self._fields()
+        for name in ("values", "std_errors"):
+            if fields[name] is not None:
+                fields[name] = fields[name][:, :, index]
+        for name in ("base_values", "residual_values", "completeness_error"):
+            if fields[name] is not None and fields[name].ndim == 2:
+                fields[name] = fields[name][:, index]
+        for name in _PER_SAMPLE_OR_TARGET:
+            if fields[name] is not None:
+                chosen = np.asarray(fields[name])[index]
+                fields[name] = np.repeat(chosen[np.newaxis], len(self), axis=0)
+        return type(self)(**fields)
+
+    def _target_index(self, target: int | str) -> int:
+        n_targets = self.values.shape[2]
+        if isinstance(target, str):
+            names = self.target_names or []
+            if target not in names:
+                raise ValueError(f"target {target!r} is none of target_names={names}.")
+            return names.index(target)
+        if not -n_targets <= target < n_targets:
+            raise ValueError(
+                f"target={target} is out of range: there are {n_targets} targets, 0 to "
+                f"{n_targets - 1}."
+            )
+        return int(target)

@@ -1,0 +1,324 @@
+"""The `.plot` accessor: an Explanation's arrays handed to the displays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from sktrim.inspection import (
+    BarDisplay,
+    ComponentsDisplay,
+    CurveDisplay,
+    HeatmapDisplay,
+)
+
+if TYPE_CHECKING:
+    from sktrim.explanation import Explanation
+
+
+class ExplanationPlots:
+    """Pictures of an explanation, reached as ``explanation.plot``.
+
+    Every method returns a display with `figure_` and `ax_` and shows nothing by
+    itself. All need matplotlib (the `plot` extra).
+
+    Parameters
+    ----------
+    explanation : Explanation
+        What is drawn.
+    """
+
+    def __init__(self, explanation: Explanation):
+        self._explanation = explanation
+
+    def bar(
+        self,
+        k: int = 10,
+        *,
+        sample: int | None = None,
+        target: int | str | None = None,
+        by: str = "abs",
+        spread: str | None = "quantiles",
+        title: str | None = None,
+        ax=None,
+    ) -> BarDisplay:
+        """Draw the `k` groups that matter most as horizontal bars.
+
+        Parameters
+        ----------
+        k : int, default=10
+            How many groups, at most.
+        sample : int, optional
+            Draw the signed values of this sample; by default the mean over samples.
+        target : int or str, optional
+            Which target, needed where there are several.
+        by : {"abs", "signed"}, default="abs"
+            Rank (and average) magnitudes or signed values.
+        spread : {"quantiles", "std", None}, default="quantiles"
+            Whiskers: the 10-90 % quantiles over samples, or a standard deviation. The
+            whiskers of one sample are its standard errors, where it has them.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        BarDisplay
+        """
+        chosen = self._choose(target, sample)
+        return BarDisplay.from_values(
+            chosen.values,
+            chosen.group_names,
+            k=k,
+            by=by,
+            spread=spread,
+            std_errors=chosen.std_errors if len(chosen) == 1 else None,
+            label=self._label(),
+            title=self._title(title, chosen, sample),
+            ax=ax,
+        )
+
+    def curve(
+        self,
+        *,
+        by=None,
+        target: int | str | None = None,
+        statistic: str = "mean",
+        spread: str | None = "quantiles",
+        absolute: bool = False,
+        samples: bool = False,
+        log: bool = False,
+        xlabel: str | None = None,
+        title: str | None = None,
+        ax=None,
+    ) -> CurveDisplay:
+        """Draw importance over the axis that the groups lie on.
+
+        Parameters
+        ----------
+        by : None, "target" or array-like of shape (n_samples,), default=None
+            One curve per label.
+        target : int or str, optional
+            Which target, needed where there are several.
+        statistic : {"mean", "median"}, default="mean"
+            What the curve is, over samples.
+        spread : {"quantiles", "std", None}, default="quantiles"
+            The band over samples.
+        absolute : bool, default=False
+            Take magnitudes first.
+        samples : bool, default=False
+            Also draw a thin line per sample.
+        log : bool, default=False
+            Logarithmic axis.
+        xlabel : str, optional
+            Name of the horizontal axis, in place of the one made from `unit`.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        CurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the groups lie on no axis.
+        """
+        chosen = self._choose(target, None)
+        return CurveDisplay.from_values(
+            chosen.values,
+            chosen.centers,
+            unit=chosen.unit,
+            by=None if by is None else chosen.sample_labels(by),
+            statistic=statistic,
+            spread=spread,
+            absolute=absolute,
+            samples=samples,
+            log=log,
+            label=self._label(),
+            xlabel=xlabel,
+            title=self._title(title, chosen, None),
+            ax=ax,
+        )
+
+    def heatmap(
+        self,
+        *,
+        sample: int | None = None,
+        kind: str = "auto",
+        signal=None,
+        target: int | str | None = None,
+        title: str | None = None,
+        ax=None,
+    ) -> HeatmapDisplay:
+        """Draw samples x groups, or one sample's importances over its signal.
+
+        Parameters
+        ----------
+        sample : int, optional
+            Which sample; the map over the signal needs one.
+        kind : {"auto", "matrix", "signal"}, default="auto"
+            "signal" lays the groups out as the signal, one group per number of it;
+            "auto" does so for one sample where ``metadata["signal_space"]`` says that
+            the groups are those.
+        signal : array-like, optional
+            The signal drawn beside the map; by default the sample's own, where
+            `signals` is known.
+        target : int or str, optional
+            Which target, needed where there are several.
+        title : str, optional
+            Title of the map.
+        ax : matplotlib Axes or sequence of Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If `kind` is unknown, or the groups are not one per number of the signal.
+        """
+        if kind not in ("auto", "matrix", "signal"):
+            raise ValueError(f"kind={kind!r}: use 'auto', 'matrix' or 'signal'.")
+        chosen = self._choose(target, sample)
+        title = self._title(title, chosen, sample)
+        if kind == "auto":
+            mapped = chosen.metadata.get("signal_space") and chosen.signal_shape
+            kind = "signal" if mapped and len(chosen) == 1 else "matrix"
+        if kind == "matrix":
+            return HeatmapDisplay.from_matrix(
+                chosen.values,
+                chosen.group_names,
+                row_names=None if sample is None else [str(sample)],
+                label=self._label(),
+                title=title,
+                ax=ax,
+            )
+        return HeatmapDisplay.from_signal(
+            chosen.values[0],
+            _mappable_shape(chosen),
+            signal=_signal(chosen) if signal is None else signal,
+            label=self._label(),
+            title=title,
+            ax=ax,
+        )
+
+    def components(
+        self,
+        sample: int = 0,
+        k: int = 5,
+        *,
+        target: int | str | None = None,
+        by: str = "abs",
+        signal=None,
+        n_columns: int | None = None,
+        shared_scale: bool = False,
+        title: str | None = None,
+        ax=None,
+    ) -> ComponentsDisplay:
+        """Draw the parts of one sample that its most important groups carry.
+
+        Parameters
+        ----------
+        sample : int, default=0
+            Which sample.
+        k : int, default=5
+            How many groups, at most.
+        target : int or str, optional
+            Which target, needed where there are several.
+        by : {"abs", "signed"}, default="abs"
+            Rank the groups by magnitude or by signed value.
+        signal : array-like, optional
+            The signal drawn first; by default the sample's own, where `signals` is
+            known.
+        n_columns : int, optional
+            Pictures per row.
+        shared_scale : bool, default=False
+            Draw all parts on one scale, so that weak ones look weak.
+        title : str, optional
+            Title of the figure.
+        ax : matplotlib Axes or sequence of Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        ComponentsDisplay
+
+        Raises
+        ------
+        ValueError
+            If this Explanation knows no way back to signal space.
+        """
+        chosen = self._choose(target, sample)
+        top = chosen.top_k(k, by=by)
+        parts = [chosen.component(0, int(group)) for group in top.indices[0]]
+        return ComponentsDisplay.from_components(
+            np.stack(parts),
+            top.names[0],
+            top.values[0],
+            signal=_signal(chosen) if signal is None else signal,
+            signal_shape=chosen.signal_shape,
+            n_columns=n_columns,
+            shared_scale=shared_scale,
+            title=self._title(title, chosen, sample),
+            ax=ax,
+        )
+
+    def _choose(self, target, sample) -> Explanation:
+        chosen = self._explanation
+        if not len(chosen):
+            raise ValueError(
+                "this Explanation has no samples, so nothing can be drawn."
+            )
+        if target is not None:
+            chosen = chosen.for_target(target)
+        elif chosen.values.ndim == 3:
+            known = chosen.target_names or f"0 to {chosen.values.shape[2] - 1}"
+            raise ValueError(
+                f"each sample here has {chosen.values.shape[2]} targets; say which one "
+                f"to draw with target= ({known})."
+            )
+        return chosen if sample is None else chosen[int(sample)]
+
+    def _label(self) -> str:
+        return f"importance ({self._explanation.scorer}, {self._explanation.output})"
+
+    def _title(self, title: str | None, chosen: Explanation, sample) -> str | None:
+        if title is not None:
+            return title
+        words = [] if sample is None else [f"sample {sample}"]
+        one_target = sample is not None or self._explanation.values.ndim == 3
+        labels = chosen.target_labels()
+        if one_target and labels is not None:
+            words.append(f"target {labels[0]}")
+        return ", ".join(words) or None
+
+
+def _signal(chosen: Explanation):
+    if chosen.signals is None:
+        return None
+    signals = chosen.signals
+    return sp.csr_array(signals).toarray()[0] if sp.issparse(signals) else signals[0]
+
+
+def _mappable_shape(chosen: Explanation) -> tuple[int, ...]:
+    if len(chosen) != 1:
+        raise ValueError(
+            f"a map over the signal is drawn of one sample, not {len(chosen)}; say "
+            "which with sample=."
+        )
+    n_groups, shape = chosen.values.shape[1], chosen.signal_shape
+    if shape is None or int(np.prod(shape)) != n_groups:
+        raise ValueError(
+            f"a map over the signal needs one group per number of it, but there are "
+            f"{n_groups} groups and signal_shape={shape}. Explain without a "
+            "transformer, or draw plot.components, which goes back to signal space."
+        )
+    return shape

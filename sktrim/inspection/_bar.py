@@ -1,0 +1,200 @@
+"""The groups that matter most, as horizontal bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sktrim.inspection._style import (
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    check_option,
+    check_values,
+    one_axes,
+    place_legend,
+    shorten,
+    spread_limits,
+)
+
+
+class BarDisplay:
+    """Horizontal bars, one per group, the largest on top.
+
+    Of several samples a bar is the mean magnitude of the group's importance and its
+    colour the sign of the mean; of one sample it is the signed importance. Use
+    `from_values` to make one.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the groups drawn, largest first.
+    lengths : ndarray of shape (n_drawn,)
+        Lengths of the bars.
+    signs : ndarray of shape (n_drawn,)
+        Sign of the mean importance of each group, the colour of its bar.
+    whiskers : tuple (lower, upper, label) or None
+        Two arrays of shape (n_drawn,) and what they mean.
+    label : str
+        What the lengths are, for the axis.
+
+    Attributes
+    ----------
+    figure_, ax_ : matplotlib Figure and Axes
+        Where `plot` drew last.
+    """
+
+    def __init__(self, names, lengths, signs, whiskers, label):
+        self.names = names
+        self.lengths = lengths
+        self.signs = signs
+        self.whiskers = whiskers
+        self.label = label
+
+    @classmethod
+    def from_values(
+        cls,
+        values,
+        names,
+        *,
+        k: int = 10,
+        by: str = "abs",
+        spread: str | None = "quantiles",
+        std_errors=None,
+        label: str = "importance",
+        title: str | None = None,
+        ax=None,
+    ) -> BarDisplay:
+        """Draw the `k` most important groups.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_samples, n_groups) or (n_groups,)
+            Importances.
+        names : sequence of str
+            One name per group.
+        k : int, default=10
+            How many groups are drawn, at most.
+        by : {"abs", "signed"}, default="abs"
+            Rank by magnitude (its mean over samples), or by signed (mean) value.
+        spread : {"quantiles", "std", None}, default="quantiles"
+            Whiskers of several samples: the 10 % and 90 % quantiles of what the bar
+            is the mean of, or one standard deviation either way.
+        std_errors : array-like of shape (n_groups,) or (1, n_groups), optional
+            Standard errors of a single sample's values, drawn as whiskers.
+        label : str, default="importance"
+            What the values are.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        BarDisplay
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, a value is not finite, or `k` is below 1.
+        """
+        values = check_values(values, names)
+        check_option("by", by, ("abs", "signed"))
+        if k < 1:
+            raise ValueError(f"k={k} groups cannot be drawn; k must be at least 1.")
+        single = len(values) == 1
+        heights = np.abs(values) if by == "abs" and not single else values
+        lengths = heights.mean(axis=0)
+        rank = np.abs(lengths) if by == "abs" else lengths
+        order = np.argsort(-rank, kind="stable")[:k]
+        whiskers = _whiskers(heights, std_errors, spread)
+        if whiskers is not None:
+            lower, upper, meaning = whiskers
+            if by == "abs" and not single:
+                lower = lower.clip(0)
+            whiskers = lower[order], upper[order], meaning
+        display = cls(
+            [str(names[index]) for index in order],
+            lengths[order],
+            np.sign(values.mean(axis=0))[order],
+            whiskers,
+            label if single else f"mean {f'|{label}|' if by == 'abs' else label}",
+        )
+        return display.plot(ax=ax, title=title)
+
+    def plot(self, ax=None, *, title: str | None = None) -> BarDisplay:
+        """Draw the bars.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+        title : str, optional
+            Title of the axes.
+
+        Returns
+        -------
+        BarDisplay
+            Itself, with `figure_` and `ax_` set.
+        """
+        n_bars = len(self.lengths)
+        size = (6.4, 1.4 + 0.27 * n_bars)
+        self.figure_, self.ax_, own = one_axes(ax, size)
+        positions = np.arange(n_bars)
+        colors = [NEGATIVE if sign < 0 else POSITIVE for sign in self.signs]
+        self.ax_.barh(positions, self.lengths, color=colors, height=0.7)
+        self._draw_whiskers(positions)
+        self.ax_.axvline(0, color=NEUTRAL, linewidth=0.8)
+        self.ax_.set_yticks(positions, [shorten(name) for name in self.names])
+        self.ax_.set_ylim(n_bars - 0.4, -0.6)
+        if not self.lengths.any():
+            self.ax_.set_xlim(0, 1)
+        self.ax_.set_xlabel(self.label)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        if title is not None:
+            self.ax_.set_title(title)
+        handles = self._legend_handles()
+        place_legend(self.figure_, self.ax_, own, handles=handles, ncols=len(handles))
+        return self
+
+    def _draw_whiskers(self, positions) -> None:
+        if self.whiskers is None:
+            return
+        lower, upper, _ = self.whiskers
+        self.ax_.errorbar(
+            (lower + upper) / 2,
+            positions,
+            xerr=(upper - lower) / 2,
+            fmt="none",
+            ecolor=NEUTRAL,
+            elinewidth=1,
+            capsize=2,
+        )
+
+    def _legend_handles(self) -> list:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        handles: list = [
+            Patch(color=color, label=word)
+            for color, word, sign in (
+                (POSITIVE, "raises the output", 1),
+                (NEGATIVE, "lowers the output", -1),
+            )
+            if (self.signs == sign).any()
+        ]
+        if self.whiskers is not None:
+            meaning = self.whiskers[2]
+            handles.append(Line2D([], [], color=NEUTRAL, marker="|", label=meaning))
+        return handles
+
+
+def _whiskers(heights, std_errors, spread):
+    if len(heights) > 1 or std_errors is None:
+        return spread_limits(heights, spread)
+    errors = np.asarray(std_errors, dtype=float).reshape(-1)
+    if len(errors) != heights.shape[1]:
+        raise ValueError(
+            f"std_errors has {len(errors)} entries for {heights.shape[1]} groups; give "
+            "one per group."
+        )
+    return heights[0] - errors, heights[0] + errors, "± 1 standard error"

@@ -1,0 +1,254 @@
+"""Importance along the axis that the groups lie on, as a curve with its spread."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sktrim.inspection._style import (
+    LINE_STYLES,
+    NEUTRAL,
+    PALETTE,
+    axis_label,
+    check_option,
+    check_values,
+    one_axes,
+    place_legend,
+    shorten,
+    spread_limits,
+)
+
+_MOST_BANDS = 3
+
+
+class Curve(NamedTuple):
+    """One line: its heights over the centres, and its spread.
+
+    Attributes
+    ----------
+    name : str
+        What the line is of.
+    heights : ndarray of shape (n_groups,)
+        Mean or median over samples.
+    spread : tuple (lower, upper, label) or None
+        Two arrays of shape (n_groups,) and what they mean.
+    """
+
+    name: str
+    heights: np.ndarray
+    spread: tuple[np.ndarray, np.ndarray, str] | None
+
+
+class CurveDisplay:
+    """Mean importance over the centres of the groups, with the spread over samples.
+
+    Use `from_values` to make one.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_groups,)
+        Where the groups lie, in ascending order.
+    curves : list of Curve
+        The lines.
+    samples : ndarray of shape (n_samples, n_groups) or None
+        Drawn as thin lines behind the curves.
+    xlabel, ylabel : str
+        Names of the axes.
+
+    Attributes
+    ----------
+    figure_, ax_ : matplotlib Figure and Axes
+        Where `plot` drew last.
+    """
+
+    def __init__(self, centers, curves, samples, xlabel, ylabel):
+        self.centers = centers
+        self.curves = curves
+        self.samples = samples
+        self.xlabel = xlabel
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_values(
+        cls,
+        values,
+        centers,
+        *,
+        unit: str | None = None,
+        by=None,
+        statistic: str = "mean",
+        spread: str | None = "quantiles",
+        absolute: bool = False,
+        samples: bool = False,
+        log: bool = False,
+        label: str = "importance",
+        xlabel: str | None = None,
+        title: str | None = None,
+        ax=None,
+    ) -> CurveDisplay:
+        """Draw importance over the centres of the groups.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_samples, n_groups) or (n_groups,)
+            Importances.
+        centers : array-like of shape (n_groups,)
+            Where each group lies, in `unit`; groups at NaN are left out.
+        unit : str, optional
+            Unit of the centres, from which the axis is named.
+        by : array-like of shape (n_samples,), optional
+            Labels; one curve is drawn per label.
+        statistic : {"mean", "median"}, default="mean"
+            What the curve is, over samples.
+        spread : {"quantiles", "std", None}, default="quantiles"
+            The band: the 10 % and 90 % quantiles over samples, or one standard
+            deviation either way. Beyond three curves bands would hide each other and
+            are not drawn.
+        absolute : bool, default=False
+            Take the magnitude of every importance first.
+        samples : bool, default=False
+            Also draw one thin line per sample.
+        log : bool, default=False
+            Logarithmic axis; linear below the smallest positive centre where a centre
+            is zero or negative.
+        label : str, default="importance"
+            What the values are.
+        xlabel : str, optional
+            Name of the horizontal axis, in place of the one made from `unit`.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        CurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, or no centre is finite.
+        """
+        values = check_values(values)
+        check_option("statistic", statistic, ("mean", "median"))
+        centers = _check_centers(centers, values.shape[1])
+        order = np.argsort(centers, kind="stable")
+        order = order[np.isfinite(centers[order])]
+        values = np.abs(values[:, order]) if absolute else values[:, order]
+        many, single = len(values) > 1, len(values) == 1
+        label = f"|{label}|" if absolute else label
+        display = cls(
+            centers[order],
+            _curves(values, by, statistic, spread),
+            values if samples and many else None,
+            axis_label(unit) if xlabel is None else xlabel,
+            label if single else f"{statistic} {label}",
+        )
+        return display.plot(ax=ax, log=log, title=title)
+
+    def plot(self, ax=None, *, log: bool = False, title: str | None = None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+        log : bool, default=False
+            Logarithmic horizontal axis.
+        title : str, optional
+            Title of the axes.
+
+        Returns
+        -------
+        CurveDisplay
+            Itself, with `figure_` and `ax_` set.
+        """
+        self.figure_, self.ax_, own = one_axes(ax, (6.4, 4.2))
+        if self.samples is not None:
+            style = {"color": NEUTRAL, "alpha": 0.2, "linewidth": 0.6, "zorder": 1}
+            self.ax_.plot(self.centers, self.samples.T, **style)
+        for index, curve in enumerate(self.curves):
+            self._draw_curve(index, curve)
+        self.ax_.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
+        if log:
+            self._set_log()
+        self.ax_.set_xlabel(self.xlabel)
+        self.ax_.set_ylabel(self.ylabel)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        if title is not None:
+            self.ax_.set_title(title)
+        if self.ax_.get_legend_handles_labels()[0]:
+            place_legend(self.figure_, self.ax_, own, place="outside right upper")
+        return self
+
+    def _draw_curve(self, index: int, curve: Curve) -> None:
+        color = PALETTE[index % len(PALETTE)]
+        style = LINE_STYLES[index // len(PALETTE) % len(LINE_STYLES)]
+        marker = "o" if len(self.centers) <= 40 else None
+        self.ax_.plot(
+            self.centers,
+            curve.heights,
+            color=color,
+            linestyle=style,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.8,
+            zorder=3,
+            label=shorten(curve.name, 24) or None,
+        )
+        if curve.spread is None:
+            return
+        lower, upper, meaning = curve.spread
+        label = meaning if len(self.curves) == 1 else None
+        band = {"color": color, "alpha": 0.2, "linewidth": 0, "label": label}
+        self.ax_.fill_between(self.centers, lower, upper, zorder=2, **band)
+
+    def _set_log(self) -> None:
+        positive = self.centers[self.centers > 0]
+        if len(positive) == len(self.centers):
+            self.ax_.set_xscale("log")
+        elif len(positive):
+            self.ax_.set_xscale("symlog", linthresh=positive.min())
+
+
+def _check_centers(centers, n_groups: int) -> np.ndarray:
+    if centers is None:
+        raise ValueError(
+            "centers is None: these groups lie on no axis, so there is no curve over "
+            "them. Draw bars instead, or give centers=."
+        )
+    centers = np.asarray(centers, dtype=float)
+    if centers.shape != (n_groups,):
+        raise ValueError(
+            f"centers has shape {centers.shape} for {n_groups} groups; give one centre "
+            "per group."
+        )
+    if not np.isfinite(centers).any():
+        raise ValueError(
+            "no centre is finite; give each group its place, or draw bars."
+        )
+    return centers
+
+
+def _curves(values, by, statistic: str, spread: str | None) -> list[Curve]:
+    middle = np.mean if statistic == "mean" else np.median
+    if by is None:
+        name = statistic if len(values) > 1 else ""
+        return [Curve(name, middle(values, axis=0), spread_limits(values, spread))]
+    by = np.asarray(by)
+    if by.shape != (len(values),):
+        raise ValueError(
+            f"by has shape {by.shape} for {len(values)} samples; give one label per "
+            "sample."
+        )
+    labels = np.unique(by)
+    spread = spread if len(labels) <= _MOST_BANDS else None
+    return [
+        Curve(
+            str(label),
+            middle(values[by == label], axis=0),
+            spread_limits(values[by == label], spread),
+        )
+        for label in labels
+    ]

@@ -1,0 +1,240 @@
+"""Importances as colours: a matrix of samples and groups, or a map over the signal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sktrim.inspection._pictures import (
+    draw_image,
+    draw_signal,
+    draw_signed_area,
+    flatten_channels,
+    is_lines,
+    lay_out,
+)
+from sktrim.inspection._style import (
+    DIVERGING,
+    axes_grid,
+    check_values,
+    largest,
+    one_axes,
+    shorten,
+)
+
+_MOST_TICKS = 40
+
+
+class HeatmapDisplay:
+    """Importances on a diverging colour map with zero at its centre.
+
+    Make one with `from_matrix` (samples x groups) or `from_signal` (the importance of
+    every pixel or time step of one signal, beside that signal).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_groups), (height, width) or (1, length)
+        What is drawn.
+    kind : {"matrix", "image", "lines"}
+        How it is drawn.
+    names : list of str, optional
+        Names of the groups (kind "matrix").
+    row_names : list of str, optional
+        Names of the samples (kind "matrix").
+    signal : ndarray, optional
+        The signal drawn beside the map.
+    label : str
+        What the colours are.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        Where `plot` drew last.
+    ax_ : matplotlib Axes
+        The axes of the map.
+    axes_ : list of matplotlib Axes
+        All axes: the map alone, or the signal and the map.
+    """
+
+    def __init__(self, values, kind, *, names=None, row_names=None, signal=None, label):
+        self.values = values
+        self.kind = kind
+        self.names = names
+        self.row_names = row_names
+        self.signal = signal
+        self.label = label
+
+    @classmethod
+    def from_matrix(
+        cls,
+        values,
+        names,
+        *,
+        row_names=None,
+        label: str = "importance",
+        title: str | None = None,
+        ax=None,
+    ) -> HeatmapDisplay:
+        """Draw samples x groups.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_samples, n_groups) or (n_groups,)
+            Importances.
+        names : sequence of str
+            One name per group.
+        row_names : sequence of str, optional
+            One name per sample; without them samples are numbered.
+        label : str, default="importance"
+            What the values are.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit or a value is not finite.
+        """
+        values = check_values(values, names)
+        if row_names is not None and len(row_names) != len(values):
+            raise ValueError(
+                f"{len(row_names)} row names were given for {len(values)} samples; "
+                "give one per sample."
+            )
+        display = cls(values, "matrix", names=names, row_names=row_names, label=label)
+        return display.plot(ax=ax, title=title)
+
+    @classmethod
+    def from_signal(
+        cls,
+        values,
+        signal_shape,
+        *,
+        signal=None,
+        label: str = "importance",
+        title: str | None = None,
+        ax=None,
+    ) -> HeatmapDisplay:
+        """Draw the importance of every pixel (or time step) of one signal.
+
+        The map is summed over channels and divided by its largest magnitude.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_pixels,) or signal_shape
+            Importances of one sample, one per number of the signal.
+        signal_shape : tuple of int
+            How the values are laid out: ``(length,)``, ``(height, width)``, and
+            channels first where there are some.
+        signal : array-like of shape (n_pixels,) or signal_shape, optional
+            The signal, drawn beside the map.
+        label : str, default="importance"
+            What the values are.
+        title : str, optional
+            Title of the map.
+        ax : matplotlib Axes or sequence of two, optional
+            Where to draw; one Axes is divided where there is a signal; None makes a
+            figure.
+
+        Returns
+        -------
+        HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit or a value is not finite.
+        """
+        flat = check_values(np.ravel(values))
+        laid_out = lay_out(flat, signal_shape)
+        lines = is_lines(laid_out)
+        heat = (
+            laid_out.sum(axis=1)[0] if lines else flatten_channels(laid_out, "sum")[0]
+        )
+        heat = heat / largest(heat)
+        if signal is not None:
+            signal = lay_out(np.ravel(signal)[np.newaxis], signal_shape)[0]
+        kind = "lines" if lines else "image"
+        heat = heat[np.newaxis] if lines else heat
+        display = cls(heat, kind, signal=signal, label=f"{label}, largest = 1")
+        return display.plot(ax=ax, title=title)
+
+    def plot(self, ax=None, *, title: str | None = None) -> HeatmapDisplay:
+        """Draw the map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, optional
+            Where to draw; None makes a figure.
+        title : str, optional
+            Title of the map.
+
+        Returns
+        -------
+        HeatmapDisplay
+            Itself, with `figure_`, `ax_` and `axes_` set.
+        """
+        if self.kind == "matrix":
+            self._plot_matrix(ax)
+        else:
+            self._plot_signal(ax)
+        if title is not None:
+            self.ax_.set_title(title)
+        return self
+
+    def _plot_matrix(self, ax) -> None:
+        n_samples, n_groups = self.values.shape
+        width = 3.0 + 0.24 * min(n_groups, _MOST_TICKS)
+        height = 2.6 + 0.2 * min(n_samples, 30)
+        self.figure_, self.ax_, _ = one_axes(ax, (max(width, 4.8), height))
+        self.axes_ = [self.ax_]
+        limit = largest(self.values)
+        mappable = self.ax_.imshow(
+            self.values,
+            cmap=DIVERGING,
+            vmin=-limit,
+            vmax=limit,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        columns = _ticks(n_groups)
+        names = [shorten(name, 20) for name in np.asarray(self.names)[columns]]
+        slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        self.ax_.set_xticks(columns, names, fontsize="small", **slanted)
+        rows = _ticks(n_samples)
+        if self.row_names is not None:
+            labels = [shorten(self.row_names[row], 20) for row in rows]
+            self.ax_.set_yticks(rows, labels, fontsize="small")
+        elif n_samples <= 20:
+            self.ax_.set_yticks(rows)
+        self.ax_.set_ylabel("sample")
+        self.figure_.colorbar(mappable, ax=self.ax_, label=self.label)
+
+    def _plot_signal(self, ax) -> None:
+        lines = self.kind == "lines"
+        n_axes = 1 if self.signal is None else 2
+        cell = (7.0, 2.0) if lines else (3.8, 3.3)
+        n_columns = 1 if lines else 2
+        self.figure_, self.axes_ = axes_grid(ax, n_axes, n_columns, cell)
+        self.ax_ = self.axes_[-1]
+        if self.signal is not None:
+            mappable = draw_signal(self.axes_[0], self.signal, lines)
+            self.axes_[0].set_title("signal")
+            if mappable is not None:
+                self.figure_.colorbar(mappable, ax=self.axes_[0], shrink=0.8)
+        if lines:
+            draw_signed_area(self.ax_, self.values)
+            self.ax_.set_ylabel(self.label.replace(", ", ",\n"), fontsize="small")
+            self.ax_.set_xlabel("position in the signal")
+            return
+        mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
+        self.figure_.colorbar(mappable, ax=self.ax_, shrink=0.8, label=self.label)
+
+
+def _ticks(length: int) -> np.ndarray:
+    return np.arange(0, length, -(-length // _MOST_TICKS))

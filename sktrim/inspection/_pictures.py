@@ -1,0 +1,117 @@
+"""How one signal, or a part of one, is drawn: as a picture or as lines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sktrim.inspection._style import (
+    DIVERGING,
+    NEGATIVE,
+    NEUTRAL,
+    PALETTE,
+    POSITIVE,
+    largest,
+)
+
+# a short first axis beside a long second one is channels of a 1-D signal
+_MOST_CHANNELS = 4
+
+
+def lay_out(signals, signal_shape=None) -> np.ndarray:
+    """Give signals as ``(n, height, width)``-like or ``(n, channels, length)`` arrays.
+
+    Axes of length 1 are dropped; a signal without axes left is one number.
+    """
+    signals = np.asarray(signals)
+    n_signals = len(signals)
+    shape = signals.shape[1:] if signal_shape is None else tuple(signal_shape)
+    size = int(np.prod(signals.shape[1:]))
+    if int(np.prod(shape)) != size:
+        raise ValueError(
+            f"signal_shape={shape} asks for {int(np.prod(shape))} numbers, but a "
+            f"signal here has {size}; give the shape that one row is laid out as."
+        )
+    shape = tuple(length for length in shape if length > 1)
+    if len(shape) < 2:
+        return signals.reshape(n_signals, 1, size)
+    if len(shape) > 3:
+        raise ValueError(
+            f"a signal of shape {shape} cannot be drawn: displays know 1-D signals, "
+            "images and images with channels first. Draw slices of it instead."
+        )
+    return signals.reshape(n_signals, *shape)
+
+
+def is_lines(laid_out: np.ndarray) -> bool:
+    """Whether signals from `lay_out` are 1-D, one line per channel."""
+    if laid_out.ndim != 3:
+        return False
+    n_channels, length = laid_out.shape[1:]
+    return n_channels == 1 or (n_channels <= _MOST_CHANNELS and length > 16)
+
+
+def flatten_channels(laid_out: np.ndarray, how: str) -> np.ndarray:
+    """Images ``(n, height, width)``; channels are summed or averaged (`how`)."""
+    if laid_out.ndim == 3:
+        return laid_out
+    return laid_out.sum(axis=1) if how == "sum" else laid_out.mean(axis=1)
+
+
+def _bare(ax) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def draw_image(ax, image, *, cmap: str = DIVERGING, limits=None):
+    """Draw ``(height, width)``; on the diverging map zero is at the centre."""
+    if limits is None and cmap == DIVERGING:
+        limits = (-largest(image), largest(image))
+    low, high = limits if limits is not None else (None, None)
+    _bare(ax)
+    return ax.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+
+
+def draw_lines(ax, channels, *, colors=PALETTE, limits=None) -> None:
+    """Draw ``(channels, length)`` as one line per channel over the sample index."""
+    marker = "o" if channels.shape[1] == 1 else None
+    for index, line in enumerate(channels):
+        color = colors[index % len(colors)]
+        label = f"channel {index}" if len(channels) > 1 else None
+        ax.plot(line, color=color, linewidth=1, marker=marker, label=label)
+    if len(channels) > 1:
+        ax.legend(fontsize="x-small", loc="best")
+    if channels.shape[1] > 1:
+        ax.set_xlim(0, channels.shape[1] - 1)
+    if limits is not None:
+        ax.set_ylim(*limits)
+    ax.margins(y=0.1)
+    ax.tick_params(labelsize="small")
+
+
+def draw_signal(ax, laid_out_signal, lines: bool):
+    """Draw a signal itself: lines, grey levels, or colours where it has RGB in [0, 1].
+
+    Returns the mappable a colour bar can be made for, or None.
+    """
+    if lines:
+        draw_lines(ax, laid_out_signal, colors=(NEUTRAL, *PALETTE))
+        return None
+    rgb = laid_out_signal.ndim == 3 and len(laid_out_signal) == 3
+    if rgb and laid_out_signal.min() >= 0 and laid_out_signal.max() <= 1:
+        _bare(ax)
+        ax.imshow(np.moveaxis(laid_out_signal, 0, -1), interpolation="nearest")
+        return None
+    image = flatten_channels(laid_out_signal[np.newaxis], "mean")[0]
+    return draw_image(ax, image, cmap="gray")
+
+
+def draw_signed_area(ax, channels) -> None:
+    """Draw ``(channels, length)``, summed over channels, filled by sign."""
+    heights = channels.sum(axis=0)
+    positions = np.arange(len(heights))
+    for color, part in ((POSITIVE, heights.clip(0)), (NEGATIVE, -(-heights).clip(0))):
+        ax.fill_between(positions, part, color=color, step="mid", linewidth=0)
+    ax.axhline(0, color=NEUTRAL, linewidth=0.8)
+    ax.set_xlim(-0.5, len(heights) - 0.5)
+    ax.set_ylim(-1.05, 1.05)
+    ax.tick_params(labelsize="small")
