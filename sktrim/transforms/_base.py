@@ -208,7 +208,8 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _validate(self, X: Any, *, reset: bool) -> tuple[np.ndarray, tuple[int, ...]]:
         """Return X as a float array (n_samples, n_features) and its ``X.shape[1:]``."""
-        if sp.issparse(X) or np.ndim(X) <= 2:
+        n_dims = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+        if n_dims <= 2:
             X = validate_data(self, X, dtype=FLOATS, reset=reset)
             return X, X.shape[1:]
         X = check_floats(X, allow_nd=True, estimator=self)
