@@ -74,8 +74,9 @@ class Explanation(ExplanationArrays):
     signals : array-like of shape (n_samples, ...), optional
         x itself, which the plots draw beside the parts.
     metadata : dict, optional
-        Anything else; numbers, strings, lists and dicts can be saved. The entry
-        ``"signal_space": True`` says that each group is one number of the signal.
+        Anything else; arrays, numbers, strings, lists and dicts can be saved. An array
+        with one row per sample follows the samples when they are chosen or joined. The
+        entry ``"signal_space": True`` says that each group is one number of the signal.
 
     Raises
     ------

@@ -97,13 +97,22 @@ def _join(name: str, explanations: Sequence[ExplanationArrays]):
     return np.concatenate(arrays)
 
 
-def _shared_metadata(explanations: Sequence[ExplanationArrays]) -> dict:
-    def shared(key, value) -> bool:
-        others = (each.metadata.get(key) for each in explanations)
-        return all(repr(other) == repr(value) for other in others)
+def _is_per_sample(value, n_samples: int) -> bool:
+    return isinstance(value, np.ndarray) and value.shape[:1] == (n_samples,)
 
-    first = explanations[0].metadata
-    return {key: value for key, value in first.items() if shared(key, value)}
+
+def _joined_metadata(explanations: Sequence[ExplanationArrays]) -> dict:
+    joined = {}
+    for key, first in explanations[0].metadata.items():
+        values: list[Any] = [each.metadata.get(key) for each in explanations]
+        if all(
+            _is_per_sample(value, len(each))
+            for value, each in zip(values, explanations, strict=True)
+        ):
+            joined[key] = np.concatenate(values)
+        elif all(repr(value) == repr(first) for value in values):
+            joined[key] = first
+    return joined
 
 
 class ExplanationArrays:
@@ -197,6 +206,10 @@ class ExplanationArrays:
             for name in _PER_SAMPLE_OR_TARGET:
                 if fields[name] is not None:
                     fields[name] = np.asarray(fields[name])[rows]
+        fields["metadata"] = {
+            key: value[rows] if _is_per_sample(value, len(self)) else value
+            for key, value in self.metadata.items()
+        }
         if self.component_function is not None:
             fields["component_function"] = self.component_function.take(rows)
         return type(self)(**fields)
@@ -249,7 +262,7 @@ class ExplanationArrays:
         fields["component_function"] = (
             ComponentSource.joined(known) if complete else None
         )
-        fields["metadata"] = _shared_metadata(explanations)
+        fields["metadata"] = _joined_metadata(explanations)
         return cls(**fields)
 
     def target_labels(self) -> np.ndarray | None:

@@ -95,7 +95,13 @@ def _to_arrays(explanation: Explanation) -> dict[str, Any]:
             arrays[name] = np.asarray(value, dtype=None if name in _ARRAYS else str)
     if explanation.signal_shape is not None:
         arrays["signal_shape"] = np.asarray(explanation.signal_shape, dtype=int)
-    arrays["metadata"] = np.array(_to_json(explanation.metadata))
+    plain = {}
+    for key, value in explanation.metadata.items():
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            arrays[f"metadata.{key}"] = value
+        else:
+            plain[key] = value
+    arrays["metadata"] = np.array(_to_json(plain))
     if sp.issparse(explanation.coefficients):
         arrays |= _sparse_to_arrays("coefficients", explanation.coefficients)
     elif explanation.coefficients is not None:
@@ -120,6 +126,9 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
     if "signal_shape" in stored:
         fields["signal_shape"] = tuple(stored["signal_shape"].tolist())
     fields["metadata"] = json.loads(str(stored["metadata"]))
+    for name, array in stored.items():
+        if name.startswith("metadata."):
+            fields["metadata"][name.removeprefix("metadata.")] = array
     fields["coefficients"] = stored.get("coefficients")
     if "coefficients_data" in stored:
         fields["coefficients"] = _sparse_from_arrays("coefficients", stored)

@@ -10,6 +10,7 @@ from sktrim.inspection._style import (
     POSITIVE,
     check_option,
     check_values,
+    magnitude_of,
     one_axes,
     place_legend,
     shorten,
@@ -36,6 +37,8 @@ class BarDisplay:
         Two arrays of shape (n_drawn,) and what they mean.
     label : str
         What the lengths are, for the axis.
+    single : bool, default=False
+        Whether they are the values of one sample, not means.
 
     Attributes
     ----------
@@ -43,12 +46,13 @@ class BarDisplay:
         Where `plot` drew last.
     """
 
-    def __init__(self, names, lengths, signs, whiskers, label):
+    def __init__(self, names, lengths, signs, whiskers, label, *, single=False):
         self.names = names
         self.lengths = lengths
         self.signs = signs
         self.whiskers = whiskers
         self.label = label
+        self.single = single
 
     @classmethod
     def from_values(
@@ -112,12 +116,15 @@ class BarDisplay:
             if by == "abs" and not single:
                 lower = lower.clip(0)
             whiskers = lower[order], upper[order], meaning
+        if not single:
+            label = f"mean {magnitude_of(label) if by == 'abs' else label}"
         display = cls(
             [str(names[index]) for index in order],
             lengths[order],
             np.sign(values.mean(axis=0))[order],
             whiskers,
-            label if single else f"mean {f'|{label}|' if by == 'abs' else label}",
+            label,
+            single=single,
         )
         return display.plot(ax=ax, title=title)
 
@@ -137,14 +144,16 @@ class BarDisplay:
             Itself, with `figure_` and `ax_` set.
         """
         n_bars = len(self.lengths)
-        size = (6.4, 1.4 + 0.27 * n_bars)
+        names = [shorten(name, 40) for name in self.names]
+        width = max(6.4, 4.6 + 0.075 * max(map(len, names)))
+        size = (width, 1.4 + 0.27 * n_bars)
         self.figure_, self.ax_, own = one_axes(ax, size)
         positions = np.arange(n_bars)
         colors = [NEGATIVE if sign < 0 else POSITIVE for sign in self.signs]
         self.ax_.barh(positions, self.lengths, color=colors, height=0.7)
         self._draw_whiskers(positions)
         self.ax_.axvline(0, color=NEUTRAL, linewidth=0.8)
-        self.ax_.set_yticks(positions, [shorten(name) for name in self.names])
+        self.ax_.set_yticks(positions, names)
         self.ax_.set_ylim(n_bars - 0.4, -0.6)
         if not self.lengths.any():
             self.ax_.set_xlim(0, 1)
@@ -152,8 +161,7 @@ class BarDisplay:
         self.ax_.spines[["top", "right"]].set_visible(False)
         if title is not None:
             self.ax_.set_title(title)
-        handles = self._legend_handles()
-        place_legend(self.figure_, self.ax_, own, handles=handles, ncols=len(handles))
+        place_legend(self.figure_, self.ax_, self._legend_handles(), own)
         return self
 
     def _draw_whiskers(self, positions) -> None:
@@ -174,12 +182,10 @@ class BarDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
+        end = "the output" if self.single else "on average"
         handles: list = [
-            Patch(color=color, label=word)
-            for color, word, sign in (
-                (POSITIVE, "raises the output", 1),
-                (NEGATIVE, "lowers the output", -1),
-            )
+            Patch(color=color, label=f"{verb} {end}")
+            for color, verb, sign in ((POSITIVE, "raises", 1), (NEGATIVE, "lowers", -1))
             if (self.signs == sign).any()
         ]
         if self.whiskers is not None:

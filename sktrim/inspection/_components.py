@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sktrim.inspection._pictures import (
+    add_color_bar,
     draw_image,
     draw_lines,
     draw_signal,
@@ -204,55 +205,56 @@ class ComponentsDisplay:
         """
         lines = is_lines(self.parts)
         drawn = self.parts if lines else flatten_channels(self.parts, "mean")
-        n_axes = len(drawn) + (self.signal is not None)
+        n_before = int(self.signal is not None)
         if n_columns is None:
             n_columns = 1 if lines else 3
-        if lines:
-            cell = (7.0 / n_columns + 0.6, 1.5)
-        else:
-            cell = (2.6, 2.5) if self.color_bars else (1.5, 1.9)
-        self.figure_, self.axes_ = axes_grid(ax, n_axes, n_columns, cell)
+        cell = (7.0 / n_columns + 0.6, 1.5) if lines else self._picture_size()
+        self.figure_, self.axes_ = axes_grid(ax, n_before + len(drawn), n_columns, cell)
         self.ax_ = self.axes_[0]
         if self.signal is not None:
-            mappable = draw_signal(self.axes_[0], self.signal, lines)
-            self.axes_[0].set_title("signal", fontsize="medium")
-            self._add_color_bar(mappable, self.axes_[0])
+            mappable = draw_signal(self.ax_, self.signal, lines)
+            self.ax_.set_title("signal")
+            if mappable is not None:
+                add_color_bar(self.ax_, mappable)
         shared = largest(drawn) if shared_scale else None
         for index, part in enumerate(drawn):
-            self._draw_part(
-                self.axes_[index + n_axes - len(drawn)], index, part, shared
-            )
+            place = self.axes_[n_before + index]
+            draw = self._draw_lines if lines else self._draw_picture
+            draw(place, index, part, shared)
         if lines:
             self._label_lines(n_columns)
-        if title is not None:
-            self.figure_.suptitle(title)
+        self._set_titles(title, ax is None)
         return self
 
-    def _draw_part(self, ax, index: int, part, shared: float | None) -> None:
+    def _picture_size(self) -> tuple[float, float]:
+        return (2.6, 2.5) if self.color_bars else (1.5, 1.9)
+
+    def _draw_lines(self, ax, index: int, part, shared: float | None) -> None:
         score = 0.0 if self.scores is None else self.scores[index]
         color = {1: POSITIVE, -1: NEGATIVE}.get(int(np.sign(score)), NEUTRAL)
-        title = self.titles[index]
-        limits = None if shared is None else (-shared, shared)
-        if part.ndim == 2 and is_lines(self.parts):
-            draw_lines(ax, part, colors=(color,) if len(part) == 1 else _CHANNELS)
-            if limits is not None:
-                ax.set_ylim(1.05 * limits[0], 1.05 * limits[1])
-            title = title.replace("\n", ": ")
-            mappable = None
-        elif not self.color_bars and self.parts.min() >= 0:
-            mappable = draw_image(ax, part, cmap="Greys")
-        else:
-            mappable = draw_image(ax, part, cmap=DIVERGING, limits=limits)
-        ax.set_title(title, fontsize="medium" if self.color_bars else "small")
-        self._add_color_bar(mappable, ax)
+        draw_lines(ax, part, colors=(color,) if len(part) == 1 else _CHANNELS)
+        if shared is not None:
+            ax.set_ylim(-1.05 * shared, 1.05 * shared)
+        ax.set_title(self.titles[index].replace("\n", ": "))
 
-    def _add_color_bar(self, mappable, ax) -> None:
-        if mappable is None or not self.color_bars:
-            return
-        bar = self.figure_.colorbar(mappable, ax=ax, shrink=0.8)
-        bar.ax.tick_params(labelsize="small")
-        bar.locator = _few_ticks()
-        bar.update_ticks()
+    def _draw_picture(self, ax, index: int, part, shared: float | None) -> None:
+        ink = not self.color_bars and self.parts.min() >= 0
+        limits = None if shared is None else (-shared, shared)
+        cmap = "Greys" if ink else DIVERGING
+        mappable = draw_image(ax, part, cmap=cmap, limits=limits)
+        ax.set_title(self.titles[index])
+        if self.color_bars:
+            n_channels = self.parts.shape[1] if self.parts.ndim == 4 else 1
+            mean = f"mean of {n_channels} channels" if n_channels > 1 else None
+            add_color_bar(ax, mappable, mean)
+
+    def _set_titles(self, title: str | None, own: bool) -> None:
+        if title is not None and own:
+            self.figure_.suptitle(title)
+        elif title is not None:
+            self.ax_.set_title(f"{title}\n{self.ax_.get_title()}")
+        for ax in self.axes_:
+            ax.title.set_fontsize("medium" if self.color_bars and own else "small")
 
     def _label_lines(self, n_columns: int) -> None:
         last = len(self.axes_) - min(n_columns, len(self.axes_))
@@ -264,12 +266,6 @@ class ComponentsDisplay:
 
 
 _CHANNELS = (POSITIVE, NEGATIVE, NEUTRAL, "#009E73")
-
-
-def _few_ticks():
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=4)
 
 
 def _check_parts(parts, name: str) -> np.ndarray:

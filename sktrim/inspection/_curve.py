@@ -13,6 +13,7 @@ from sktrim.inspection._style import (
     axis_label,
     check_option,
     check_values,
+    magnitude_of,
     one_axes,
     place_legend,
     shorten,
@@ -137,7 +138,7 @@ class CurveDisplay:
         order = order[np.isfinite(centers[order])]
         values = np.abs(values[:, order]) if absolute else values[:, order]
         many, single = len(values) > 1, len(values) == 1
-        label = f"|{label}|" if absolute else label
+        label = magnitude_of(label) if absolute else label
         display = cls(
             centers[order],
             _curves(values, by, statistic, spread),
@@ -168,8 +169,7 @@ class CurveDisplay:
         if self.samples is not None:
             style = {"color": NEUTRAL, "alpha": 0.2, "linewidth": 0.6, "zorder": 1}
             self.ax_.plot(self.centers, self.samples.T, **style)
-        for index, curve in enumerate(self.curves):
-            self._draw_curve(index, curve)
+        lines = [self._draw_curve(*pair) for pair in enumerate(self.curves)]
         self.ax_.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
         if log:
             self._set_log()
@@ -178,15 +178,28 @@ class CurveDisplay:
         self.ax_.spines[["top", "right"]].set_visible(False)
         if title is not None:
             self.ax_.set_title(title)
-        if self.ax_.get_legend_handles_labels()[0]:
-            place_legend(self.figure_, self.ax_, own, place="outside right upper")
+        place_legend(self.figure_, self.ax_, self._legend_handles(lines), own)
         return self
 
-    def _draw_curve(self, index: int, curve: Curve) -> None:
+    def _legend_handles(self, lines) -> list:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        handles: list = [line for line in lines if not line.get_label().startswith("_")]
+        if self.curves[0].spread is not None:
+            color = PALETTE[0] if len(self.curves) == 1 else NEUTRAL
+            label = self.curves[0].spread[2]
+            handles.append(Patch(color=color, alpha=0.2, linewidth=0, label=label))
+        if self.samples is not None:
+            thin = {"color": NEUTRAL, "linewidth": 0.6, "label": "one sample"}
+            handles.append(Line2D([], [], **thin))
+        return handles
+
+    def _draw_curve(self, index: int, curve: Curve):
         color = PALETTE[index % len(PALETTE)]
         style = LINE_STYLES[index // len(PALETTE) % len(LINE_STYLES)]
         marker = "o" if len(self.centers) <= 40 else None
-        self.ax_.plot(
+        (line,) = self.ax_.plot(
             self.centers,
             curve.heights,
             color=color,
@@ -195,21 +208,28 @@ class CurveDisplay:
             markersize=3.5,
             linewidth=1.8,
             zorder=3,
-            label=shorten(curve.name, 24) or None,
+            label=shorten(curve.name, 24) or "_",
         )
-        if curve.spread is None:
-            return
-        lower, upper, meaning = curve.spread
-        label = meaning if len(self.curves) == 1 else None
-        band = {"color": color, "alpha": 0.2, "linewidth": 0, "label": label}
-        self.ax_.fill_between(self.centers, lower, upper, zorder=2, **band)
+        if curve.spread is not None:
+            lower, upper, _ = curve.spread
+            band = {"color": color, "alpha": 0.2, "linewidth": 0}
+            self.ax_.fill_between(self.centers, lower, upper, zorder=2, **band)
+        return line
 
     def _set_log(self) -> None:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
         positive = self.centers[self.centers > 0]
         if len(positive) == len(self.centers):
             self.ax_.set_xscale("log")
+            if positive.max() < 100 * positive.min():
+                self.ax_.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                self.ax_.xaxis.set_major_formatter(FuncFormatter("{0:g}".format))
+                self.ax_.xaxis.set_minor_formatter(NullFormatter())
         elif len(positive):
-            self.ax_.set_xscale("symlog", linthresh=positive.min())
+            step = positive.min()
+            self.ax_.set_xscale("symlog", linthresh=step)
+            self.ax_.set_xlim(self.centers.min() - 0.2 * step, 1.1 * positive.max())
 
 
 def _check_centers(centers, n_groups: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sktrim.inspection._pictures import (
+    add_color_bar,
     draw_image,
     draw_signal,
     draw_signed_area,
@@ -190,7 +191,7 @@ class HeatmapDisplay:
     def _plot_matrix(self, ax) -> None:
         n_samples, n_groups = self.values.shape
         width = 3.0 + 0.24 * min(n_groups, _MOST_TICKS)
-        height = 2.6 + 0.2 * min(n_samples, 30)
+        height = 3.4 + 0.16 * min(n_samples, 30)
         self.figure_, self.ax_, _ = one_axes(ax, (max(width, 4.8), height))
         self.axes_ = [self.ax_]
         limit = largest(self.values)
@@ -203,9 +204,10 @@ class HeatmapDisplay:
             interpolation="nearest",
         )
         columns = _ticks(n_groups)
-        names = [shorten(name, 20) for name in np.asarray(self.names)[columns]]
+        names = [shorten(name, 24) for name in np.asarray(self.names)[columns]]
         slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        self.ax_.set_xticks(columns, names, fontsize="small", **slanted)
+        style = slanted if sum(map(len, names)) > 30 else {}
+        self.ax_.set_xticks(columns, names, fontsize="small", **style)
         rows = _ticks(n_samples)
         if self.row_names is not None:
             labels = [shorten(self.row_names[row], 20) for row in rows]
@@ -213,7 +215,7 @@ class HeatmapDisplay:
         elif n_samples <= 20:
             self.ax_.set_yticks(rows)
         self.ax_.set_ylabel("sample")
-        self.figure_.colorbar(mappable, ax=self.ax_, label=self.label)
+        self.figure_.colorbar(mappable, ax=self.ax_, label=_in_lines(self.label))
 
     def _plot_signal(self, ax) -> None:
         lines = self.kind == "lines"
@@ -226,14 +228,18 @@ class HeatmapDisplay:
             mappable = draw_signal(self.axes_[0], self.signal, lines)
             self.axes_[0].set_title("signal")
             if mappable is not None:
-                self.figure_.colorbar(mappable, ax=self.axes_[0], shrink=0.8)
+                add_color_bar(self.axes_[0], mappable)
         if lines:
             draw_signed_area(self.ax_, self.values)
-            self.ax_.set_ylabel(self.label.replace(", ", ",\n"), fontsize="small")
+            self.ax_.set_ylabel(_in_lines(self.label), fontsize="small")
             self.ax_.set_xlabel("position in the signal")
             return
         mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
-        self.figure_.colorbar(mappable, ax=self.ax_, shrink=0.8, label=self.label)
+        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+
+
+def _in_lines(label: str) -> str:
+    return label.replace(" (", "\n(").replace("), ", ")\n")
 
 
 def _ticks(length: int) -> np.ndarray:

@@ -62,6 +62,17 @@ def _bare(ax) -> None:
     ax.set_yticks([])
 
 
+def add_color_bar(ax, mappable, label: str | None = None) -> None:
+    """Put a colour bar as high as the picture to its right."""
+    from matplotlib.ticker import MaxNLocator
+
+    bar_ax = ax.inset_axes((1.04, 0, 0.05, 1))
+    bar = ax.figure.colorbar(mappable, cax=bar_ax, ticks=MaxNLocator(nbins=5))
+    bar_ax.tick_params(labelsize="small")
+    if label is not None:
+        bar.set_label(label, fontsize="small")
+
+
 def draw_image(ax, image, *, cmap: str = DIVERGING, limits=None):
     """Draw ``(height, width)``; on the diverging map zero is at the centre."""
     if limits is None and cmap == DIVERGING:

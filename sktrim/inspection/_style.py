@@ -33,6 +33,16 @@ def shorten(name, width: int = 28) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
+def magnitude_of(label: str) -> str:
+    """Put the quantity of a label between bars.
+
+    >>> magnitude_of("importance (cd, margin)")
+    '|importance| (cd, margin)'
+    """
+    quantity, bracket, rest = label.partition(" (")
+    return f"|{quantity}|{bracket}{rest}"
+
+
 def axis_label(unit: str | None) -> str:
     """Name the axis that group centres of this unit lie on.
 
@@ -134,12 +144,14 @@ def axes_grid(ax, n_axes: int, n_columns: int, cell: tuple[float, float]):
     return figure, [figure.add_subplot(grid[row, column]) for row, column in cells]
 
 
-def place_legend(figure, ax, own: bool, *, place: str = "outside lower center", **kw):
+def place_legend(figure, ax, handles: list, own: bool) -> None:
     """Put the legend outside the axes of a figure of ours, else where it fits best."""
-    if own:
-        handles, labels = ax.get_legend_handles_labels()
-        handles = kw.pop("handles", handles)
-        labels = [handle.get_label() for handle in handles] or labels
-        return figure.legend(handles, labels, loc=place, frameon=False, **kw)
-    kw.pop("ncols", None)
-    return ax.legend(loc="best", fontsize="small", **kw)
+    if not handles:
+        return
+    if not own:
+        ax.legend(handles=handles, loc="best", fontsize="small")
+        return
+    few = len(handles) <= 4
+    place = "outside lower center" if few else "outside right upper"
+    n_columns = len(handles) if few else 1
+    figure.legend(handles=handles, loc=place, frameon=False, ncols=n_columns)
