@@ -1,0 +1,88 @@
+"""Which axis of an activation is that of the samples, after each operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .carrier import Carrier, find_carriers, map_carriers
+
+# a stride that no other axis of a probe can have
+_MARK = 1_000_003
+
+
+def aligned_axis(carriers: list[Carrier]) -> int | None:
+    """Return the sample axis of a broadcast of carriers."""
+    axes = {carrier.axis for carrier in carriers}
+    return axes.pop() if len(axes) == 1 else None
+
+
+def axis_of_view(call: Any, carrier: Carrier) -> list[int | None]:
+    """Return the sample axis of every output of a view, read from strides.
+
+    The view is taken of a shapeless stand-in whose sample axis alone has a stride.
+    """
+    shape = carrier.full.shape
+    count = len(shape)
+    if carrier.axis is None or _has_tensors(call.args):
+        return [axis_kept(carrier, out) for out in _tensors(call.on_full())]
+    strides = [0] * count
+    strides[carrier.axis] = _MARK
+    probe = torch.empty_strided(shape, strides, device="meta")
+    args, kwargs = map_carriers(lambda _: probe, (call.args, call.kwargs))
+    return [_marked(out) for out in _tensors(call.func(*args, **kwargs))]
+
+
+def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> Any:
+    """Return the sample axis where sizes alone tell it.
+
+    A reshape may split the leading axis of samples into several rows each: a row
+    lies within one sample, which is all that a bias share needs to know.
+    """
+    if carrier.axis is None or out.ndim == 0:
+        return None
+    shape = carrier.full.shape
+    axis = carrier.axis + len(shape)
+    size = shape[axis]
+    if axis == 0:
+        whole = reshaped and size and out.shape[0] % size == 0
+        return -out.ndim if out.shape[0] == size or whole else None
+    if not reshaped:
+        same = out.ndim == len(shape) and out.shape[axis] == size
+        return carrier.axis if same else None
+    before = shape[:axis].numel()
+    for position in range(out.ndim):
+        if out.shape[:position].numel() == before and out.shape[position] == size:
+            return position - out.ndim
+    return None
+
+
+def axis_reduced(carrier: Carrier, dims: Any, keepdim: bool) -> int | None:
+    """Return the sample axis after a reduction over dims (None: over all)."""
+    count = carrier.full.ndim
+    if carrier.axis is None or dims is None:
+        return None
+    dims = {d % count for d in ((dims,) if isinstance(dims, int) else dims)}
+    axis = carrier.axis % count
+    if axis in dims or not dims:
+        return None
+    later = sum(d > axis for d in dims)
+    return carrier.axis if keepdim else carrier.axis + later
+
+
+def _marked(out: torch.Tensor) -> int | None:
+    hits = [i for i, stride in enumerate(out.stride()) if stride == _MARK]
+    return hits[-1] - out.ndim if hits else None
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    return [value] if isinstance(value, torch.Tensor) else list(value)
+
+
+def _has_tensors(args: tuple) -> bool:
+    items = args[1] if len(args) > 1 else ()
+    items = items if isinstance(items, tuple | list) else (items,)
+    return any(isinstance(i, torch.Tensor | list) for i in items) or (
+        next(find_carriers(list(items)), None) is not None
+    )

@@ -1,0 +1,144 @@
+"""The carrier: a duck-typed stand-in for a tensor, on which a model runs unmodified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+
+class Carrier:
+    """What flows through the model in place of a tensor.
+
+    It is no `torch.Tensor`: every function of torch that meets it asks
+    `__torch_function__`, every method and property of Tensor is defined below, and
+    all end in the `method` that is being run.
+
+    Parameters
+    ----------
+    method : callable
+        Called as ``method(func, args, kwargs)`` for every operation.
+    full : torch.Tensor
+        The activation as the plain model has it, of shape ``shape``.
+    rel : torch.Tensor or None
+        What the method carries beside it, of shape ``(K, *shape)``.
+    axis : int or None
+        The axis of the samples, counted from the end; None where it is not known.
+    """
+
+    __slots__ = ("__weakref__", "aliased", "axis", "ending", "full", "method", "rel")
+
+    def __init__(
+        self,
+        method: Callable,
+        full: torch.Tensor,
+        rel: torch.Tensor | None = None,
+        axis: int | None = None,
+    ) -> None:
+        self.method = method
+        self.full = full
+        self.rel: Any = rel
+        self.axis: Any = axis
+        self.ending: Any = None
+        self.aliased = False
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Hand an operation to the method of the carriers among its arguments."""
+        kwargs = kwargs or {}
+        first = next(find_carriers((args, kwargs)))
+        return first.method(func, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of shape {tuple(self.full.shape)}>"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __iter__(self) -> Iterator:
+        return iter(self.method(torch.Tensor.unbind, (self, 0), {}))
+
+    def __reversed__(self) -> Any:
+        return self.method(torch.Tensor.flip, (self, 0), {})
+
+    def __dir__(self) -> list[str]:
+        return dir(type(self))
+
+
+def find_carriers(value: Any) -> Iterator[Carrier]:
+    """Yield the carriers in nested arguments."""
+    if isinstance(value, Carrier):
+        yield value
+    elif type(value) in (tuple, list):
+        for item in value:
+            yield from find_carriers(item)
+    elif type(value) is dict:
+        for item in value.values():
+            yield from find_carriers(item)
+
+
+def map_carriers(function: Callable[[Carrier], Any], value: Any) -> Any:
+    """Rebuild nested arguments with every carrier replaced."""
+    if isinstance(value, Carrier):
+        return function(value)
+    if type(value) is tuple:
+        return tuple(map_carriers(function, item) for item in value)
+    if type(value) is list:
+        return [map_carriers(function, item) for item in value]
+    if type(value) is dict:
+        return {key: map_carriers(function, item) for key, item in value.items()}
+    return value
+
+
+def _method(attribute: Callable) -> Callable:
+    def call(self: Carrier, *args: Any, **kwargs: Any) -> Any:
+        return self.method(attribute, (self, *args), kwargs)
+
+    call.__name__ = getattr(attribute, "__name__", "call")
+    return call
+
+
+def _property(name: str) -> property:
+    def read(tensor: torch.Tensor) -> Any:
+        return getattr(tensor, name)
+
+    def write(tensor: torch.Tensor, value: Any) -> None:
+        setattr(tensor, name, value)
+
+    read.__name__ = name
+    write.__name__ = f"__set_{name}__"
+    return property(
+        lambda self: self.method(read, (self,), {}),
+        lambda self, value: self.method(write, (self, value), {}),
+    )
+
+
+# what belongs to the object, not to the tensor
+_OWN = frozenset(dir(object)) - {"__eq__", "__ne__", "__lt__", "__le__", "__gt__"}
+_OWN -= {"__ge__"}
+_OWN |= frozenset(vars(Carrier)) | {
+    "__dict__",
+    "__module__",
+    "__slots__",
+    "__weakref__",
+    "__array_priority__",
+    "__cuda_array_interface__",
+    "__torch_dispatch__",
+    "__setstate__",
+}
+
+
+def _complete(cls: type) -> None:
+    """Give the carrier every method, dunder and property of Tensor."""
+    for name in dir(torch.Tensor):
+        if name in _OWN:
+            continue
+        attribute = getattr(torch.Tensor, name)
+        member = _method(attribute) if callable(attribute) else _property(name)
+        setattr(cls, name, member)
+
+
+_complete(Carrier)

@@ -1,0 +1,99 @@
+"""Contextual decomposition as a method: the state it carries and how rules see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .carrier import Carrier, map_carriers
+from .method import Call, Method
+from .registry import find_rule
+
+
+class ContextualDecomposition(Method):
+    """Carry the relevant parts of all masks beside the whole activation.
+
+    A carrier holds `full`, the activation of the plain model, and `rel`, of shape
+    ``(K, *full.shape)``; what is irrelevant is their difference.
+
+    Parameters
+    ----------
+    bias : {"channel", "proportional", "context"}
+    nonlinearity : {"relevant", "symmetric"}
+    partition : bool
+        Whether the K parts are decomposed jointly.
+    """
+
+    name = "contextual decomposition"
+
+    def __init__(self, bias: str, nonlinearity: str, partition: bool) -> None:
+        self.bias = bias
+        self.nonlinearity = nonlinearity
+        self.partition = partition
+
+    def enter(self, full: torch.Tensor, rel: torch.Tensor) -> Carrier:
+        """Return the carrier of an input; both are cloned, since models write."""
+        return Carrier(self, full.clone(), rel.clone(), -full.ndim)
+
+    def apply(self, call: Call) -> Any:
+        """Return the result of a call by the rule of its operation."""
+        own = call.operation.options.get("decomposition")
+        if own is not None:
+            return _apply_own(self, own, call)
+        found = find_rule("cd", call.operation)
+        if found is None:
+            self.refuse(call.func)
+        return found(self, call)
+
+    def snapshot(self, target: Carrier) -> Carrier:
+        """Return the target before a write; cloned where the write hits its storage."""
+        full, rel = target.full, target.rel
+        if target.aliased:
+            full, rel = full.clone(), rel.clone()
+        before = Carrier(self, full, rel, target.axis)
+        before.ending = target.ending
+        return before
+
+    def overwrite(self, target: Carrier, result: Carrier) -> None:
+        """Store a result; through the storage where other carriers look at it."""
+        if target.aliased:
+            target.full.copy_(result.full)
+            target.rel.copy_(result.rel)
+        else:
+            target.full, target.rel = result.full, result.rel
+            target.aliased = result.aliased
+
+
+def over_masks(call: Call, func: Callable | None = None) -> Any:
+    """Apply the call's function to the relevant parts of every mask at once."""
+    carriers = call.carriers
+    index = {id(carrier): i for i, carrier in enumerate(carriers)}
+    func = func or call.func
+
+    def one(*parts: torch.Tensor) -> Any:
+        args, kwargs = map_carriers(
+            lambda carrier: parts[index[id(carrier)]], (call.args, call.kwargs)
+        )
+        return func(*args, **kwargs)
+
+    return torch.vmap(one)(*(carrier.rel for carrier in carriers))
+
+
+def wrap(method: Any, full: Any, rel: Any, axes: Any) -> Any:
+    """Pair outputs with their relevant parts; axes is one or a list of them."""
+    if isinstance(full, torch.Tensor):
+        axis = axes[0] if isinstance(axes, list) else axes
+        return Carrier(method, full, rel, axis)
+    axes = axes if isinstance(axes, list) else [axes] * len(full)
+    parts = zip(full, rel, axes, strict=True)
+    return type(full)(Carrier(method, f, r, a) for f, r, a in parts)
+
+
+def _apply_own(method: ContextualDecomposition, own: Callable, call: Call) -> Carrier:
+    first, *rest = call.args
+    args, kwargs = map_carriers(lambda carrier: carrier.full, (rest, call.kwargs))
+    full = call.on_full()
+    rel = own(first.full, first.rel, first.full - first.rel, *args, **kwargs)
+    return Carrier(method, full, rel, first.axis)

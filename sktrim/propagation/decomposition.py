@@ -1,0 +1,311 @@
+"""Contextual decomposition of any torch model, all masks at once, differentiable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import (  # noqa: F401  the rules register themselves
+    operations,
+    rules_affine,
+    rules_bilinear,
+    rules_elementwise,
+    rules_select,
+    rules_shape,
+)
+from .carrier import Carrier, find_carriers
+from .contextual import ContextualDecomposition
+from .passthrough import PassThrough
+from .registry import UnsupportedOperationError
+
+BIASES = ("channel", "proportional", "context")
+NONLINEARITIES = ("relevant", "symmetric")
+
+
+def check_model(model: Any) -> None:
+    """Raise if a model cannot run on a carrier, or is not in eval mode.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        If the model is, or contains, a ScriptModule or a compiled module.
+    ValueError
+        If a module is in training mode.
+    """
+    if isinstance(model, torch.jit.ScriptFunction):
+        _refuse_script("model", model)
+    if not isinstance(model, nn.Module):
+        return
+    for name, module in model.named_modules():
+        where = f"model.{name}" if name else "model"
+        if isinstance(module, torch.jit.ScriptModule):
+            _refuse_script(where, module)
+        if hasattr(module, "_orig_mod") or module._compiled_call_impl is not None:
+            raise UnsupportedOperationError(
+                f"{where} is compiled by torch.compile, which hides its operations "
+                f"from the rules. Pass the module it was made from ({where}._orig_mod, "
+                "or a copy that was not compiled); the weights are the same."
+            )
+        if module.training:
+            raise ValueError(
+                f"{where} ({type(module).__name__}) is in training mode, so that "
+                "dropout and batch norm would make the result random or dependent on "
+                "the other samples. Call model.eval() first."
+            )
+
+
+def _refuse_script(where: str, module: Any) -> None:
+    raise UnsupportedOperationError(
+        f"{where} is TorchScript ({type(module).__name__}), which hides its operations "
+        "from the rules. Pass the Python module that was scripted or traced, with the "
+        "same state_dict, or use a scorer that needs no rules."
+    )
+
+
+def contextual_decomposition(
+    model: Callable,
+    x: Any,
+    rel: Any,
+    *,
+    bias: str = "channel",
+    nonlinearity: str = "relevant",
+    partition: bool = False,
+    strip: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Split a model's output into what a part of its input gives and the rest.
+
+    Every operation of the unmodified model splits its own result (Murdoch et al.
+    2018; Singh et al. 2019): ``rel_out + irrel_out`` is the output exactly. All
+    masks run at once, the whole activation is computed once, and everything is
+    differentiable with respect to `x`, `rel` and the parameters.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+        In eval mode; it is not modified.
+    x : torch.Tensor of shape (n, ...), or tuple of them
+        The input as the model takes it; a tuple for a model of several inputs.
+    rel : torch.Tensor of the shape of x or (K, *x.shape), or tuple of them
+        The relevant part of the input, for one mask or K masks. In a tuple, None
+        for an input that is not decomposed (such as an attention mask).
+    bias : {"channel", "proportional", "context"}, default="channel"
+        How a bias is shared. "proportional": by ``|W rel| / (|W rel| + |W irrel|)``
+        per unit (as in the reference code of Singh et al.). "channel": the same,
+        pooled over the positions of a channel, which is well-conditioned. "context":
+        biases are irrelevant.
+    nonlinearity : {"relevant", "symmetric"}, default="relevant"
+        How ReLU and its piecewise linear kin are split: ``relu(rel)``, or half the
+        difference it makes alone and half the difference it makes to the whole, as
+        for smooth nonlinearities.
+    partition : bool, default=False
+        Whether the K parts are decomposed jointly, so that they sum to the output
+        together with ``irrel_out``, which is then of shape ``(n, n_out)``: the part
+        of ``x - rel.sum(0)``.
+    strip : bool, default=True
+        Whether a final softmax, log-softmax or sigmoid is left out, so that logits
+        are decomposed. Otherwise it is split by the symmetric rule.
+
+    Returns
+    -------
+    rel_out, irrel_out : torch.Tensor of shape (K, n, n_out), or (n, n_out)
+        For one mask without the leading axis of masks.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        If the model calls an operation that has no rule, or is compiled or scripted.
+    ValueError
+        If the model is in training mode or an argument does not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import contextual_decomposition
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU()).eval()
+    >>> x = torch.ones(2, 4)
+    >>> rel = torch.stack([x * (torch.arange(4) == k) for k in range(4)])
+    >>> rel_out, irrel_out = contextual_decomposition(net, x, rel)
+    >>> rel_out.shape
+    torch.Size([4, 2, 3])
+    >>> torch.allclose(rel_out + irrel_out, net(x).expand(4, 2, 3))
+    True
+    """
+    _check_choice("bias", bias, BIASES)
+    _check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
+    check_model(model)
+    inputs = x if isinstance(x, tuple) else (x,)
+    parts = rel if isinstance(rel, tuple) else (rel,)
+    parts, single = _check_parts(inputs, parts)
+    method = ContextualDecomposition(bias, nonlinearity, partition)
+    carriers = [
+        value if part is None else method.enter(value, part)
+        for value, part in zip(inputs, parts, strict=True)
+    ]
+    output = _first_carrier(model(*carriers))
+    if strip and output.ending is not None:
+        output = output.ending.strip()
+    if partition:
+        return output.rel, output.full - output.rel.sum(0)
+    rel_out = output.rel[0] if single else output.rel
+    return rel_out, output.full - rel_out
+
+
+def explained_output(
+    model: Callable, x: Any, strip: bool = True
+) -> tuple[torch.Tensor, str | None]:
+    """Return a model's output without its final softmax, log-softmax or sigmoid.
+
+    The model runs as it is, every operation by torch itself; only the ending is
+    followed, through views, indexing, clamps and tuples. The result is
+    differentiable with respect to `x` and the parameters.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+    x : torch.Tensor of shape (n, ...), or tuple of them
+        Tensors that are not floating point are passed as they are.
+    strip : bool, default=True
+        Whether to return the value before the ending.
+
+    Returns
+    -------
+    output : torch.Tensor
+        The first of a tuple of outputs.
+    ending : {None, "softmax", "log_softmax", "sigmoid"}
+        What the model ends in.
+    """
+    if not strip:
+        output = model(*(x if isinstance(x, tuple) else (x,)))
+        return _first_tensor(output), find_ending(model, x)
+    method = PassThrough()
+    inputs = x if isinstance(x, tuple) else (x,)
+    carriers = [
+        Carrier(method, v.clone()) if v.is_floating_point() else v for v in inputs
+    ]
+    value = model(*carriers)
+    carrier = next(find_carriers(_listed(value)), None)
+    if carrier is None:
+        return _first_tensor(value), None
+    if carrier.ending is None:
+        return carrier.full, None
+    return carrier.ending.strip().full, carrier.ending.kind
+
+
+def find_ending(model: Callable, x: Any, n_rows: int = 2) -> str | None:
+    """Return "softmax", "log_softmax", "sigmoid" or None: what a model ends in.
+
+    A few rows are run without gradients. A model that cannot run on a carrier
+    (TorchScript, say) gives None: see `looks_like_probabilities` for its output.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+    x : torch.Tensor of shape (n, ...), or tuple of them
+    n_rows : int, default=2
+        How many rows are run.
+
+    Returns
+    -------
+    ending : str or None
+    """
+    rows = tuple(v[:n_rows] for v in (x if isinstance(x, tuple) else (x,)))
+    try:
+        check_scripted(model)
+        with torch.no_grad():
+            return explained_output(model, rows)[1]
+    except (TypeError, RuntimeError, AttributeError):
+        return None
+
+
+def check_scripted(model: Any) -> None:
+    """Raise UnsupportedOperationError if a model or a part of it is TorchScript."""
+    script = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
+    modules = model.modules() if isinstance(model, nn.Module) else (model,)
+    for module in modules:
+        if isinstance(module, script):
+            _refuse_script("model", module)
+
+
+def looks_like_probabilities(output: torch.Tensor, tolerance: float = 1e-4) -> bool:
+    """Return whether every row of an output lies in [0, 1] and sums to 1.
+
+    Parameters
+    ----------
+    output : torch.Tensor of shape (n, n_out)
+        With one column, never.
+    tolerance : float, default=1e-4
+
+    Returns
+    -------
+    bool
+    """
+    if output.ndim < 2 or output.shape[1] < 2 or not output.numel():
+        return False
+    inside = bool((output >= 0).all() and (output <= 1).all())
+    sums = output.sum(1)
+    return inside and bool(((sums - 1).abs() <= tolerance).all())
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not known; choose one of {choices}.")
+
+
+def _check_parts(inputs: tuple, parts: tuple) -> tuple[list[Any], bool]:
+    if len(parts) != len(inputs):
+        raise ValueError(
+            f"rel has {len(parts)} parts for {len(inputs)} inputs; give one per input, "
+            "None for an input that is not decomposed."
+        )
+    if all(part is None for part in parts):
+        raise ValueError("rel is None for every input; one must be decomposed.")
+    checked, singles = [], set()
+    for value, part in zip(inputs, parts, strict=True):
+        if part is not None:
+            _check_part(value, part)
+            singles.add(part.ndim == value.ndim)
+            part = part[None] if part.ndim == value.ndim else part
+        checked.append(part)
+    masks = {part.shape[0] for part in checked if part is not None}
+    if len(singles) != 1 or len(masks) != 1:
+        raise ValueError(f"The parts of rel have different numbers of masks: {masks}.")
+    return checked, singles.pop()
+
+
+def _check_part(value: torch.Tensor, part: torch.Tensor) -> None:
+    if tuple(part.shape[-value.ndim :]) != tuple(value.shape) or part.ndim > (
+        value.ndim + 1
+    ):
+        raise ValueError(
+            f"rel has shape {tuple(part.shape)}; expected that of x, "
+            f"{tuple(value.shape)}, or (K, *x.shape) for K masks."
+        )
+    if part.dtype != value.dtype and value.is_floating_point():
+        raise ValueError(f"rel is {part.dtype} but x is {value.dtype}; cast one.")
+    if part.device != value.device:
+        raise ValueError(f"rel is on {part.device} but x is on {value.device}.")
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, tuple | list) else value
+
+
+def _first_carrier(value: Any) -> Carrier:
+    carrier = next(find_carriers(_listed(value)), None)
+    if carrier is None:
+        raise UnsupportedOperationError(
+            f"The model returned {type(value).__name__}, which holds no decomposed "
+            "value: it left the rules on the way (through NumPy, .item() or a constant "
+            "output). Keep the path from input to output in torch operations."
+        )
+    return carrier
+
+
+def _first_tensor(value: Any) -> torch.Tensor:
+    value = _listed(value)
+    return value if isinstance(value, torch.Tensor) else _first_tensor(value[0])

@@ -1,0 +1,167 @@
+"""What every propagation method shares: reading a call, in-place writes, errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from .carrier import Carrier, find_carriers, map_carriers
+from .endings import follow_ending
+from .registry import Operation, UnsupportedOperationError, find_operation, spell
+
+_HERE = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
+
+
+class Call:
+    """One operation that the model asked for.
+
+    Attributes
+    ----------
+    operation : Operation
+    func : callable
+        The out-of-place torch function.
+    args, kwargs
+        As the model gave them, carriers included, operands in natural order.
+    """
+
+    __slots__ = ("args", "func", "in_place", "kwargs", "operation")
+
+    def __init__(
+        self,
+        operation: Operation,
+        func: Callable,
+        args: tuple,
+        kwargs: dict,
+        in_place: bool = False,
+    ) -> None:
+        self.operation = operation
+        self.func = func
+        self.args = args
+        self.kwargs = kwargs
+        self.in_place = in_place
+
+    @property
+    def carriers(self) -> list[Carrier]:
+        """The distinct carriers among the arguments."""
+        found = find_carriers((self.args, self.kwargs))
+        return list({id(carrier): carrier for carrier in found}.values())
+
+    def replaced(self, function: Callable[[Carrier], Any]) -> tuple[tuple, dict]:
+        """Return the arguments with every carrier replaced."""
+        return (
+            map_carriers(function, self.args),
+            map_carriers(function, self.kwargs),
+        )
+
+    def on_full(self) -> Any:
+        """Return what the plain model would get."""
+        args, kwargs = self.replaced(lambda carrier: carrier.full)
+        return self.func(*args, **kwargs)
+
+    def bind(self, *names: str, **defaults: Any) -> list[Any]:
+        """Return the arguments in the order of names, then of defaults."""
+        order = (*names, *defaults)
+        given = dict(zip(order, self.args, strict=False)) | self.kwargs
+        if "self" in given:
+            given.setdefault(order[0], given["self"])
+        return [given.get(name, defaults.get(name)) for name in order]
+
+
+class Method:
+    """A way to propagate carriers: contextual decomposition is one.
+
+    Subclasses implement `apply`, which returns the result of an out-of-place call,
+    and `overwrite`, which stores a result in a carrier.
+    """
+
+    name = "method"
+
+    def apply(self, call: Call) -> Any:
+        """Return the result of a call, carriers included."""
+        raise NotImplementedError
+
+    def overwrite(self, target: Carrier, result: Carrier) -> None:
+        """Store the result of an in-place call in its target."""
+        raise NotImplementedError
+
+    def snapshot(self, target: Carrier) -> Carrier:
+        """Return what an in-place call reads: the target before it is written."""
+        raise NotImplementedError
+
+    def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
+        """Run one operation of the model."""
+        spelling = spell(func)
+        if kwargs.get("out") is not None:
+            self.refuse(func, "writes into out=")
+        if spelling.reflected:
+            args = (args[1], args[0], *args[2:])
+        in_place = spelling.in_place or bool(kwargs.get("inplace"))
+        if "inplace" in kwargs:
+            kwargs = {**kwargs, "inplace": False}
+        operation = find_operation(func, spelling.name)
+        if operation is None:
+            self.refuse(func)
+        call = Call(operation, spelling.func, args, kwargs, in_place)
+        if in_place:
+            return self._apply_in_place(call, func)
+        if operation.kind == "query":
+            return call.on_full()
+        result = self.apply(call)
+        follow_ending(self, call, result)
+        return result
+
+    def _apply_in_place(self, call: Call, func: Callable) -> Any:
+        target = call.args[0]
+        if not isinstance(target, Carrier):
+            self.refuse(func, "writes in place into a plain tensor")
+        if call.operation.kind == "query":
+            self.refuse(func, "writes a query in place")
+        before = self.snapshot(target)
+        call.args, call.kwargs = call.replaced(
+            lambda carrier: before if carrier is target else carrier
+        )
+        result = self.apply(call)
+        if not isinstance(result, Carrier) or result.full.shape != target.full.shape:
+            self.refuse(func, "changes the shape in place")
+        follow_ending(self, call, result)
+        self.overwrite(target, result)
+        target.ending = result.ending
+        return target
+
+    def refuse(self, func: Callable, why: str = "has no rule") -> NoReturn:
+        """Raise the error that names operation, call site and registration."""
+        name = describe(func)
+        raise UnsupportedOperationError(
+            f"{name} {why} in {self.name} (called at {call_site()}). Either (a) write "
+            "this step of the model with operations that have a rule, (b) declare it "
+            f"once: sktrim.propagation.register_operation({name}, kind), where kind "
+            'is "shape", "affine", "elementwise", ..., or (c) use a scorer that needs '
+            'no rules, such as "occlusion" or "integrated_gradients".'
+        )
+
+
+def describe(func: Callable) -> str:
+    """Return the dotted name of a torch function."""
+    name = getattr(func, "__name__", repr(func))
+    owner = getattr(func, "__objclass__", None)
+    if owner is not None or hasattr(torch.Tensor, name):
+        return f"torch.Tensor.{name}"
+    module = getattr(func, "__module__", None) or "torch"
+    module = module.removesuffix("._C._nn").removesuffix("._VariableFunctions")
+    return f"{module}.{name}"
+
+
+def call_site() -> str:
+    """Return file, line and function of the innermost frame of the model."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((_HERE, _TORCH)):
+            return f"{file}:{frame.f_lineno}, in {frame.f_code.co_name}"
+        frame = frame.f_back
+    return "an unknown place"

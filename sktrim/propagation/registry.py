@@ -1,0 +1,256 @@
+"""The registry: every torch operation declared once, by kind, for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+KINDS = MappingProxyType(
+    {
+        "shape": "moves values without mixing them: view, permute, cat, pad, index",
+        "affine": "linear, convolution, batch norm in eval, FFT, adding a constant",
+        "average": "mean, sum, average pooling",
+        "elementwise": "one value at a time: relu, gelu, tanh, sigmoid",
+        "select": "the winner of several: max pooling, maximum, amax",
+        "bilinear": "linear in each of two operands: product, matmul, einsum",
+        "normalise": "divides by a statistic: layer norm, softmax",
+        "recurrent": "lstm, gru, rnn",
+        "composite": "written in terms of other operations",
+        "query": "answered from the whole activation: shape, comparison, item",
+    }
+)
+
+
+class UnsupportedOperationError(TypeError):
+    """An operation of the model has no rule.
+
+    The message names the operation, the place in the model that called it and
+    the line that would register it.
+    """
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One declared operation.
+
+    Attributes
+    ----------
+    name : str
+        Canonical name, that of the out-of-place form ("relu" for ``relu_``).
+    kind : str
+        A key of ``KINDS``.
+    options : mapping
+        What the rules of the kind may need to know.
+    """
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_by_name: dict[str, Operation] = {}
+_by_function: dict[Any, Operation] = {}
+_rules: dict[tuple[str, Any], Callable] = {}
+
+
+def declare(kind: str, names: Iterable[str] | str, **options: Any) -> None:
+    """Declare operations of one kind, by canonical name."""
+    names = names.split() if isinstance(names, str) else names
+    _by_name.update({name: Operation(name, kind, options) for name in names})
+
+
+def rule(method: str, *keys: str) -> Callable[[Callable], Callable]:
+    """Register the decorated rule of a method for kinds ("kind:...") or names."""
+
+    def register(function: Callable) -> Callable:
+        _rules.update({(method, key): function for key in keys})
+        return function
+
+    return register
+
+
+def find_operation(func: Callable, name: str) -> Operation | None:
+    """Return the declaration of a torch function, or None."""
+    return _by_function.get(func) or _by_name.get(name)
+
+
+def find_rule(method: str, operation: Operation) -> Callable | None:
+    """Return a method's rule for an operation: its own, else that of its kind."""
+    keys = (operation.name, f"kind:{operation.kind}")
+    return next((_rules[method, k] for k in keys if (method, k) in _rules), None)
+
+
+def register_operation(
+    func: Callable | Iterable[Callable],
+    kind: str,
+    *,
+    decomposition: Callable | None = None,
+    **options: Any,
+) -> None:
+    """Declare how a torch operation is treated by every propagation method.
+
+    Parameters
+    ----------
+    func : callable or iterable of callables
+        The operation as the model calls it: a function of torch, a function of
+        one's own that calls `torch.overrides.handle_torch_function`, or several
+        spellings of one operation.
+    kind : str
+        What sort of operation it is: "shape", "affine", "average",
+        "elementwise", "select", "bilinear", "normalise", "recurrent",
+        "composite" or "query". The rule of the kind is then used.
+    decomposition : callable, optional
+        A rule of its own for contextual decomposition, called as
+        ``decomposition(full, rel, irrel, *args, **kwargs)`` with the tensors of
+        the first argument (`rel` and `irrel` carry the masks on a leading axis)
+        and the remaining arguments of the call. It returns the relevant part of
+        the result, of shape ``(K, *result.shape)``.
+    **options
+        Facts that rules of the kind read; see `sktrim.propagation.operations`.
+
+    Raises
+    ------
+    ValueError
+        If the kind is not known or `func` is not callable.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import register_operation
+    >>> register_operation(torch.special.erf, "elementwise")
+    """
+    functions = (func,) if callable(func) else tuple(func)
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is not known; choose one of {list(KINDS)}.")
+    if not functions or not all(map(callable, functions)):
+        raise ValueError(f"func={func!r} is not a callable or several of them.")
+    name = getattr(functions[0], "__name__", repr(functions[0]))
+    operation = Operation(name, kind, MappingProxyType(options))
+    if decomposition is not None:
+        operation = Operation(name, kind, {**options, "decomposition": decomposition})
+    _by_function.update(dict.fromkeys(functions, operation))
+
+
+_DUNDERS = {
+    f"__{prefix}{name}__": (base, prefix == "r", prefix == "i")
+    for name, base in {
+        "add": "add",
+        "sub": "sub",
+        "mul": "mul",
+        "truediv": "div",
+        "div": "div",
+        "matmul": "matmul",
+        "pow": "pow",
+        "floordiv": "floor_divide",
+        "mod": "remainder",
+        "and": "bitwise_and",
+        "or": "bitwise_or",
+        "xor": "bitwise_xor",
+        "lshift": "bitwise_left_shift",
+        "rshift": "bitwise_right_shift",
+    }.items()
+    for prefix in ("", "r", "i")
+} | {
+    "__neg__": ("neg", False, False),
+    "__pos__": ("positive", False, False),
+    "__abs__": ("abs", False, False),
+    "__invert__": ("bitwise_not", False, False),
+}
+_ALIASES = {
+    "concat": "cat",
+    "concatenate": "cat",
+    "row_stack": "vstack",
+    "subtract": "sub",
+    "rsub": "sub",
+    "multiply": "mul",
+    "divide": "div",
+    "true_divide": "div",
+    "negative": "neg",
+    "absolute": "abs",
+    "special_expit": "sigmoid",
+    "special_softmax": "softmax",
+    "special_log_softmax": "log_softmax",
+    "special_exp2": "exp2",
+    "special_expm1": "expm1",
+    "special_erf": "erf",
+    "special_log1p": "log1p",
+    "clip": "clamp",
+    "moveaxis": "movedim",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "fft_fftshift": "roll",
+    "fft_ifftshift": "roll",
+    "im2col": "unfold",
+    "arctan": "atan",
+    "arcsinh": "asinh",
+    "upsample": "interpolate",
+    "upsample_nearest": "interpolate",
+    "upsample_bilinear": "interpolate",
+    "linalg_matmul": "matmul",
+    "ger": "outer",
+    "max_pool1d_with_indices": "max_pool1d",
+    "max_pool2d_with_indices": "max_pool2d",
+    "max_pool3d_with_indices": "max_pool3d",
+    "adaptive_max_pool1d_with_indices": "adaptive_max_pool1d",
+    "adaptive_max_pool2d_with_indices": "adaptive_max_pool2d",
+    "adaptive_max_pool3d_with_indices": "adaptive_max_pool3d",
+}
+# in place by nature, with no out-of-place twin of the same name
+_WRITERS: dict[str, tuple[str, Callable]] = {
+    "zero_": ("zero", torch.zeros_like),
+    "fill_": ("fill", torch.full_like),
+    "copy_": ("copy", lambda target, source, *_: source.expand_as(target).clone()),
+}
+_PLAIN_UNDERSCORE = frozenset({"requires_grad_", "share_memory_"})
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What a torch function means: canonical name, function, reflected, in place."""
+
+    name: str
+    func: Callable
+    reflected: bool = False
+    in_place: bool = False
+
+
+_spellings: dict[Any, Spelling] = {}
+
+
+def _base_function(name: str) -> Callable | None:
+    places = (torch.Tensor, torch, F)
+    return next((getattr(p, name) for p in places if hasattr(p, name)), None)
+
+
+def _spell(func: Callable) -> Spelling:
+    raw = getattr(func, "__name__", repr(func))
+    if raw in _DUNDERS:
+        name, reflected, in_place = _DUNDERS[raw]
+        base = getattr(torch, name, func)
+        return Spelling(name, base, reflected, in_place)
+    if raw in _WRITERS:
+        name, base = _WRITERS[raw]
+        return Spelling(name, base, False, True)
+    if raw in _PLAIN_UNDERSCORE or not raw.endswith("_"):
+        name = _ALIASES.get(raw, raw)
+        reflected = raw == "rsub"
+        return Spelling(name, torch.sub if reflected else func, reflected)
+    if raw.startswith("__"):
+        return Spelling(raw, func)
+    base = _base_function(raw[:-1])
+    name = _ALIASES.get(raw[:-1], raw[:-1])
+    return Spelling(name, base or func, False, base is not None)
+
+
+def spell(func: Callable) -> Spelling:
+    """Return what a spelling of an operation means (cached)."""
+    try:
+        return _spellings[func]
+    except KeyError:
+        # threads may compute it twice; they store the same value
+        return _spellings.setdefault(func, _spell(func))

@@ -1,0 +1,171 @@
+"""Contextual decomposition of affine operations and averages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from .axes import aligned_axis, axis_kept, axis_reduced
+from .carrier import Carrier
+from .contextual import over_masks, wrap
+from .method import Call
+from .registry import rule
+from .share import add_bias, leading
+
+
+@rule("cd", "kind:affine")
+def affine(method: Any, call: Call) -> Any:
+    """Split any affine operation: its value at zero is the bias."""
+    full = call.on_full()
+    rel = over_masks(call)
+    args, kwargs = call.replaced(lambda carrier: torch.zeros_like(carrier.full))
+    bias = call.func(*args, **kwargs)
+    axes = aligned_axis(call.carriers)
+    if not isinstance(full, torch.Tensor):
+        if any(b.any() for b in bias):
+            method.refuse(call.func, "returns several tensors and has a bias")
+        return wrap(method, full, rel, None)
+    axis = axis_kept(call.carriers[0], full) if axes is not None else None
+    if bias.any():
+        rel = add_bias(method, rel - bias, full - bias, bias, axis)
+    return Carrier(method, full, rel, axis)
+
+
+@rule("cd", "kind:average")
+def average(method: Any, call: Call) -> Carrier:
+    """Average the relevant parts as the whole is averaged."""
+    carrier = call.carriers[0]
+    full = call.on_full()
+    if call.operation.name.endswith(("pool1d", "pool2d", "pool3d")):
+        return Carrier(method, full, _pool(call, carrier), axis_kept(carrier, full))
+    _, dims, keepdim = call.bind("input", dim=None, keepdim=False)
+    dims = call.kwargs.get("axis", dims)
+    axis = axis_reduced(carrier, dims or None, keepdim)
+    return Carrier(method, full, over_masks(call), axis)
+
+
+def _pool(call: Call, carrier: Carrier) -> torch.Tensor:
+    spatial = int(call.operation.name[-2])
+    if carrier.full.ndim != spatial + 2:
+        return over_masks(call)
+    args, kwargs = call.replaced(lambda c: c.rel.flatten(0, 1))
+    return call.func(*args, **kwargs).unflatten(0, carrier.rel.shape[:2])
+
+
+@rule("cd", "linear")
+def linear(method: Any, call: Call) -> Carrier:
+    """W rel + share of the bias."""
+    x, weight, bias = call.bind("input", "weight", bias=None)
+    full = _constant_weight(method, call, weight, bias)
+    rel = F.linear(x.rel, weight)
+    axis = x.axis if x.axis != -1 else None
+    if bias is None:
+        return Carrier(method, full, rel, axis)
+    whole = F.linear(x.full, weight)
+    return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
+
+
+@rule("cd", "conv1d", "conv2d", "conv3d")
+@rule("cd", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def convolution(method: Any, call: Call) -> Carrier:
+    """W rel + share of the bias; masks and samples are one batch."""
+    x, weight, bias, *rest = call.bind(
+        "input", "weight", "bias", *_CONVOLUTION[call.operation.name]
+    )
+    full = _constant_weight(method, call, weight, bias)
+    names = _CONVOLUTION[call.operation.name]
+    options = {k: v for k, v in zip(names, rest, strict=True) if v is not None}
+    batch = full.ndim == weight.ndim
+    stacked = x.rel.flatten(0, 1) if batch else x.rel
+    rel = call.func(stacked, weight, None, **options)
+    rel = rel.unflatten(0, x.rel.shape[:2]) if batch else rel
+    axis = -full.ndim if batch and x.axis == -full.ndim else None
+    if bias is None:
+        return Carrier(method, full, rel, axis)
+    whole = call.func(x.full, weight, None, **options)
+    bias = bias.reshape(-1, *(1,) * (weight.ndim - 2))
+    return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
+
+
+_DIRECT = ("stride", "padding", "dilation", "groups")
+_TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
+_CONVOLUTION = {f"conv{d}d": _DIRECT for d in (1, 2, 3)} | {
+    f"conv_transpose{d}d": _TRANSPOSED for d in (1, 2, 3)
+}
+
+
+def _constant_weight(method: Any, call: Call, *weights: Any) -> torch.Tensor:
+    if any(isinstance(weight, Carrier) for weight in weights):
+        method.refuse(call.func, "with a weight that depends on the input has no rule")
+    return call.on_full()
+
+
+@rule("cd", "batch_norm")
+def batch_norm(method: Any, call: Call) -> Carrier:
+    """Scale by the running variance and share the shift."""
+    x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
+    if training or mean is None or variance is None:
+        method.refuse(call.func, "with the statistics of the batch has no rule")
+    full = call.on_full()
+    scale = torch.rsqrt(variance + eps)
+    scale = scale if weight is None else scale * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    shape = (-1, *(1,) * (full.ndim - 2))
+    scale, shift = scale.reshape(shape), shift.reshape(shape)
+    rel, whole = x.rel * scale, x.full * scale
+    return Carrier(method, full, add_bias(method, rel, whole, shift, x.axis), x.axis)
+
+
+def _batch_norm_arguments(call: Call) -> Any:
+    # torch.batch_norm orders its nine arguments differently from F.batch_norm
+    if len(call.args) + len(call.kwargs) == 9:
+        names = ("weight", "bias", "running_mean", "running_var", "training")
+        x, weight, bias, mean, variance, training, _, eps = call.bind(
+            "input", *names, "momentum", "eps"
+        )
+        return [x, mean, variance, weight, bias, training, eps]
+    names = {"weight": None, "bias": None, "training": False, "momentum": 0.1}
+    found = call.bind("input", "running_mean", "running_var", **names, eps=1e-5)
+    return [*found[:6], found[7]]
+
+
+@rule("cd", "neg")
+def negate(method: Any, call: Call) -> Carrier:
+    """Negate every part."""
+    x = call.carriers[0]
+    return Carrier(method, -x.full, -x.rel, x.axis)
+
+
+@rule("cd", "add", "sub")
+def add(method: Any, call: Call) -> Carrier:
+    """Add parts to parts; a constant is a bias."""
+    a, b, alpha = call.bind("input", "other", alpha=1)
+    full = call.on_full()
+    sign = -1 if call.operation.name == "sub" else 1
+    if isinstance(a, Carrier) and isinstance(b, Carrier):
+        left, right = leading(a.rel, full.ndim), leading(b.rel, full.ndim)
+        rel = torch.add(left, right, alpha=sign * alpha)
+        return Carrier(method, full, rel, aligned_axis([a, b]))
+    if isinstance(a, Carrier):
+        x, factor, constant = a, 1, sign * alpha * b
+    else:
+        x, factor, constant = b, sign * alpha, a
+    constant = torch.as_tensor(constant, dtype=full.dtype, device=full.device)
+    rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim)
+    whole = (factor * x.full).expand(full.shape)
+    rel = rel.expand(rel.shape[0], *full.shape)
+    axis = axis_kept_broadcast(x, full)
+    if method.bias == "context" or not torch.is_grad_enabled():
+        # not the argument's own storage: the result may be written in place
+        rel = rel.clone()
+    return Carrier(method, full, add_bias(method, rel, whole, constant, axis), axis)
+
+
+def axis_kept_broadcast(carrier: Carrier, full: torch.Tensor) -> int | None:
+    """Return the sample axis after broadcasting with a constant."""
+    if carrier.axis is None:
+        return None
+    same = carrier.full.shape[carrier.axis] == full.shape[carrier.axis]
+    return carrier.axis if same else None

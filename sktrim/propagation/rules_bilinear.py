@@ -1,0 +1,94 @@
+"""Contextual decomposition of products: the cross term is split evenly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .axes import aligned_axis, axis_kept
+from .carrier import Carrier, map_carriers
+from .contextual import over_masks
+from .method import Call
+from .registry import rule
+from .share import leading
+
+
+@rule("cd", "kind:bilinear")
+def product(method: Any, call: Call) -> Carrier:
+    """Take 1/2 [rel_a * b + a * rel_b]; linear where one operand is constant."""
+    full = call.on_full()
+    carriers = call.carriers
+    axis = axis_kept(carriers[0], full) if aligned_axis(carriers) is not None else None
+    if len(carriers) == 1 and _occurrences(call) == 1:
+        return Carrier(method, full, over_masks(call), axis)
+    if _occurrences(call) > 2:
+        method.refuse(call.func, "of more than two decomposed values has no rule")
+    return Carrier(method, full, _halves(call), axis)
+
+
+@rule("cd", "mul")
+def multiply(method: Any, call: Call) -> Carrier:
+    """Elementwise products, broadcast."""
+    a, b = call.bind("input", "other")
+    full = call.on_full()
+    axis = broadcast_axis(call, full)
+    if isinstance(a, Carrier) and isinstance(b, Carrier):
+        left, right = leading(a.rel, full.ndim), leading(b.rel, full.ndim)
+        return Carrier(method, full, 0.5 * (left * b.full + right * a.full), axis)
+    x, factor = (a, b) if isinstance(a, Carrier) else (b, a)
+    return Carrier(method, full, leading(x.rel, full.ndim) * factor, axis)
+
+
+@rule("cd", "div")
+def divide(method: Any, call: Call) -> Carrier:
+    """Divide by a constant, or by the whole of a decomposed divisor."""
+    a, b = call.bind("input", "other")
+    full = call.on_full()
+    if call.kwargs.get("rounding_mode"):
+        method.refuse(call.func, "with rounding has no rule")
+    axis = broadcast_axis(call, full)
+    if not isinstance(a, Carrier):
+        inverse = method(torch.reciprocal, (b,), {})
+        return multiply(method, Call(call.operation, torch.mul, (inverse, a), {}))
+    divisor = b.full if isinstance(b, Carrier) else b
+    return Carrier(method, full, leading(a.rel, full.ndim) / divisor, axis)
+
+
+def broadcast_axis(call: Call, full: torch.Tensor) -> int | None:
+    """Return the sample axis of a broadcast product."""
+    axis = aligned_axis(call.carriers)
+    if axis is None:
+        return None
+    sizes = {carrier.full.shape[axis] for carrier in call.carriers}
+    return axis if sizes == {full.shape[axis]} else None
+
+
+def _occurrences(call: Call) -> int:
+    count = 0
+
+    def see(carrier: Carrier) -> Carrier:
+        nonlocal count
+        count += 1
+        return carrier
+
+    map_carriers(see, (call.args, call.kwargs))
+    return count
+
+
+def _halves(call: Call) -> torch.Tensor:
+    """Return 1/2 of the function with one operand's parts, summed over operands."""
+    total: Any = 0
+    for chosen in range(2):
+        seen = -1
+
+        def pick(carrier: Carrier, chosen: int = chosen) -> Any:
+            nonlocal seen
+            seen += 1
+            # a fresh carrier: one object may be both operands
+            part = Carrier(carrier.method, carrier.full, carrier.rel, carrier.axis)
+            return part if seen == chosen else carrier.full
+
+        args, kwargs = map_carriers(pick, (call.args, call.kwargs))
+        total = total + over_masks(Call(call.operation, call.func, args, kwargs))
+    return 0.5 * total

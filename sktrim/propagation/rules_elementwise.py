@@ -1,0 +1,149 @@
+"""Contextual decomposition of nonlinearities that act on one value at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .carrier import Carrier, map_carriers
+from .method import Call
+from .registry import rule
+from .share import bias_share
+
+
+@rule("cd", "kind:elementwise")
+def elementwise(method: Any, call: Call) -> Carrier:
+    """Split phi by the rule of its sort: relevant, symmetric or shared."""
+    if len(call.carriers) > 1:
+        method.refuse(call.func, "of several decomposed values has no rule")
+    x = call.carriers[0]
+    options = call.operation.options
+    if options.get("singular"):
+        full = call.on_full()
+        return Carrier(method, full, share_value(method, x, full), x.axis)
+    relevant = method.nonlinearity == "relevant" and not method.partition
+    if options.get("rectifier") and relevant:
+        return _relevant(method, call, x)
+    origin = _origin(call, x)
+    return symmetric(method, x, _pointwise(call), call.on_full(), origin)
+
+
+def _relevant(method: Any, call: Call, x: Carrier) -> Carrier:
+    if call.operation.name != "relu":
+        return Carrier(method, call.on_full(), _pointwise(call)(x.rel), x.axis)
+    if call.in_place and not torch.is_grad_enabled():
+        return Carrier(method, x.full.relu_(), x.rel.relu_(), x.axis)
+    return Carrier(method, torch.relu(x.full), torch.relu(x.rel), x.axis)
+
+
+def symmetric(
+    method: Any,
+    x: Carrier,
+    phi: Callable[[torch.Tensor], torch.Tensor],
+    full: torch.Tensor,
+    origin: torch.Tensor,
+) -> Carrier:
+    """Split phi by 1/2 [phi(rel) - phi(0) + phi(full) - phi(full - rel)].
+
+    Parameters
+    ----------
+    phi : callable
+        Acts on tensors with a leading axis of masks.
+    full, origin : torch.Tensor
+        phi of the whole and of zero; phi(0) is shared like a bias. In a partition
+        what the marginals leave is shared in proportion to them.
+    """
+    parts, rest = x.rel, x.full - x.rel
+    if method.partition:
+        remainder = (x.full - x.rel.sum(0))[None]
+        parts = torch.cat([x.rel, remainder])
+        rest = x.full - parts
+    marginal = 0.5 * (phi(parts) - origin + full - phi(rest))
+    if method.partition:
+        return Carrier(method, full, _settle(method, marginal, full, origin), x.axis)
+    if method.bias != "context" and origin.any():
+        share = bias_share(method, x.rel, x.full, origin, x.axis)
+        marginal = marginal + share * origin
+    return Carrier(method, full, marginal, x.axis)
+
+
+def _settle(
+    method: Any, marginal: torch.Tensor, full: torch.Tensor, origin: torch.Tensor
+) -> torch.Tensor:
+    """Share the remainder of a partition in proportion to the marginals."""
+    whole = marginal.sum(0)
+    left = full - whole - (origin if method.bias == "context" else 0)
+    parts = marginal[:-1]
+    return parts + bias_share(method, parts, whole, left, None) * left
+
+
+def share_value(method: Any, x: Carrier, full: torch.Tensor) -> torch.Tensor:
+    """Share the whole value in proportion to the parts of the argument."""
+    return bias_share(method, x.rel, x.full, full, x.axis) * full
+
+
+def _pointwise(call: Call) -> Callable[[torch.Tensor], torch.Tensor]:
+    plain = _has_tensors(call)
+
+    def phi(values: torch.Tensor) -> torch.Tensor:
+        if plain:
+            # a parameter per channel must meet the axes of the whole
+            return torch.vmap(one)(values)
+        return one(values)
+
+    def one(values: torch.Tensor) -> torch.Tensor:
+        args, kwargs = call.replaced(lambda _: values)
+        return call.func(*args, **kwargs)
+
+    return phi
+
+
+def _has_tensors(call: Call) -> bool:
+    values = (*call.args, *call.kwargs.values())
+    return any(isinstance(value, torch.Tensor) for value in values)
+
+
+def _origin(call: Call, x: Carrier) -> torch.Tensor:
+    shape = x.full.shape if _has_tensors(call) else ()
+    zero = torch.zeros(shape, dtype=x.full.dtype, device=x.full.device)
+    args, kwargs = call.replaced(lambda _: zero)
+    return call.func(*args, **kwargs)
+
+
+@rule("cd", "pow")
+def power(method: Any, call: Call) -> Carrier:
+    """x**n for whole n > 0 is symmetric; other powers and c**x are shared."""
+    base, exponent = call.bind("input", "exponent")
+    full = call.on_full()
+    if not isinstance(base, Carrier) or isinstance(exponent, Carrier):
+        method.refuse(call.func, "with a decomposed exponent has no rule")
+    if isinstance(exponent, int | float) and exponent > 0 and exponent == int(exponent):
+        origin = torch.zeros((), dtype=full.dtype, device=full.device)
+        return symmetric(method, base, lambda v: torch.pow(v, exponent), full, origin)
+    return Carrier(method, full, share_value(method, base, full), base.axis)
+
+
+@rule("cd", "softmax", "log_softmax", "softmin")
+def softmax(method: Any, call: Call) -> Carrier:
+    """Split by the symmetric rule; what is masked with -inf stays masked."""
+    x = call.carriers[0]
+    full = call.on_full()
+    masked = torch.isinf(x.full)
+
+    def one(values: torch.Tensor) -> torch.Tensor:
+        values = torch.where(masked, x.full, values) if masked.any() else values
+        args, kwargs = map_carriers(lambda _: values, (call.args, call.kwargs))
+        return call.func(*args, **kwargs)
+
+    origin = one(torch.zeros_like(x.full))
+    if call.operation.name != "log_softmax":
+        return symmetric(method, x, torch.vmap(one), full, origin)
+    # -inf - -inf has no parts
+    hidden = torch.isinf(full)
+    finite = torch.where(hidden, 0, full)
+    phi = torch.vmap(lambda v: torch.where(hidden, 0, one(v)))
+    origin = torch.where(hidden, 0, origin)
+    split = symmetric(method, x, phi, finite, origin)
+    return Carrier(method, full, split.rel, x.axis)

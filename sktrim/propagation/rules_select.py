@@ -1,0 +1,84 @@
+"""Contextual decomposition of operations that pick a winner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from .axes import axis_kept, axis_reduced
+from .carrier import Carrier
+from .method import Call
+from .registry import rule
+
+_FIXED = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+_ADAPTIVE = ("output_size", "return_indices")
+
+
+@rule("cd", "kind:select")
+def pool(method: Any, call: Call) -> Any:
+    """Take the relevant part of the winner of the whole, window by window."""
+    name = call.operation.name
+    adaptive = name.startswith("adaptive")
+    x, *values = call.bind("input", *(_ADAPTIVE if adaptive else _FIXED))
+    names = _ADAPTIVE if adaptive else _FIXED
+    given = {k: v for k, v in zip(names, values, strict=True) if v is not None}
+    wants_indices = given.pop("return_indices", False)
+    wants_indices = wants_indices or call.func.__name__.endswith("with_indices")
+    full, winners = getattr(F, name)(x.full, **given, return_indices=True)
+    spatial = int(name[-2])
+    rel = take_winners(x.rel, winners, spatial)
+    result = Carrier(method, full, rel, axis_kept(x, full))
+    return (result, winners) if wants_indices else result
+
+
+def take_winners(
+    rel: torch.Tensor, winners: torch.Tensor, spatial: int
+) -> torch.Tensor:
+    """Gather flat spatial indices, shared by all masks."""
+    flat = rel.flatten(-spatial)
+    index = winners.flatten(-spatial).expand(rel.shape[0], *(-1,) * (flat.ndim - 1))
+    return flat.gather(-1, index).unflatten(-1, winners.shape[-spatial:])
+
+
+@rule("cd", "max", "min", "amax", "amin")
+def extreme(method: Any, call: Call) -> Any:
+    """Take the relevant part of the extreme value along axes, or of two operands."""
+    x, dim, keepdim = call.bind("input", dim=None, keepdim=False)
+    if isinstance(dim, torch.Tensor | Carrier):
+        return larger(method, call)
+    dim = call.kwargs.get("axis", call.kwargs.get("other", dim))
+    if isinstance(dim, torch.Tensor | Carrier):
+        return larger(method, call)
+    full = call.on_full()
+    values = full if isinstance(full, torch.Tensor) else full[0]
+    dims = tuple(range(x.full.ndim)) if dim is None or dim == () else dim
+    dims = tuple(d % x.full.ndim for d in ((dims,) if isinstance(dims, int) else dims))
+    rel = _along(x, dims, call.operation.name.endswith("max"), keepdim)
+    result = Carrier(method, values, rel, axis_reduced(x, dims, keepdim))
+    if isinstance(full, torch.Tensor):
+        return result
+    return type(full)((result, full[1]))
+
+
+def _along(
+    x: Carrier, dims: tuple[int, ...], largest: bool, keepdim: bool
+) -> torch.Tensor:
+    kept = [d for d in range(x.full.ndim) if d not in dims]
+    flat = x.full.permute(*kept, *dims).flatten(len(kept))
+    winner = (flat.argmax if largest else flat.argmin)(-1, keepdim=True)
+    parts = x.rel.permute(0, *(d + 1 for d in (*kept, *dims))).flatten(len(kept) + 1)
+    rel = parts.gather(-1, winner.expand(parts.shape[0], *winner.shape)).squeeze(-1)
+    for d in sorted(dims) if keepdim else ():
+        rel = rel.unsqueeze(d + 1)
+    return rel
+
+
+@rule("cd", "maximum", "minimum", "fmax", "fmin")
+def larger(method: Any, call: Call) -> Carrier:
+    """Take the parts of the winner of two operands; a constant has none."""
+    a, b = call.bind("input", "other")
+    full = call.on_full()
+    wins = (a.full if isinstance(a, Carrier) else a) == full
+    return method(torch.where, (torch.as_tensor(wins), a, b), {})

@@ -1,0 +1,220 @@
+"""Contextual decomposition of operations that move values without mixing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .axes import axis_kept, axis_of_view
+from .carrier import Carrier, find_carriers, map_carriers
+from .contextual import over_masks, wrap
+from .method import Call
+from .registry import rule
+from .share import add_bias
+
+_RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
+_CASTS = frozenset(
+    "clone detach alias contiguous to type float double half bfloat16 cpu cuda".split()
+)
+
+
+@rule("cd", "kind:shape")
+def move(method: Any, call: Call) -> Any:
+    """Move the relevant parts as the whole is moved."""
+    if call.operation.options.get("joins"):
+        return _join(method, call)
+    carrier = call.carriers[0]
+    full = call.on_full()
+    name = call.operation.name
+    if name in _RESHAPES and not isinstance(call.args[-1], torch.dtype):
+        rel = _reshape(carrier, full)
+        result = Carrier(method, full, rel, axis_kept(carrier, full, reshaped=True))
+    elif name in _CASTS:
+        rel = carrier.rel.to(full.dtype).to(full.device)
+        rel = rel.detach() if name == "detach" else rel
+        rel = rel.clone() if name == "clone" else rel
+        result = Carrier(method, full, rel, carrier.axis)
+    else:
+        result = wrap(method, full, over_masks(call), _axes(call, carrier, full))
+    _mark_aliases(carrier, result)
+    return result
+
+
+@rule("cd", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
+@rule("cd", "feature_dropout", "feature_alpha_dropout")
+def pass_on(method: Any, call: Call) -> Any:
+    """Dropout in eval mode is the identity."""
+    training = dict(zip(("input", "p", "train"), call.args, strict=False)) | call.kwargs
+    default = call.operation.name == "dropout" and "train" not in training
+    if training.get("training", training.get("train", default)):
+        method.refuse(call.func, "with training=True is random and has no rule")
+    carrier = call.carriers[0]
+    result = Carrier(method, carrier.full, carrier.rel, carrier.axis)
+    carrier.aliased = result.aliased = True
+    return result
+
+
+@rule("cd", "__setitem__")
+def write_item(method: Any, call: Call) -> None:
+    """Write into the storage, which every view of it sees."""
+    target, index, value = call.args
+    if not isinstance(target, Carrier):
+        method.refuse(call.func, "writes in place into a plain tensor")
+    target.ending = None
+    index = index if isinstance(index, tuple) else (index,)
+    index = map_carriers(lambda carrier: carrier.full, index)
+    if isinstance(value, Carrier):
+        full, rel = value.full, value.rel
+        room = target.full[index].ndim - full.ndim
+        if room > 0:
+            rel = rel.reshape(rel.shape[0], *(1,) * room, *rel.shape[1:])
+        target.full[index] = full
+        target.rel[(slice(None), *index)] = rel
+        return
+    target.full[index] = value
+    target.rel[(slice(None), *index)] = 0
+    bias = torch.zeros_like(target.full)
+    bias[index] = value
+    if bias.any():
+        linear = target.full - bias
+        shared = add_bias(method, target.rel.clone(), linear, bias, target.axis)
+        target.rel.copy_(shared)
+
+
+@rule("cd", "zero")
+def erase(method: Any, call: Call) -> Carrier:
+    """Zero has neither a relevant nor an irrelevant part."""
+    carrier = call.args[0]
+    full, rel = torch.zeros_like(carrier.full), torch.zeros_like(carrier.rel)
+    return Carrier(method, full, rel, carrier.axis)
+
+
+@rule("cd", "copy")
+def copy(method: Any, call: Call) -> Carrier:
+    """Give the target of copy_ its source, broadcast."""
+    target, source = call.args[:2]
+    full = call.on_full()
+    if not isinstance(source, Carrier):
+        return constant(method, full, target)
+    shape = (target.rel.shape[0], *target.full.shape)
+    lead = (1,) * (target.full.ndim - source.full.ndim)
+    rel = source.rel.reshape(source.rel.shape[0], *lead, *source.full.shape)
+    return Carrier(method, full, rel.expand(shape).clone(), target.axis)
+
+
+@rule("cd", "fill")
+def fill(method: Any, call: Call) -> Carrier:
+    """Share a constant as what it replaces was shared."""
+    return constant(method, call.on_full(), call.args[0])
+
+
+def constant(method: Any, full: torch.Tensor, before: Carrier) -> Carrier:
+    """Return a constant, shared by the magnitudes of what it replaces."""
+    zeros = torch.zeros_like(before.rel)
+    if method.bias == "context":
+        return Carrier(method, full, zeros, before.axis)
+    part = before.rel.abs()
+    whole = part + (before.full - before.rel).abs()
+    axis = before.axis
+    dims = tuple(d for d in range(-before.full.ndim, 0) if d != axis)
+    dims = () if axis is None else dims
+    part, whole = (t.sum(dims, keepdim=True) if dims else t for t in (part, whole))
+    share = torch.where(whole == 0, 0.5, part / torch.where(whole == 0, 1, whole))
+    return Carrier(method, full, zeros + share * full, axis)
+
+
+def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:
+    shape = (carrier.rel.shape[0], *full.shape)
+    if not carrier.aliased and not carrier.rel.is_contiguous():
+        # so that the result is a view, as the model's own is
+        carrier.rel = carrier.rel.contiguous()
+    return carrier.rel.reshape(shape)
+
+
+def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
+    if call.operation.options.get("view"):
+        return axis_of_view(call, carrier)
+    if isinstance(full, torch.Tensor):
+        return axis_kept(carrier, full)
+    return [axis_kept(carrier, out) for out in full]
+
+
+def _mark_aliases(carrier: Carrier, result: Any) -> None:
+    storage = carrier.full.untyped_storage().data_ptr()
+    for out in find_carriers(result if isinstance(result, Carrier) else list(result)):
+        if out.full.untyped_storage().data_ptr() == storage:
+            out.aliased = carrier.aliased = True
+
+
+def _join(method: Any, call: Call) -> Carrier:
+    """Join carriers and constants; the constants are shared like a bias."""
+    full = call.on_full()
+    axis = _joined_axis(call, full)
+    zeroed, has_constants = _without_constants(call)
+    if not has_constants:
+        return Carrier(method, full, over_masks(call), axis)
+    rel = over_masks(zeroed)
+    linear = zeroed.on_full()
+    bias = _finite_difference(full, linear)
+    if bias.any():
+        rel = add_bias(method, rel, linear, bias, axis)
+    return Carrier(method, full, rel, axis)
+
+
+def _finite_difference(full: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
+    # a position masked with -inf stays out of the relevant part: softmax knows it
+    return torch.where(torch.isinf(full), 0, full - linear)
+
+
+def _joined_axis(call: Call, full: torch.Tensor) -> int | None:
+    carriers = call.carriers
+    if call.operation.options.get("new_axis"):
+        dim = call.bind("tensors", dim=0)[1] % full.ndim
+        axes = {c.axis for c in carriers}
+        axis = axes.pop() if len(axes) == 1 else None
+        if axis is None:
+            return None
+        position = axis + full.ndim - 1
+        return position + (dim <= position) - full.ndim
+    return axis_kept(carriers[0], full)
+
+
+def _without_constants(call: Call) -> tuple[Call, bool]:
+    """Return the call with constant operands zeroed, and whether there were any."""
+    name = call.operation.name
+    args, kwargs = list(call.args), dict(call.kwargs)
+    before = [*args, *kwargs.values()]
+    if name == "where":
+        args[1:] = [_zero(a, True) for a in args[1:]]
+        kwargs = {
+            k: v if k == "condition" else _zero(v, True) for k, v in kwargs.items()
+        }
+    elif name in ("masked_fill", "index_fill"):
+        position = 2 if name == "masked_fill" else 3
+        args[position:] = [_zero(a, True) for a in args[position:]]
+        kwargs |= {"value": _zero(kwargs["value"], True)} if "value" in kwargs else {}
+    elif name == "pad":
+        args[3:] = [0.0 for _ in args[3:]]
+        if kwargs.get("value"):
+            kwargs["value"] = 0.0
+    else:
+        args = [_zero(a) for a in args]
+        kwargs = {k: _zero(v) for k, v in kwargs.items()}
+    after = [*args, *kwargs.values()]
+    changed = any(_differ(a, b) for a, b in zip(before, after, strict=True))
+    return Call(call.operation, call.func, tuple(args), kwargs), changed
+
+
+def _zero(value: Any, numbers: bool = False) -> Any:
+    if isinstance(value, torch.Tensor):
+        return torch.zeros_like(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_zero(v) for v in value)
+    return 0.0 if numbers and isinstance(value, int | float) else value
+
+
+def _differ(a: Any, b: Any) -> bool:
+    if isinstance(a, list | tuple):
+        return any(_differ(x, y) for x, y in zip(a, b, strict=True))
+    return a is not b and not (isinstance(a, int | float) and a == b)
