@@ -1,3 +1,34 @@
 """What a trained network uses, in terms you understand."""
 
+from sktrim.explanation import Explanation
+from sktrim.groups import FeatureGroups
+from sktrim.importance import TransformImportance, transform_importance
+from sktrim.inverse import TrimModel, inverse_module
+from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
+from sktrim.scorers import Scorer
+from sktrim.transforms import (
+    CosineTransformer,
+    FourierTransformer,
+    LatentDirichletAllocation,
+    LinearDictionary,
+    WaveletTransformer,
+)
+
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "CosineTransformer",
+    "Explanation",
+    "FeatureGroups",
+    "FourierTransformer",
+    "LatentDirichletAllocation",
+    "LinearDictionary",
+    "Scorer",
+    "TransformImportance",
+    "TrimModel",
+    "UnsupportedOperationError",
+    "WaveletTransformer",
+    "contextual_decomposition",
+    "inverse_module",
+    "transform_importance",
+]

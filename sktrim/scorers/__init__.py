@@ -1,1 +1,33 @@
-"""Placeholder."""
+"""Attribution methods: how much each group of coefficients counts."""
+
+from sktrim.scorers._base import Attribution, Scorer
+from sktrim.scorers._cd import ContextualDecomposition
+from sktrim.scorers._composed import ComposedModel, GroupMasks
+from sktrim.scorers._gradient import (
+    ExpectedGradients,
+    Gradient,
+    InputTimesGradient,
+    IntegratedGradients,
+    SmoothGrad,
+    SquaredGradient,
+)
+from sktrim.scorers._perturbation import Occlusion
+from sktrim.scorers._registry import check_scorer, get_scorer_names, scorer_name
+
+__all__ = [
+    "Attribution",
+    "ComposedModel",
+    "ContextualDecomposition",
+    "ExpectedGradients",
+    "Gradient",
+    "GroupMasks",
+    "InputTimesGradient",
+    "IntegratedGradients",
+    "Occlusion",
+    "Scorer",
+    "SmoothGrad",
+    "SquaredGradient",
+    "check_scorer",
+    "get_scorer_names",
+    "scorer_name",
+]

@@ -1,0 +1,42 @@
+"""How many rows fit into scikit-learn's working memory at once."""
+
+from collections.abc import Iterator
+
+from sklearn import get_config
+from sklearn.utils import gen_batches
+
+CACHE_BYTES = 2**25
+"""A chunk beyond this gains nothing on a CPU; measured on small and large networks."""
+
+
+def rows_in_memory(bytes_per_row: int) -> int:
+    """Return how many rows to hold at once, at least one.
+
+    Parameters
+    ----------
+    bytes_per_row : int
+        What one row costs while it is worked on.
+
+    Returns
+    -------
+    int
+        Bounded by ``sklearn.set_config(working_memory=...)`` and by what is useful.
+    """
+    budget = min(get_config()["working_memory"] * 2**20, CACHE_BYTES)
+    return max(1, int(budget // max(1, bytes_per_row)))
+
+
+def chunks(n: int, size: int) -> Iterator[slice]:
+    """Yield slices that cover ``range(n)`` in order.
+
+    Parameters
+    ----------
+    n : int
+    size : int
+        Largest length of a slice; at least 1.
+
+    Yields
+    ------
+    slice
+    """
+    yield from gen_batches(n, max(1, size))

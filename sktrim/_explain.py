@@ -1,0 +1,206 @@
+"""Run a scorer over all samples, chunk by chunk, and gather an `Explanation`."""
+
+import copy
+import warnings
+
+import numpy as np
+import torch
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
+
+from sktrim._chunks import chunks
+from sktrim._question import Question, coefficients_of
+from sktrim.explanation import Explanation
+from sktrim.network import evaluation_mode
+from sktrim.scorers import Attribution, scorer_name
+
+
+class QuadratureWarning(UserWarning):
+    """The scores of a complete method do not add up as they should."""
+
+
+def explain(question: Question, X, y=None) -> Explanation:
+    """Explain samples.
+
+    Parameters
+    ----------
+    question : Question
+    X : ndarray or CSR matrix of shape (n_samples, ...)
+        Signals, after any preprocessing.
+    y : array-like of shape (n_samples,) or None
+        For ``target="true"``.
+
+    Returns
+    -------
+    Explanation
+    """
+    s = coefficients_of(question.transformer, X)
+    outputs, resolved = question.resolve(X, y)
+    masks, extras = question.masks(), question.extras()
+    pieces = list(chunks(len(s), question.rows_at_once(len(s))))
+    tasks = (
+        delayed(_explain_chunk)(question, X[r], s[r], resolved.target[r], masks, extras)
+        for r in pieces
+    )
+    parallel = Parallel(n_jobs=question.n_jobs, prefer="threads", return_as="generator")
+    results = []
+    with tqdm(total=len(s), unit="sample", disable=not question.verbose) as bar:
+        for rows, result in zip(pieces, parallel(tasks), strict=True):
+            results.append(result)
+            bar.update(rows.stop - rows.start)
+    return _explanation(question, s, outputs, resolved, _gather(results))
+
+
+def _gather(results: list[dict]) -> dict:
+    """Concatenate what the chunks gave, entry by entry."""
+    return {
+        key: None if first is None else np.concatenate([r[key] for r in results])
+        for key, first in results[0].items()
+    }
+
+
+def _explain_chunk(question, x, s, target, masks, extras) -> dict:
+    """Score one chunk and bring it back to NumPy."""
+    module = question.network.module
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        evaluation_mode(module),
+    ):
+        model = question.model(x, s)
+        found = question.scorer.attribute(model, model.s, masks, target, **extras)
+        if not isinstance(found, Attribution):
+            found = Attribution(found)
+        with torch.no_grad():
+            explained = target(model.output(model.x))
+            error = _relative_norm(model.r, question.network.to_tensor(x))
+    _check_values(found.values, len(s), len(masks), target.n_targets, question.scorer)
+    parts = {
+        "values": found.values,
+        "base": found.base_values,
+        "std_errors": found.std_errors,
+        "explained": explained,
+        "reconstruction_error": error,
+    }
+    return {
+        key: None if part is None else part.detach().cpu().numpy()
+        for key, part in parts.items()
+    }
+
+
+def _relative_norm(r, x) -> torch.Tensor:
+    """Relative size of the residual of each sample, 0 for an all-zero signal."""
+    size = x.flatten(1).norm(dim=1)
+    return r.flatten(1).norm(dim=1) / torch.where(size > 0, size, 1)
+
+
+def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
+    expected = (n_samples, n_groups, n_targets)
+    if tuple(values.shape) != expected:
+        raise ValueError(
+            f"{type(scorer).__name__}.attribute returned shape {tuple(values.shape)}; "
+            f"expected (n_samples, n_groups, n_targets) = {expected}."
+        )
+    if not torch.isfinite(values).all():
+        raise ValueError(
+            f"{type(scorer).__name__} gave NaN or infinite scores. Likely causes: (a) "
+            "the network has an operation whose gradient is infinite at the sample "
+            "(sqrt or log at 0); (b) values overflow the network's dtype."
+        )
+
+
+def _explanation(question, s, outputs, resolved, found) -> Explanation:
+    """Put the gathered arrays into an `Explanation`."""
+    values, residual_values = found["values"], None
+    if question.residual == "component":
+        values, residual_values = values[:, :-1], values[:, -1]
+    explained, base = found["explained"], found["base"]
+    error = np.full(explained.shape, np.nan)
+    if base is not None and question.groups.sums_to_one:
+        total = base + found["values"].sum(axis=1)
+        error = total - explained
+        _warn_incomplete(question.scorer, error, explained - base)
+    if not resolved.every:
+        values, explained, base, residual_values, error, std_errors = (
+            None if part is None else part[..., 0]
+            for part in (
+                values,
+                explained,
+                base,
+                residual_values,
+                error,
+                found["std_errors"],
+            )
+        )
+    else:
+        std_errors = found["std_errors"]
+    metadata = {
+        "explained": explained,
+        "reconstruction_error": found["reconstruction_error"],
+    }
+    groups = question.groups
+    return Explanation(
+        values,
+        groups.names,
+        centers=groups.centers,
+        unit=groups.unit,
+        targets=resolved.columns,
+        target_names=resolved.names,
+        predictions=outputs,
+        base_values=base,
+        residual_values=residual_values,
+        completeness_error=error,
+        coefficients=s,
+        feature_groups=groups,
+        std_errors=std_errors if residual_values is None else _inner(std_errors),
+        scorer=scorer_name(question.scorer),
+        output=question.output,
+        component_function=ComponentFunction(question, s),
+        metadata=metadata,
+    )
+
+
+def _inner(std_errors):
+    return None if std_errors is None else std_errors[:, :-1]
+
+
+def _warn_incomplete(scorer, error, difference) -> None:
+    """Warn where a method that promises completeness is off by more than 1 %."""
+    if not getattr(scorer, "complete", False):
+        return
+    scale = np.abs(difference).max()
+    worst = np.abs(error).max()
+    if worst > 0.01 * scale and worst > 1e-6:
+        warnings.warn(
+            f"{type(scorer).__name__}: base value plus scores misses the explained "
+            f"output by up to {worst:.3g} ({100 * worst / max(scale, 1e-300):.1f} % of "
+            "the largest difference explained). More quadrature steps make it smaller.",
+            QuadratureWarning,
+            stacklevel=2,
+        )
+
+
+class ComponentFunction:
+    """The part of a signal that a group carries: T^-1(M s) - T^-1(0).
+
+    Parameters
+    ----------
+    question : Question
+    s : ndarray of shape (n_samples, n_coefficients)
+    """
+
+    def __init__(self, question: Question, s: np.ndarray):
+        self.inverse = copy.deepcopy(question.inverse).double().cpu()
+        self.masks = question.groups.masks
+        self.s = s
+        self.signal_shape: tuple[int, ...] | None = None
+
+    def __call__(self, samples, group: int) -> np.ndarray:
+        """Return the parts for some samples, shape (n_picked, *signal_shape)."""
+        weights = self.masks[[group]].toarray()
+        picked = torch.as_tensor(np.asarray(self.s[samples], dtype=float) * weights)
+        with torch.no_grad():
+            if self.inverse.is_affine:
+                return self.inverse.linear(picked).numpy()
+            zero = torch.zeros_like(picked)
+            return (self.inverse(picked) - self.inverse(zero)).numpy()

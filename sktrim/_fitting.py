@@ -1,0 +1,88 @@
+"""What `TransformImportance.fit` does to an unfitted network."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import get_tags
+from skorch import NeuralNetBinaryClassifier
+from torch import nn
+
+from sktrim.network import FixedModule, unwrap
+
+
+def dressed(estimator) -> BaseEstimator:
+    """Give a bare module an estimator's clothes; pass estimators through.
+
+    Parameters
+    ----------
+    estimator : torch.nn.Module or estimator
+
+    Returns
+    -------
+    estimator
+    """
+    inner = unwrap(estimator)
+    return FixedModule(inner) if isinstance(inner, nn.Module) else estimator
+
+
+def clone_keeping_modules(estimator):
+    """Clone a meta-estimator without copying bare torch modules among its parameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    estimator
+        Unfitted, with cloned parameters.
+    """
+    parameters = {
+        name: value if isinstance(value, nn.Module) else clone(value, safe=False)
+        for name, value in estimator.get_params(deep=False).items()
+    }
+    copied = type(estimator)(**parameters)
+    for name in ("_metadata_request", "_sklearn_output_config"):
+        if hasattr(estimator, name):
+            setattr(copied, name, clone(getattr(estimator, name), safe=False))
+    return copied
+
+
+def fit_network(estimator, X, y):
+    """Clone and fit an unfitted net, or a Pipeline that ends in one.
+
+    Parameters
+    ----------
+    estimator : skorch net or Pipeline
+    X : ndarray or CSR matrix; anything a Pipeline takes
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+
+    Returns
+    -------
+    estimator : fitted estimator
+    classes : ndarray or None
+        Labels of a classifier's outputs where they were encoded for it.
+    """
+    net = clone(estimator)
+    if hasattr(net, "steps"):
+        return net.fit(X, y), None
+    X = X.toarray() if sp.issparse(X) else X
+    X = X.astype(np.float32, copy=False)
+    if get_tags(net).estimator_type == "classifier":
+        encoder = LabelEncoder().fit(y)
+        binary = isinstance(net, NeuralNetBinaryClassifier)
+        labels = encoder.transform(y).astype(np.float32 if binary else np.int64)
+        return net.fit(X, labels), encoder.classes_
+    return net.fit(X, _regression_target(net, X, y)), None
+
+
+def _regression_target(net, X, y) -> np.ndarray:
+    """Shape y as the net's output: skorch trains garbage on (n,) against (n, 1)."""
+    y = np.asarray(y, dtype=np.float32)
+    with torch.random.fork_rng(), torch.no_grad():
+        probe = clone(net).initialize()
+        probe.module_.eval()
+        flat = probe.infer(torch.as_tensor(X[:2])).ndim == 1
+    return y.reshape(len(y)) if flat else y.reshape(len(y), -1)

@@ -1,0 +1,351 @@
+"""What is asked, of which network and how: all that precedes the samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_array
+
+from sktrim._chunks import chunks, rows_in_memory
+from sktrim.groups import FeatureGroups, check_groups
+from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
+from sktrim.network import Network, evaluation_mode
+from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
+from sktrim.targets import (
+    ResolvedTarget,
+    check_output,
+    refuse_probabilities,
+    resolve_target,
+)
+
+RESIDUALS = ("constant", "component", "drop")
+
+CHECKS: Any = {
+    "dtype": [np.float64, np.float32],
+    "accept_sparse": "csr",
+    "allow_nd": True,
+}
+"""What `check_array` is told about signals."""
+
+
+def check_signals(x, network: Network):
+    """Check what reaches the network: numbers, finite, at least one row.
+
+    Parameters
+    ----------
+    x : array-like or CSR matrix of shape (n_samples, ...)
+    network : Network
+
+    Returns
+    -------
+    ndarray or CSR matrix of float32 or float64
+    """
+    what = "The preprocessed X" if network.preprocessing else "X"
+    return check_array(x, input_name=what, **CHECKS)
+
+
+def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
+    """Choose background rows: at most n_background, drawn with the seed, in order.
+
+    Parameters
+    ----------
+    n_rows : int
+    n_background : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of int
+    """
+    if n_rows <= n_background:
+        return np.arange(n_rows)
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(n_rows, n_background, replace=False))
+
+
+class NumpyInverse(InverseModule):
+    """T^-1 through the transformer's own NumPy code: no gradient passes it.
+
+    Parameters
+    ----------
+    transformer : fitted transformer with ``inverse_transform``
+    """
+
+    is_affine = False
+
+    def __init__(self, transformer):
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, s: torch.Tensor) -> torch.Tensor:
+        """Rebuild signals, shape (..., n_features), from coefficients."""
+        flat = s.detach().reshape(-1, s.shape[-1]).double().cpu().numpy()
+        signal = np.asarray(self.transformer.inverse_transform(flat))
+        signal = signal.reshape(*s.shape[:-1], -1)
+        return torch.as_tensor(signal).to(s)
+
+
+def needs_layout(transformer) -> bool:
+    """Tell whether a transformer takes signals n-D, as the network does.
+
+    Parameters
+    ----------
+    transformer : transformer or None
+
+    Returns
+    -------
+    bool
+    """
+    return transformer is not None and get_tags(transformer).input_tags.three_d_array
+
+
+def as_rows(transformer, x):
+    """Lay signals out as the transformer takes them: n-D for ours, flat for others.
+
+    Parameters
+    ----------
+    transformer : transformer or None
+    x : ndarray or CSR matrix of shape (n_samples, ...)
+
+    Returns
+    -------
+    ndarray or CSR matrix
+    """
+    if sp.issparse(x) or needs_layout(transformer):
+        return x
+    return np.asarray(x).reshape(len(x), -1)
+
+
+def coefficients_of(transformer, x) -> np.ndarray:
+    """Compute s = T(x); the signal itself, flat, where there is no transformer.
+
+    Parameters
+    ----------
+    transformer : fitted transformer or None
+    x : ndarray or CSR matrix of shape (n_samples, ...)
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_coefficients)
+    """
+    rows = as_rows(transformer, x)
+    s = rows if transformer is None else transformer.transform(rows)
+    return s.toarray() if sp.issparse(s) else np.asarray(s)
+
+
+def torch_inverse(transformer, x, scorer) -> InverseModule:
+    """Build the torch twin of T^-1, or the NumPy one where no gradient is needed.
+
+    Parameters
+    ----------
+    transformer : fitted transformer or None
+    x : ndarray or CSR matrix
+        Signals that the twin is verified on.
+    scorer : Scorer
+
+    Returns
+    -------
+    InverseModule
+    """
+    try:
+        return inverse_module(transformer, X=as_rows(transformer, x))
+    except InverseNotAvailableError:
+        if getattr(scorer, "needs_gradient", True) or transformer is None:
+            raise
+        if not hasattr(transformer, "inverse_transform"):
+            raise
+        return NumpyInverse(transformer)
+
+
+@dataclass
+class Question:
+    """All that is fixed before the samples are seen: what is asked, of what, how.
+
+    Parameters
+    ----------
+    network : Network
+        Inspected.
+    transformer : fitted transformer or None
+    inverse : InverseModule
+        In the network's dtype and on its device.
+    groups : FeatureGroups
+    scorer : Scorer
+    target : object
+        The user's `target` parameter.
+    output : str
+        The resolved output rule.
+    residual : {"constant", "component", "drop"}
+    background : ndarray of shape (n_rows, n_coefficients) or None
+    seed : int
+        For scorers that draw; the same for every chunk.
+    n_jobs : int or None
+    verbose : int
+    """
+
+    network: Network
+    transformer: Any
+    inverse: InverseModule
+    groups: FeatureGroups
+    scorer: Scorer
+    target: Any = "predicted"
+    output: str = "margin"
+    residual: str = "constant"
+    background: np.ndarray | None = None
+    seed: int = 0
+    n_jobs: int | None = None
+    verbose: int = 0
+
+    def rows_at_once(self, n_samples: int) -> int:
+        """How many samples to hand a scorer at once."""
+        rows = rows_in_memory(self.network.bytes_per_row)
+        if self.n_jobs not in (None, 1):
+            rows = min(rows, -(-n_samples // 4))
+        if self.verbose:
+            rows = min(rows, -(-n_samples // 50))
+        return max(1, rows)
+
+    def outputs(self, x) -> np.ndarray:
+        """Compute the network's raw outputs, shape (n_samples, n_outputs)."""
+        network = self.network
+        with evaluation_mode(network.module), torch.no_grad():
+            parts = [
+                network.forward(network.to_tensor(x[rows])).cpu().numpy()
+                for rows in chunks(x.shape[0], rows_in_memory(network.bytes_per_row))
+            ]
+        return np.concatenate(parts)
+
+    def resolve(self, x, y) -> tuple[np.ndarray, ResolvedTarget]:
+        """Compute the outputs and decide what is explained for each sample."""
+        outputs = self.outputs(x)
+        if not np.isfinite(outputs).all():
+            row = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
+            raise ValueError(
+                f"The network's output for sample {row} is not finite "
+                f"({outputs[row]}). Likely causes: (a) its weights diverged in "
+                "training; (b) the signal's scale is not the one it was trained on."
+            )
+        refuse_probabilities(outputs, self.network, self.output)
+        resolved = resolve_target(self.target, outputs, y, self.network, self.output)
+        return outputs, resolved
+
+    def model(self, x, s) -> ComposedModel:
+        """Bind f' to a chunk of samples."""
+        network = self.network
+        s = torch.tensor(s, dtype=network.dtype, device=network.device)
+        return ComposedModel(
+            network, self.inverse, network.to_tensor(x), s, self.residual
+        )
+
+    def models(self, x, s, resolved) -> Iterator[tuple[slice, ComposedModel, Any]]:
+        """Yield rows, the model bound to them and their target, chunk by chunk."""
+        for rows in chunks(len(s), self.rows_at_once(len(s))):
+            yield rows, self.model(x[rows], s[rows]), resolved.target[rows]
+
+    def masks(self) -> GroupMasks:
+        """Return the groups in torch, the residual's last where it is a component."""
+        network = self.network
+        component = self.residual == "component"
+        return GroupMasks(self.groups, network.dtype, network.device, component)
+
+    def extras(self) -> dict:
+        """Keyword arguments that this scorer's `attribute` asks for."""
+        extras = {}
+        if getattr(self.scorer, "needs_background", False):
+            background = self.background
+            if background is not None:
+                network = self.network
+                background = torch.tensor(
+                    background, dtype=network.dtype, device=network.device
+                )
+            extras["background"] = background
+        if getattr(self.scorer, "is_random", False):
+            extras["random_state"] = self.seed
+        return extras
+
+
+def names_out(network: Network):
+    """Return the names of the signal's coordinates after preprocessing, if known.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    ndarray of str or None
+    """
+    step = network.preprocessing[-1] if network.preprocessing else None
+    named = hasattr(step, "get_feature_names_out")
+    return step.get_feature_names_out() if named else None
+
+
+def ask(
+    network: Network,
+    x,
+    *,
+    transformer,
+    scorer,
+    groups,
+    names=None,
+    background=None,
+    **settings,
+) -> Question:
+    """Settle everything that does not depend on the explained samples.
+
+    Parameters
+    ----------
+    network : Network
+    x : ndarray or CSR matrix of shape (n_samples, ...)
+        Signals; the first ten are tried.
+    transformer : fitted transformer or None
+    scorer : str or Scorer
+    groups : object
+        The user's `groups` parameter.
+    names : sequence of str or None
+        Names of the signal's own coordinates.
+    background : ndarray of shape (n_rows, n_coefficients) or None
+    **settings
+        The remaining fields of `Question`.
+
+    Returns
+    -------
+    Question
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together.
+    """
+    scorer = check_scorer(scorer)
+    if settings["residual"] not in RESIDUALS:
+        raise ValueError(
+            f"residual={settings['residual']!r}; expected one of "
+            f"{', '.join(RESIDUALS)}."
+        )
+    sample = x[:10]
+    network.inspect(network.to_tensor(sample))
+    settings["output"] = check_output(settings["output"], network)
+    width = coefficients_of(transformer, sample[:1]).shape[1]
+    inverse = torch_inverse(transformer, sample, scorer)
+    return Question(
+        network=network,
+        transformer=transformer,
+        inverse=inverse.to(dtype=network.dtype, device=network.device),
+        groups=_resolve_groups(groups, transformer, width, names),
+        scorer=scorer,
+        background=background,
+        **settings,
+    )
+
+
+def _resolve_groups(groups, transformer, width: int, names) -> FeatureGroups:
+    if callable(groups):
+        groups = groups(transformer)
+    plain = isinstance(groups, str) and groups in ("natural", "coefficients")
+    if plain and transformer is None and names is not None:
+        return FeatureGroups.singletons(width, names)
+    return check_groups(groups, transformer, width)

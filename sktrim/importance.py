@@ -1,0 +1,549 @@
+"""The meta-estimator `TransformImportance` and the function behind it."""
+
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_is_fitted,
+    validate_data,
+)
+from torch import nn
+
+from sktrim._explain import explain
+from sktrim._fitting import clone_keeping_modules, dressed, fit_network
+from sktrim._question import (
+    CHECKS,
+    RESIDUALS,
+    Question,
+    as_rows,
+    ask,
+    check_signals,
+    coefficients_of,
+    names_out,
+    pick_rows,
+)
+from sktrim.evaluation import faithfulness_score
+from sktrim.explanation import Explanation
+from sktrim.network import (
+    evaluation_mode,
+    is_trained,
+    resolve_network,
+    unwrap,
+)
+from sktrim.scorers import check_scorer
+from sktrim.targets import OUTPUTS, predicted_columns, resolve_target
+
+
+def _has_probabilities(self) -> bool:
+    """Offer `predict_proba` where the network is a classifier."""
+    estimator = unwrap(self.estimator)
+    if isinstance(estimator, nn.Module):
+        network = getattr(self, "network_", None)
+        return network is not None and network.kind == "classifier"
+    return hasattr(estimator, "predict_proba") and (
+        get_tags(estimator).estimator_type == "classifier"
+    )
+
+
+class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
+    """What a trained network uses, in the space of a transform.
+
+    TRIM (Singh et al. 2020): for a network f, a signal x and a transform T, the
+    composed function f'(s) = f(T^-1(s) + r) is explained at s = T(x), group of
+    coefficients by group, with any attribution method. r = x - T^-1(T(x)) is what T
+    cannot represent.
+
+    Parameters
+    ----------
+    estimator : skorch net, torch.nn.Module or Pipeline ending in a net
+        Whatever is fitted is used as it is; an unfitted net is cloned and fitted. In
+        a fitted Pipeline, leading steps with an affine ``transform`` (scalers, PCA)
+        count as part of the network, others are preprocessing and the signal is
+        their output. Freeze with ``sklearn.frozen.FrozenEstimator`` to keep clones
+        (grid searches) from refitting.
+    transformer : transformer with ``inverse_transform`` or None, default=None
+        T; cloned and fitted. None: the signal's own coordinates.
+    scorer : str or scorer object, default="cd"
+        Attribution method; see `sktrim.scorers.get_scorer_names`.
+    groups : "natural", "coefficients", FeatureGroups, array, dict or callable, \
+            default="natural"
+        What gets one score each. An array of shape (n_coefficients,) holds labels
+        (-1: ungrouped), one of shape (n_groups, n_coefficients) masks in [0, 1]. A
+        callable is given the fitted transformer.
+    target : "predicted", "true", "all", int, array of int, ("label", v) or (k, l), \
+            default="predicted"
+        Which output is explained: each sample's predicted or true class, every
+        output side by side, one column, one column per sample, the column of a
+        label, or column k minus column l.
+    output : {"auto", "margin", "logit", "probability", "raw"}, default="auto"
+        What is read off the output: the logit minus the mean of the other logits
+        (classifiers' default), the logit, the probability, or the output as it is
+        (regressors' default).
+    residual : {"constant", "component", "drop"}, default="constant"
+        Hold r, score it as a group of its own, or explain f(T^-1(T(x))) without it.
+    n_background : int, default=100
+        Rows of X kept, as coefficients, for scorers that compare with them.
+    random_state : int, RandomState or None, default=None
+        Seeds the choice of background rows and the scorers that draw.
+    n_jobs : int or None, default=None
+        Chunks explained at once, in threads unless joblib is told otherwise.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The trained network's estimator.
+    transformer_ : transformer or None
+        Fitted.
+    groups_ : FeatureGroups
+    network_ : sktrim.network.Network
+    background_ : ndarray of shape (n_rows, n_coefficients)
+    reconstruction_error_ : float
+        Mean of ||r|| / ||x|| over the background rows.
+    classes_ : ndarray
+        Labels of a classifier.
+    n_features_in_ : int
+        ``X.shape[1]``.
+
+    See Also
+    --------
+    transform_importance : The same for people who want no meta-estimator.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sktrim import FourierTransformer, TransformImportance
+    >>> X = np.random.default_rng(0).standard_normal((5, 8)).astype("float32")
+    >>> net = torch.nn.Linear(8, 2)
+    >>> trim = TransformImportance(net, FourierTransformer()).fit(X)
+    >>> trim.explain(X).values.shape
+    (5, 5)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "scorer": [str, "no_validation"],
+        "output": [StrOptions(set(OUTPUTS))],
+        "residual": [StrOptions(set(RESIDUALS))],
+        "n_background": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        transformer=None,
+        scorer="cd",
+        *,
+        groups="natural",
+        target="predicted",
+        output="auto",
+        residual="constant",
+        n_background=100,
+        random_state=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.transformer = transformer
+        self.scorer = scorer
+        self.groups = groups
+        self.target = target
+        self.output = output
+        self.residual = residual
+        self.n_background = n_background
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Fit the transformer, and the network where it is not fitted yet.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
+            Signals, or what the Pipeline given as `estimator` takes.
+        y : array-like of shape (n_samples,), default=None
+            Only an unfitted network needs it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X does not fit the network or the transformer, or a parameter is out
+            of its range.
+        sklearn.exceptions.NotFittedError
+            If a frozen network is not fitted.
+        """
+        self._validate_params()
+        check_scorer(self.scorer)
+        X, y = self._check_fit(X, y)
+        self.estimator_, classes = self.estimator, None
+        if not (is_trained(self.estimator) or self._is_frozen()):
+            self.estimator_, classes = fit_network(self.estimator, X, y)
+        self.network_ = resolve_network(self.estimator_, X)
+        if classes is not None:
+            self.network_.classes = classes
+        x = check_signals(self.network_.prepare(X), self.network_)
+        self.transformer_ = self._fitted_transformer(x)
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        rows = x[pick_rows(x.shape[0], self.n_background, self._seed)]
+        self.background_ = coefficients_of(self.transformer_, rows)
+        self._question = self._ask(rows)
+        self.groups_ = self._question.groups
+        self._check_target()
+        with evaluation_mode(self.network_.module), torch.no_grad():
+            model = self._question.model(rows, self.background_)
+            size = self.network_.to_tensor(rows).norm()
+        self.reconstruction_error_ = float(model.r.norm() / size) if size > 0 else 0.0
+        if self.network_.kind == "classifier":
+            self.classes_ = self._class_labels()
+        return self
+
+    def _is_frozen(self) -> bool:
+        return isinstance(self.estimator, FrozenEstimator)
+
+    def _check_fit(self, X, y):
+        """Validate X, and y where it is needed; a Pipeline validates its own."""
+        if hasattr(unwrap(self.estimator), "steps"):
+            return validate_data(self, X, skip_check_array=True), y
+        if is_trained(self.estimator) or self._is_frozen():
+            return validate_data(self, X, **CHECKS), y
+        regressor = get_tags(self.estimator).estimator_type == "regressor"
+        X, y = validate_data(
+            self, X, y, y_numeric=regressor, multi_output=regressor, **CHECKS
+        )
+        if not regressor:
+            check_classification_targets(y)
+        return X, y
+
+    def _fitted_transformer(self, x):
+        if self.transformer is None:
+            return None
+        transformer = clone(self.transformer)
+        if hasattr(transformer, "set_output"):
+            transformer.set_output(transform="default")
+        return transformer.fit(as_rows(transformer, x))
+
+    def _ask(self, x) -> Question:
+        names = getattr(self, "feature_names_in_", None)
+        if self.network_.preprocessing:
+            names = names_out(self.network_)
+        return ask(
+            self.network_,
+            x,
+            transformer=self.transformer_,
+            scorer=self.scorer,
+            groups=self.groups,
+            names=names,
+            background=self.background_,
+            target=self.target,
+            output=self.output,
+            residual=self.residual,
+            seed=self._seed,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+
+    def _check_target(self) -> None:
+        """Raise for a target that can never be met, before any sample is explained."""
+        target = self.target
+        per_sample = not isinstance(target, (str, tuple)) and np.ndim(target) > 0
+        if per_sample or (isinstance(target, str) and target == "true"):
+            if self.network_.kind != "classifier" and not per_sample:
+                raise ValueError("target='true' needs a classifier.")
+            return
+        outputs = np.zeros((1, self.network_.n_outputs or 1))
+        resolve_target(target, outputs, None, self.network_, self._question.output)
+
+    def _class_labels(self) -> np.ndarray:
+        if self.network_.classes is not None:
+            return self.network_.classes
+        return np.arange(max(2, self.network_.n_outputs or 1))
+
+    def _signals(self, X):
+        """Validate X as `fit` saw it and run the preprocessing."""
+        check_is_fitted(self)
+        if hasattr(unwrap(self.estimator), "steps"):
+            X = validate_data(self, X, skip_check_array=True, reset=False)
+        else:
+            X = validate_data(self, X, reset=False, **CHECKS)
+        return check_signals(self.network_.prepare(X), self.network_)
+
+    def explain(self, X, y=None) -> Explanation:
+        """Explain samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
+            Laid out as in `fit`.
+        y : array-like of shape (n_samples,), default=None
+            True labels, for ``target="true"``.
+
+        Returns
+        -------
+        Explanation
+            One score per sample and group, with what is needed to judge them.
+
+        Raises
+        ------
+        ValueError
+            If X or the target does not fit.
+        """
+        return explain(self._question_now(), self._signals(X), y)
+
+    def _question_now(self) -> Question:
+        """Return the question with parameters that may change after `fit`."""
+        check_is_fitted(self)
+        self._question.verbose = self.verbose
+        self._question.n_jobs = self.n_jobs
+        return self._question
+
+    def transform(self, X):
+        """Compute the scores alone, for Pipelines.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_groups)
+
+        Raises
+        ------
+        ValueError
+            For ``target="all"``, whose scores are 3-D: use `explain`.
+        """
+        if isinstance(self.target, str) and self.target == "all":
+            raise ValueError(
+                'target="all" gives scores of shape (n_samples, n_groups, n_targets), '
+                "but transform returns 2-D arrays; use explain(X).values."
+            )
+        return self.explain(X).values
+
+    def composed_models(self, X, y=None):
+        """Yield f' = f o T^-1 bound to chunks of samples, for studies of one's own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,), default=None
+
+        Yields
+        ------
+        rows : slice
+            Which samples.
+        model : sktrim.scorers.ComposedModel
+            ``model(s)`` gives the network's outputs at coefficients.
+        target : sktrim.targets.Target
+            ``target(outputs)`` picks the scalar: the probability of the explained
+            class for a classifier, else the explained output.
+        masks : sktrim.scorers.GroupMasks
+        """
+        question = self._question_now()
+        x = self._signals(X)
+        s = coefficients_of(self.transformer_, x)
+        outputs, _ = question.resolve(x, y)
+        rule = "probability" if self.explains_probability else question.output
+        resolved = resolve_target(self.target, outputs, y, self.network_, rule)
+        masks = question.masks()
+        with evaluation_mode(self.network_.module):
+            for rows, model, target in question.models(x, s, resolved):
+                yield rows, model, target, masks
+
+    @property
+    def explains_probability(self) -> bool:
+        """Whether faithfulness is measured on a probability: for classifiers."""
+        check_is_fitted(self)
+        raw = self._question.output == "raw"
+        return self.network_.kind == "classifier" and not raw
+
+    def score(self, X, y=None) -> float:
+        """Faithfulness of the explanations, so that a grid search can maximise it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,), default=None
+            Only used for ``target="true"``.
+
+        Returns
+        -------
+        float
+            Mean area between insertion and deletion curves; higher is better. The
+            network's own accuracy is ``scoring="accuracy"``.
+        """
+        return faithfulness_score(self, X, y)
+
+    def predict(self, X):
+        """Predict with the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Labels of a classifier, outputs of a regressor.
+        """
+        outputs = self._outputs(X)
+        if self.network_.kind == "classifier":
+            return self.classes_[predicted_columns(outputs, self.network_)]
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Predict the probability of each class with the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        outputs = torch.as_tensor(self._outputs(X))
+        if outputs.shape[1] == 1:
+            positive = outputs.sigmoid().numpy()
+            return np.hstack([1 - positive, positive])
+        return outputs.softmax(dim=1).numpy()
+
+    def _outputs(self, X) -> np.ndarray:
+        return self._question_now().outputs(self._signals(X))
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the groups.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only checked against the names seen in `fit`.
+
+        Returns
+        -------
+        ndarray of str objects of shape (n_groups,)
+        """
+        check_is_fitted(self)
+        if input_features is not None:
+            _check_feature_names_in(self, input_features)
+        return np.asarray(self.groups_.names, dtype=object)
+
+    def __sklearn_clone__(self):
+        return clone_keeping_modules(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(dressed(self.estimator))
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        tags.target_tags.required = not is_trained(self.estimator)
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def transform_importance(
+    model,
+    X,
+    *,
+    transformer=None,
+    scorer="cd",
+    y=None,
+    groups="natural",
+    target="predicted",
+    output="auto",
+    residual="constant",
+    background=None,
+    n_background=100,
+    random_state=None,
+    n_jobs=None,
+    verbose=0,
+) -> Explanation:
+    """Explain a trained network in the space of a fitted transformer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, fitted skorch net or fitted Pipeline ending in one
+        The network.
+    X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
+        Signals to explain.
+    transformer : fitted transformer or None, default=None
+        T; None: the signal's own coordinates.
+    scorer : str or scorer object, default="cd"
+        Attribution method.
+    y : array-like of shape (n_samples,), default=None
+        True labels, for ``target="true"``.
+    groups, target, output, residual, n_jobs, verbose
+        See `TransformImportance`.
+    background : array-like of rows like X, default=None
+        Rows that some scorers compare with; at most `n_background` are used.
+    n_background : int, default=100
+        See `background`.
+    random_state : int, RandomState or None, default=None
+        Seeds the choice of background rows and the scorers that draw.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    ValueError
+        If X does not fit the network or the transformer, or a parameter is out of
+        its range.
+    sklearn.exceptions.NotFittedError
+        If the network or the transformer is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sktrim import transform_importance
+    >>> X = np.ones((2, 3), dtype="float32")
+    >>> transform_importance(torch.nn.Linear(3, 1), X, scorer="gradient")
+    Explanation(2 samples x 3 groups, scorer='gradient', output='raw')
+    """
+    network = resolve_network(model, X)
+    x = check_signals(network.prepare(X), network)
+    if transformer is not None:
+        check_is_fitted(transformer)
+    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    if background is not None:
+        rows = check_signals(network.prepare(background), network)
+        rows = rows[pick_rows(rows.shape[0], n_background, seed)]
+        background = coefficients_of(transformer, rows)
+    question = ask(
+        network,
+        x,
+        transformer=transformer,
+        scorer=scorer,
+        groups=groups,
+        names=names_out(network),
+        background=background,
+        target=target,
+        output=output,
+        residual=residual,
+        seed=seed,
+        n_jobs=n_jobs,
+        verbose=verbose,
+    )
+    return explain(question, x, y)

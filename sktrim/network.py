@@ -1,0 +1,425 @@
+"""The trained network as the scorers see it: a torch module, its labels, its dtype."""
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from sktrim.inverse import forward_module
+from sktrim.propagation import explained_output, find_ending
+
+
+class FixedModule(BaseEstimator):
+    """A bare ``torch.nn.Module`` in estimator's clothes: fitted, never copied.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The trained network.
+    """
+
+    def __init__(self, module):
+        self.module = module
+
+    def __sklearn_clone__(self):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y=None):
+        """Do nothing: the module is taken as trained."""
+        return self
+
+
+class _EvalHolders:
+    """Who holds which module in evaluation mode; the last one out restores it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._held = weakref.WeakKeyDictionary()
+
+    def enter(self, module: nn.Module) -> None:
+        with self._lock:
+            count, flags = self._held.get(module, (0, None))
+            if count == 0:
+                flags = [(m, m.training) for m in module.modules()]
+                for submodule, _ in flags:
+                    submodule.training = False
+            self._held[module] = (count + 1, flags)
+
+    def leave(self, module: nn.Module) -> None:
+        with self._lock:
+            count, flags = self._held[module]
+            if count > 1:
+                self._held[module] = (count - 1, flags)
+                return
+            del self._held[module]
+            for submodule, training in flags:
+                submodule.training = training
+
+
+_EVAL_HOLDERS = _EvalHolders()
+
+
+@contextlib.contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Hold a module in evaluation mode, shared by threads, and restore every flag.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network; each submodule's own ``training`` flag comes back as it was
+        when the last holder leaves, after an exception too.
+    """
+    _EVAL_HOLDERS.enter(module)
+    try:
+        with _without_cudnn_for_recurrent(module):
+            yield
+    finally:
+        _EVAL_HOLDERS.leave(module)
+
+
+def _without_cudnn_for_recurrent(module):
+    """Turn cuDNN off where it refuses a backward pass: recurrent nets in eval mode."""
+    recurrent = any(isinstance(m, nn.RNNBase) for m in module.modules())
+    on_gpu = any(p.is_cuda for p in module.parameters())
+    if recurrent and on_gpu:
+        return torch.backends.cudnn.flags(enabled=False)
+    return contextlib.nullcontext()
+
+
+class _ByteCounter(TorchDispatchMode):
+    """Add up the bytes of every tensor an operation returns."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                self.total += leaf.numel() * leaf.element_size()
+        return out
+
+
+class Network:
+    """A trained network: raw outputs as a differentiable function of the signal.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network; called with one tensor of shape (n_samples, *signal_shape).
+    kind : {"classifier", "regressor", None}
+        What its estimator says it is; None for a bare module, which then counts as
+        a classifier when it has two or more outputs or ends in a softmax or sigmoid.
+    classes : ndarray or None
+        The label of each output of a classifier.
+    preprocessing : list of transformers
+        Fitted steps that run in NumPy before the signal is reached.
+    prefix : torch.nn.Module or None
+        Torch twins of fitted steps that stand between the signal and the module.
+    estimator : object
+        What the user gave, for predictions.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        kind: str | None = None,
+        classes=None,
+        preprocessing: Sequence = (),
+        prefix: nn.Module | None = None,
+        estimator=None,
+    ):
+        self.module = module
+        self.dtype, self.device = floating_type(module)
+        self.composed = module
+        if prefix is not None:
+            prefix = prefix.to(dtype=self.dtype, device=self.device)
+            self.composed = nn.Sequential(prefix, module)
+            self.composed.training = False
+        self.kind = kind
+        self.classes = None if classes is None else np.asarray(classes)
+        self.preprocessing = list(preprocessing)
+        self.estimator = estimator
+        self.ending: str | None = None
+        self.n_outputs: int | None = None
+        self.flat_output = False
+        self.bytes_per_row = 0
+
+    def prepare(self, X):
+        """Run the preprocessing steps; the result is the signal.
+
+        Parameters
+        ----------
+        X : array-like, CSR matrix or a list of documents
+            What the whole pipeline takes.
+
+        Returns
+        -------
+        ndarray or CSR matrix
+        """
+        for step in self.preprocessing:
+            X = step.transform(X)
+        return X
+
+    def to_tensor(self, X) -> torch.Tensor:
+        """Cast signals to the network's dtype and device.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, ...)
+
+        Returns
+        -------
+        torch.Tensor
+            A copy that nothing else refers to.
+        """
+        if sp.issparse(X):
+            X = X.toarray()
+        return torch.tensor(np.asarray(X), dtype=self.dtype, device=self.device)
+
+    def inspect(self, x: torch.Tensor) -> "Network":
+        """Find the ending, the number of outputs and the memory of one sample.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_samples, *signal_shape)
+            Real signals; the first two are run.
+
+        Raises
+        ------
+        ValueError
+            If the network cannot eat them, or gives anything but one row per sample.
+        """
+        rows = x[:2]
+        with evaluation_mode(self.module), torch.no_grad():
+            with _ByteCounter() as counter:
+                plain = self._run(rows)
+            self.bytes_per_row = max(1, counter.total // len(rows))
+            self.ending = find_ending(self.composed, rows)
+        self.flat_output = plain.ndim == 1
+        if plain.shape[0] != len(rows) or plain.ndim > 2:
+            raise ValueError(
+                f"The network returned shape {tuple(plain.shape)} for {len(rows)} "
+                "samples; expected (n_samples,) or (n_samples, n_outputs). Wrap it in "
+                "a module that reduces its output to that."
+            )
+        self.n_outputs = 1 if self.flat_output else int(plain.shape[1])
+        if self.kind is None:
+            several = self.n_outputs > 1 or self.ending is not None
+            self.kind = "classifier" if several else "regressor"
+        return self
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            out = self.composed(x)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"The network failed on a signal of shape {tuple(x.shape[1:])} "
+                f"(dtype {x.dtype}): {error} Likely causes: (a) X has another layout "
+                "than the one the network was trained on (e.g. flat rows where it "
+                "wants (1, 28, 28)); (b) the network takes several inputs; (c) its "
+                "parameters were changed since it was trained."
+            ) from error
+        if isinstance(out, tuple):
+            out = out[0]
+        if not isinstance(out, torch.Tensor):
+            raise ValueError(
+                f"The network returned a {type(out).__name__}; expected a tensor. "
+                "Wrap it in a module that picks the output to explain."
+            )
+        return out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs before a final softmax or sigmoid; differentiable.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, *signal_shape)
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_outputs)
+        """
+        if self.ending is None:
+            out = self._run(x)
+        else:
+            out, _ = explained_output(self.composed, x)
+        return out.reshape(len(x), -1)
+
+
+def floating_type(module: nn.Module) -> tuple[torch.dtype, torch.device]:
+    """Return the one dtype and device that a module lives on.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    dtype : torch.dtype
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If its parameters and buffers are on several devices or of several dtypes.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    floating = [t for t in tensors if t.is_floating_point()]
+    dtypes = {t.dtype for t in floating}
+    devices = {t.device for t in tensors}
+    for what, found in (("dtypes", dtypes), ("devices", devices)):
+        if len(found) > 1:
+            raise ValueError(
+                f"The network's parameters and buffers are on mixed {what}: "
+                f"{sorted(map(str, found))}; expected one. Call network.to(...) with "
+                "the one to use."
+            )
+    dtype = dtypes.pop() if dtypes else torch.get_default_dtype()
+    device = devices.pop() if devices else torch.device("cpu")
+    return dtype, device
+
+
+def unwrap(estimator):
+    """Take FrozenEstimator and FixedModule off an estimator.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    object
+        The estimator or ``torch.nn.Module`` inside.
+    """
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator.module if isinstance(estimator, FixedModule) else estimator
+
+
+def is_trained(estimator) -> bool:
+    """Tell whether an estimator needs no fitting: a module, or anything fitted.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    inner = unwrap(estimator)
+    if isinstance(inner, nn.Module):
+        return True
+    if isinstance(inner, Pipeline):
+        inner = inner.steps[-1][1]
+        return is_trained(inner)
+    try:
+        check_is_fitted(inner)
+    except (NotFittedError, TypeError):
+        return False
+    return True
+
+
+def resolve_network(estimator, X) -> Network:
+    """Build the `Network` of a trained estimator.
+
+    Parameters
+    ----------
+    estimator : torch.nn.Module, fitted skorch net, or fitted Pipeline ending in one
+        FrozenEstimator around any of them is taken off.
+    X : array-like
+        Rows as the estimator takes them; used to check the torch twins of a
+        Pipeline's leading steps.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If there is no torch module in it.
+    NotFittedError
+        If it is not fitted.
+    """
+    inner = unwrap(estimator)
+    if isinstance(inner, Pipeline):
+        return _resolve_pipeline(estimator, inner, X)
+    if isinstance(inner, nn.Module):
+        return Network(inner, estimator=estimator)
+    return Network(
+        _skorch_module(inner),
+        kind=_kind(inner),
+        classes=getattr(inner, "classes_", None) if is_classifier(inner) else None,
+        estimator=estimator,
+    )
+
+
+def _kind(estimator) -> str | None:
+    if is_classifier(estimator):
+        return "classifier"
+    return "regressor" if is_regressor(estimator) else None
+
+
+def _skorch_module(net) -> nn.Module:
+    if not (hasattr(net, "module") and hasattr(net, "infer")):
+        raise TypeError(
+            f"estimator is a {type(net).__name__}; expected a torch.nn.Module, a "
+            "skorch net, or a Pipeline that ends in one. For other predictors there "
+            "is no network to explain."
+        )
+    module = getattr(net, "module_", None)
+    if not isinstance(module, nn.Module):
+        raise NotFittedError(
+            f"This {type(net).__name__} is not fitted. Fit it before it is frozen, or "
+            "pass it without FrozenEstimator to have it fitted with y."
+        )
+    return module
+
+
+def _resolve_pipeline(estimator, pipeline: Pipeline, X) -> Network:
+    """Split the leading steps: affine ones next to the net go into torch."""
+    steps = [s for _, s in pipeline.steps[:-1] if s not in (None, "passthrough")]
+    network = resolve_network(pipeline.steps[-1][1], X)
+    inputs = [X]
+    for step in steps:
+        inputs.append(step.transform(inputs[-1]))
+    twins: list[nn.Module] = []
+    while steps:
+        twin = _affine_twin(steps[-1], inputs[len(steps) - 1])
+        if twin is None:
+            break
+        twins.insert(0, twin)
+        steps.pop()
+    return Network(
+        network.module,
+        kind=network.kind,
+        classes=network.classes,
+        preprocessing=steps,
+        prefix=nn.Sequential(*twins) if twins else None,
+        estimator=estimator,
+    )
+
+
+def _affine_twin(step, X) -> nn.Module | None:
+    if not sp.issparse(X) and np.asarray(X).dtype.kind not in "fiu":
+        return None
+    return forward_module(step, X)

@@ -1,0 +1,240 @@
+"""f' = f o T^-1 bound to a chunk of samples, and the group masks in torch."""
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+from sktrim._chunks import rows_in_memory
+from sktrim.groups import FeatureGroups
+
+
+class GroupMasks:
+    """The masks of `FeatureGroups` as torch tensors.
+
+    Parameters
+    ----------
+    groups : FeatureGroups
+    dtype : torch.dtype
+    device : torch.device
+    with_residual : bool
+        Append a last group that holds one extra coefficient, the residual's.
+    """
+
+    def __init__(self, groups: FeatureGroups, dtype, device, with_residual=False):
+        masks = groups.masks.tocoo()
+        rows, columns = masks.coords
+        weights = masks.data
+        self.n_groups, self.n_coefficients = masks.shape
+        if with_residual:
+            rows = np.append(rows, self.n_groups)
+            columns = np.append(columns, self.n_coefficients)
+            weights = np.append(weights, 1.0)
+            self.n_groups += 1
+            self.n_coefficients += 1
+        self.rows = torch.as_tensor(rows, dtype=torch.int64, device=device)
+        self.columns = torch.as_tensor(columns, dtype=torch.int64, device=device)
+        self.weights = torch.as_tensor(weights, dtype=dtype, device=device)
+
+    def __len__(self) -> int:
+        return self.n_groups
+
+    def aggregate(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum values over each group.
+
+        Parameters
+        ----------
+        values : torch.Tensor of shape (..., n_coefficients)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_groups)
+        """
+        weights = self.weights.to(values)
+        out = values.new_zeros((*values.shape[:-1], self.n_groups))
+        return out.index_add_(-1, self.rows, values[..., self.columns] * weights)
+
+    def dense(self, rows: slice = slice(None)) -> torch.Tensor:
+        """Return some of the masks as a matrix.
+
+        Parameters
+        ----------
+        rows : slice
+            Which groups.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_picked, n_coefficients)
+        """
+        start, stop, _ = rows.indices(self.n_groups)
+        keep = (self.rows >= start) & (self.rows < stop)
+        out = self.weights.new_zeros((stop - start, self.n_coefficients))
+        out[self.rows[keep] - start, self.columns[keep]] = self.weights[keep]
+        return out
+
+
+class ComposedModel:
+    """The network as a function of coefficients, for a chunk of samples.
+
+    Parameters
+    ----------
+    network : sktrim.network.Network
+    inverse : InverseModule
+        Torch twin of T^-1, in the network's dtype.
+    x : torch.Tensor of shape (n_samples, *signal_shape)
+        The signals, exactly as the network eats them.
+    s : torch.Tensor of shape (n_samples, n_coefficients)
+        Their coefficients.
+    residual : {"constant", "component", "drop"}
+        What becomes of r = x - T^-1(s): held constant, driven by one extra last
+        coefficient that is 1 for the sample and 0 at every baseline, or left out.
+
+    Attributes
+    ----------
+    x : torch.Tensor of shape (n_samples, *signal_shape)
+        The explained point; T^-1(s) where the residual is dropped.
+    s : torch.Tensor of shape (n_samples, n_coefficients [+ 1])
+        The explained coefficients, the residual's own last where it is a component.
+    r : torch.Tensor of shape (n_samples, *signal_shape)
+        What T does not represent.
+    """
+
+    def __init__(self, network, inverse, x, s, residual="constant"):
+        self.network = network
+        self.inverse = inverse
+        self.is_affine: bool = inverse.is_affine
+        self.component = residual == "component"
+        self._s = s
+        with torch.no_grad():
+            represented = inverse(s).reshape(x.shape)
+        self.r = x - represented
+        self.x = represented if residual == "drop" else x
+        self._held = torch.zeros_like(self.r) if residual == "drop" else self.r
+        self.s = s
+        if self.component:
+            self.s = torch.cat([s, s.new_ones(len(s), 1)], dim=1)
+
+    @property
+    def module(self) -> nn.Module:
+        """The network as one torch module, for model-specific scorers."""
+        return self.network.composed
+
+    def __getitem__(self, rows: slice) -> "ComposedModel":
+        """Restrict the model to some of its samples."""
+        part = copy.copy(self)
+        for name in ("x", "s", "r", "_s", "_held"):
+            setattr(part, name, getattr(self, name)[rows])
+        return part
+
+    def zero_baseline(self) -> torch.Tensor:
+        """Coefficients of the all-zero baseline, shape (1, n_coefficients [+ 1])."""
+        return torch.zeros_like(self.s[:1])
+
+    def extend(self, rows: torch.Tensor) -> torch.Tensor:
+        """Give baseline rows the residual's coefficient, 0, where there is one.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (..., n_coefficients)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_coefficients [+ 1])
+        """
+        if not self.component:
+            return rows
+        return torch.cat([rows, torch.zeros_like(rows[..., :1])], dim=-1)
+
+    def linear(self, v: torch.Tensor) -> torch.Tensor:
+        """Return the signal that coefficients carry: T^-1(v) - T^-1(0).
+
+        Parameters
+        ----------
+        v : torch.Tensor of shape (..., n_samples, n_coefficients [+ 1])
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, *signal_shape)
+        """
+        core = v[..., : self._s.shape[1]]
+        if self.is_affine:
+            signal = self.inverse.linear(core)
+        else:
+            signal = self.inverse(core) - self.inverse(torch.zeros_like(core[:1]))
+        signal = signal.reshape(*v.shape[:-1], *self.x.shape[1:])
+        if self.component:
+            amount = v[..., -1].reshape(*v.shape[:-1], *[1] * (self.x.ndim - 1))
+            signal = signal + amount * self.r
+        return signal
+
+    def signal(self, s: torch.Tensor) -> torch.Tensor:
+        """Return T^-1(s) plus the residual; x bit for bit at the explained s.
+
+        Parameters
+        ----------
+        s : torch.Tensor of shape (..., n_samples, n_coefficients [+ 1])
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, *signal_shape)
+        """
+        if self.is_affine:
+            return self.x + self.linear(s - self.s)
+        core = s[..., : self._s.shape[1]]
+        signal = self.inverse(core).reshape(*s.shape[:-1], *self.x.shape[1:])
+        if self.component:
+            amount = s[..., -1].reshape(*s.shape[:-1], *[1] * (self.x.ndim - 1))
+            return signal + amount * self.r
+        return signal + self._held
+
+    def output(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the network's outputs at signals.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (..., n_samples, *signal_shape)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, n_outputs)
+        """
+        leading = x.shape[: x.ndim - self.x.ndim + 1]
+        out = self.network.forward(x.reshape(-1, *self.x.shape[1:]))
+        return out.reshape(*leading, out.shape[-1])
+
+    def __call__(self, s: torch.Tensor) -> torch.Tensor:
+        """Return f'(s), the network's outputs at coefficients.
+
+        Parameters
+        ----------
+        s : torch.Tensor of shape (..., n_samples, n_coefficients [+ 1])
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, n_outputs)
+        """
+        return self.output(self.signal(s))
+
+    def pull_back(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Turn a gradient in signal space into one in coefficients: D^T g.
+
+        Parameters
+        ----------
+        gradient : torch.Tensor of shape (..., n_samples, *signal_shape)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, n_coefficients [+ 1])
+        """
+        leading = gradient.shape[: gradient.ndim - self.x.ndim + 1]
+        v = self.s.new_zeros((*leading, self.s.shape[1]), requires_grad=True)
+        with torch.enable_grad():
+            signal = self.linear(v)
+        return torch.autograd.grad(signal, v, gradient)[0]
+
+    def rows_at_once(self) -> int:
+        """How many network rows fit into the working memory at once."""
+        numbers = 4 * (self.s.shape[1] + self.x[0].numel())
+        overhead = numbers * self.s.element_size()
+        return rows_in_memory(self.network.bytes_per_row + overhead)

@@ -1,0 +1,292 @@
+"""Scorers from gradients: one backward pass per output, whatever the groups."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.special import roots_legendre
+
+from sktrim._chunks import chunks
+from sktrim.scorers._base import Attribution, Scorer
+
+
+def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    """Gradient of each target's sum at a point, stacked on a first axis."""
+    n_targets = scalars.shape[-1]
+    return torch.stack(
+        [
+            torch.autograd.grad(
+                scalars[..., t].sum(), point, retain_graph=t < n_targets - 1
+            )[0]
+            for t in range(n_targets)
+        ]
+    )
+
+
+def coefficient_gradients(model, points, target, weights=None) -> torch.Tensor:
+    """Gradients of the target in coefficients, summed over points with weights.
+
+    Where T^-1 is affine the gradient is taken in signal space and pulled back once.
+
+    Parameters
+    ----------
+    model : ComposedModel
+    points : torch.Tensor of shape (n_points, n_samples, n_coefficients)
+    target : Target
+    weights : torch.Tensor of shape (n_points,) or None
+        None: the points are kept apart.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_targets, [n_points,] n_samples, n_coefficients)
+    """
+    step = max(1, model.rows_at_once() // points.shape[1])
+    collected = []
+    for part in chunks(len(points), step):
+        with torch.enable_grad():
+            point = model.signal(points[part]) if model.is_affine else points[part]
+            point = point.detach().requires_grad_()
+            out = model.output(point) if model.is_affine else model(point)
+            gradient = _gradients(target(out), point)
+        if weights is not None:
+            gradient = torch.tensordot(weights[part], gradient, dims=([0], [1]))
+        collected.append(gradient)
+    if weights is not None:
+        total = torch.stack(collected).sum(0)
+    else:
+        total = torch.cat(collected, dim=1)
+    return model.pull_back(total) if model.is_affine else total
+
+
+def _output_at(model, target, s) -> torch.Tensor:
+    """Explained output at one point per sample, shape (n_samples, n_targets)."""
+    with torch.no_grad():
+        return target(model(s.expand_as(model.s)))
+
+
+class Gradient(Scorer):
+    """Gradient of the target with respect to the coefficients.
+
+    The score of a group is the sum of its coefficients' gradients (Simonyan et al.
+    2014, in the space of T). It says how the output would move, not what it owes to
+    the group.
+    """
+
+    additive = True
+
+    def attribute(self, model, s, groups, target):
+        """Score groups; see `Scorer.attribute`."""
+        gradient = coefficient_gradients(model, s[None], target)[:, 0]
+        return groups.aggregate(gradient).movedim(0, -1)
+
+
+class SquaredGradient(Scorer):
+    """Squared gradient of the target, summed over the coefficients of a group."""
+
+    additive = True
+
+    def attribute(self, model, s, groups, target):
+        """Score groups; see `Scorer.attribute`."""
+        gradient = coefficient_gradients(model, s[None], target)[:, 0]
+        return groups.aggregate(gradient**2).movedim(0, -1)
+
+
+class InputTimesGradient(Scorer):
+    """Coefficient times gradient: the first-order share of the output.
+
+    Equal to every complete method where the network is linear. Its base value is
+    the output at s = 0, so that `completeness_error` shows the nonlinear remainder.
+    """
+
+    additive = True
+
+    def attribute(self, model, s, groups, target):
+        """Score groups; see `Scorer.attribute`."""
+        gradient = coefficient_gradients(model, s[None], target)[:, 0]
+        values = groups.aggregate(gradient * s).movedim(0, -1)
+        return Attribution(values, _output_at(model, target, model.zero_baseline()))
+
+
+class IntegratedGradients(Scorer):
+    """Gradients integrated along the straight line from a baseline.
+
+    Sundararajan et al. 2017, with Gauss-Legendre quadrature. The error of the
+    quadrature is the `completeness_error` of the explanation; above 1 % of the
+    largest difference explained a warning is given.
+
+    Parameters
+    ----------
+    n_steps : int, default=32
+        Quadrature points.
+    baseline : {"zero", "mean"} or array of shape (n_coefficients,) or \
+            (n_rows, n_coefficients), default="zero"
+        Where the path starts, in coefficients; "mean" is the mean of the background,
+        several rows are averaged over.
+    """
+
+    additive = True
+    complete = True
+
+    def __init__(self, n_steps=32, baseline="zero"):
+        self.n_steps = n_steps
+        self.baseline = baseline
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether `attribute` takes background rows."""
+        return isinstance(self.baseline, str) and self.baseline == "mean"
+
+    def attribute(self, model, s, groups, target, *, background=None):
+        """Score groups; see `Scorer.attribute`."""
+        _check_positive(self.n_steps, "n_steps")
+        rows = baseline_rows(self.baseline, model, background)
+        values, base = 0, 0
+        for row in rows:
+            gradient = _path_gradient(model, row, target, self.n_steps)
+            values = values + groups.aggregate(gradient * (s - row))
+            base = base + _output_at(model, target, row)
+        return Attribution((values / len(rows)).movedim(0, -1), base / len(rows))
+
+
+class ExpectedGradients(Scorer):
+    """Integrated gradients averaged over background rows (Erion et al. 2021).
+
+    Parameters
+    ----------
+    n_rows : int, default=16
+        Background rows used, the same for every sample; all where there are fewer.
+    n_steps : int, default=4
+        Gauss-Legendre points on each path.
+    absolute : bool, default=False
+        Take the absolute value of a group's score for each background row before
+        averaging: how much the group matters, whichever way.
+    """
+
+    complete = True
+    needs_background = True
+
+    def __init__(self, n_rows=16, n_steps=4, absolute=False):
+        self.n_rows = n_rows
+        self.n_steps = n_steps
+        self.absolute = absolute
+
+    @property
+    def additive(self) -> bool:
+        """Whether group scores are sums over coefficients."""
+        return not self.absolute
+
+    def attribute(self, model, s, groups, target, *, background=None):
+        """Score groups; see `Scorer.attribute`."""
+        _check_positive(self.n_rows, "n_rows")
+        _check_positive(self.n_steps, "n_steps")
+        rows = baseline_rows("rows", model, background)[: self.n_rows]
+        values, base = 0, 0
+        for row in rows:
+            gradient = _path_gradient(model, row, target, self.n_steps)
+            score = groups.aggregate(gradient * (s - row))
+            values = values + (score.abs() if self.absolute else score)
+            base = base + _output_at(model, target, row)
+        values = (values / len(rows)).movedim(0, -1)
+        return Attribution(values, None if self.absolute else base / len(rows))
+
+
+class SmoothGrad(Scorer):
+    """Gradient averaged over noise added to the coefficients (Smilkov et al. 2017).
+
+    Parameters
+    ----------
+    n_draws : int, default=32
+        Noise draws, the same for every sample.
+    noise_level : float, default=0.15
+        Standard deviation of the noise, as a share of each coefficient's standard
+        deviation over the background; 0 gives the plain gradient.
+    """
+
+    additive = True
+    needs_background = True
+    is_random = True
+
+    def __init__(self, n_draws=32, noise_level=0.15):
+        self.n_draws = n_draws
+        self.noise_level = noise_level
+
+    def attribute(
+        self, model, s, groups, target, *, background=None, random_state=None
+    ):
+        """Score groups; see `Scorer.attribute`."""
+        _check_positive(self.n_draws, "n_draws")
+        if not self.noise_level >= 0:
+            raise ValueError(f"noise_level={self.noise_level!r}; expected at least 0.")
+        scale = baseline_rows("rows", model, background).std(0, correction=0)
+        rng = np.random.default_rng(random_state)
+        noise = torch.as_tensor(rng.standard_normal((self.n_draws, s.shape[1]))).to(s)
+        points = s + self.noise_level * scale * noise[:, None]
+        weights = s.new_full((self.n_draws,), 1 / self.n_draws)
+        gradient = coefficient_gradients(model, points, target, weights)
+        return groups.aggregate(gradient).movedim(0, -1)
+
+
+@lru_cache(maxsize=32)
+def _quadrature(n_steps: int):
+    """Return Gauss-Legendre nodes and weights on [-1, 1]."""
+    return roots_legendre(n_steps)
+
+
+def _path_gradient(model, row, target, n_steps) -> torch.Tensor:
+    """Mean gradient from a baseline row to s, shape (n_targets, n, n_coefficients)."""
+    nodes, weights = _quadrature(n_steps)
+    s = model.s
+    alphas = torch.as_tensor((nodes + 1) / 2).to(s)[:, None, None]
+    weights = torch.as_tensor(weights / 2).to(s)
+    return coefficient_gradients(model, row + alphas * (s - row), target, weights)
+
+
+def baseline_rows(baseline, model, background) -> torch.Tensor:
+    """Resolve a baseline to rows of coefficients.
+
+    Parameters
+    ----------
+    baseline : {"zero", "mean", "rows"} or array-like
+        "rows" are the background rows themselves.
+    model : ComposedModel
+    background : torch.Tensor of shape (n_rows, n_coefficients) or None
+
+    Returns
+    -------
+    torch.Tensor of shape (n_rows, n_coefficients [+ 1])
+
+    Raises
+    ------
+    ValueError
+        If a background is needed and missing, or the width is wrong.
+    """
+    if not isinstance(baseline, str):
+        rows = torch.as_tensor(np.atleast_2d(np.asarray(baseline))).to(model.s)
+        width = model.s.shape[1] - model.component
+        if rows.ndim != 2 or rows.shape[1] != width:
+            raise ValueError(
+                f"baseline has shape {np.shape(baseline)}; expected ({width},) or "
+                f"(n_rows, {width}): rows of coefficients."
+            )
+        if not torch.isfinite(rows).all():
+            raise ValueError("baseline holds NaN or infinity; expected finite values.")
+        return model.extend(rows)
+    if baseline == "zero":
+        return model.zero_baseline()
+    if baseline not in ("mean", "rows"):
+        raise ValueError(
+            f"baseline={baseline!r}; expected 'zero', 'mean' or rows of coefficients."
+        )
+    if background is None:
+        raise ValueError(
+            "This scorer needs background rows: pass background= to "
+            "transform_importance, or use TransformImportance, which draws them from "
+            "fit's X."
+        )
+    rows = background.mean(0, keepdim=True) if baseline == "mean" else background
+    return model.extend(rows)
+
+
+def _check_positive(value, name: str) -> None:
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name}={value!r}; expected an integer of at least 1.")

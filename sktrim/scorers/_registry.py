@@ -1,0 +1,89 @@
+"""Scorers by name."""
+
+from sktrim.scorers._base import Scorer
+from sktrim.scorers._cd import ContextualDecomposition
+from sktrim.scorers._gradient import (
+    ExpectedGradients,
+    Gradient,
+    InputTimesGradient,
+    IntegratedGradients,
+    SmoothGrad,
+    SquaredGradient,
+)
+from sktrim.scorers._perturbation import Occlusion
+
+SCORERS: dict[str, type[Scorer]] = {
+    "cd": ContextualDecomposition,
+    "gradient": Gradient,
+    "gradient_squared": SquaredGradient,
+    "input_x_gradient": InputTimesGradient,
+    "integrated_gradients": IntegratedGradients,
+    "expected_gradients": ExpectedGradients,
+    "smoothgrad": SmoothGrad,
+    "occlusion": Occlusion,
+}
+
+
+def get_scorer_names() -> list[str]:
+    """Return the names that ``scorer=`` takes.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from sktrim.scorers import get_scorer_names
+    >>> "cd" in get_scorer_names()
+    True
+    """
+    return sorted(SCORERS)
+
+
+def check_scorer(scorer):
+    """Turn a name into a scorer; pass objects through.
+
+    Parameters
+    ----------
+    scorer : str or object with an ``attribute`` method
+
+    Returns
+    -------
+    Scorer
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is neither a name nor a scorer.
+    """
+    if isinstance(scorer, str):
+        if scorer not in SCORERS:
+            raise ValueError(
+                f"scorer={scorer!r} is not known; expected one of "
+                f"{', '.join(get_scorer_names())}, or a scorer object."
+            )
+        return SCORERS[scorer]()
+    if isinstance(scorer, type) or not hasattr(scorer, "attribute"):
+        raise TypeError(
+            f"scorer={scorer!r}; expected a name or an object with an attribute("
+            "model, s, groups, target) method, e.g. "
+            "sktrim.scorers.ContextualDecomposition()."
+        )
+    return scorer
+
+
+def scorer_name(scorer) -> str:
+    """Return the name a scorer goes by: its registered one, or its class's.
+
+    Parameters
+    ----------
+    scorer : object with an ``attribute`` method
+
+    Returns
+    -------
+    str
+    """
+    names = {cls: name for name, cls in SCORERS.items()}
+    return names.get(type(scorer), type(scorer).__name__)

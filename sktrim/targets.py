@@ -1,0 +1,364 @@
+"""Which scalar of the network's output is explained, for each sample."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sktrim.propagation import looks_like_probabilities
+
+OUTPUTS = ("auto", "margin", "logit", "probability", "raw")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Scalars of the network's output: linear in logits or in probabilities.
+
+    Parameters
+    ----------
+    weights : torch.Tensor of shape (n_samples or 1, n_targets, n_outputs)
+        One linear functional of the outputs per sample and target; a first axis of
+        length 1 is shared by all samples.
+    squash : {None, "softmax", "sigmoid"}
+        Applied to the outputs before the weights: the probability is explained.
+    offset : torch.Tensor of shape (n_samples or 1, n_targets) or None
+        Added after the weights (1 for the probability of class 0 of one output).
+    """
+
+    weights: torch.Tensor
+    squash: str | None = None
+    offset: torch.Tensor | None = None
+
+    @property
+    def n_targets(self) -> int:
+        """Number of scalars explained per sample."""
+        return self.weights.shape[1]
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the scalar is linear in the network's outputs."""
+        return self.squash is None
+
+    def __call__(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Pick the scalars.
+
+        Parameters
+        ----------
+        outputs : torch.Tensor of shape (..., n_samples, n_outputs)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, n_targets)
+        """
+        if self.squash == "softmax":
+            outputs = outputs.softmax(-1)
+        elif self.squash == "sigmoid":
+            outputs = outputs.sigmoid()
+        return self.linear(outputs) + (0 if self.offset is None else self.offset)
+
+    def linear(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Apply the weights alone: for parts of an output that add up to it.
+
+        Parameters
+        ----------
+        outputs : torch.Tensor of shape (..., n_samples, n_outputs)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_samples, n_targets)
+        """
+        weights = self.weights.to(outputs)
+        return (weights @ outputs.unsqueeze(-1)).squeeze(-1)
+
+    def __getitem__(self, rows) -> "Target":
+        """Restrict the target to some samples."""
+
+        def pick(tensor):
+            return tensor if tensor is None or len(tensor) == 1 else tensor[rows]
+
+        return Target(pick(self.weights), self.squash, pick(self.offset))
+
+
+@dataclass(frozen=True)
+class ResolvedTarget:
+    """A target and what to call it.
+
+    Parameters
+    ----------
+    target : Target
+    columns : ndarray of shape (n_samples,) or (n_targets,)
+        Output column explained per sample, or per target for ``target="all"``; for a
+        contrast the column that counts positive.
+    names : list of str
+        A name for each entry of `columns`.
+    every : bool
+        Whether all outputs are explained side by side.
+    """
+
+    target: Target
+    columns: np.ndarray
+    names: list[str]
+    every: bool
+
+
+def check_output(output: str, network) -> str:
+    """Resolve ``output="auto"`` and refuse what the network cannot give.
+
+    Parameters
+    ----------
+    output : {"auto", "margin", "logit", "probability", "raw"}
+    network : sktrim.network.Network
+        After `inspect`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+    """
+    if output not in OUTPUTS:
+        raise ValueError(f"output={output!r}; expected one of {', '.join(OUTPUTS)}.")
+    classifier = network.kind == "classifier"
+    if output == "auto":
+        return "margin" if classifier else "raw"
+    if output in ("margin", "probability") and not classifier:
+        raise ValueError(
+            f"output={output!r} needs a classifier, but the estimator is a regressor; "
+            'use output="raw" (or "auto").'
+        )
+    return output
+
+
+def refuse_probabilities(outputs: np.ndarray, network, output: str) -> None:
+    """Refuse to take probabilities for logits.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_outputs)
+        The network's outputs, thought to be logits.
+    network : sktrim.network.Network
+    output : str
+        The resolved output rule.
+
+    Raises
+    ------
+    ValueError
+        If every row lies in [0, 1] and sums to 1 and no softmax was recognised.
+    """
+    if network.kind != "classifier" or network.ending or output in ("raw",):
+        return
+    if looks_like_probabilities(torch.as_tensor(outputs)):
+        raise ValueError(
+            "The network's outputs look like probabilities, but no final softmax was "
+            f"recognised, so output={output!r} cannot be formed from logits. Pass "
+            'output="raw" to explain these probabilities as they are, or let the '
+            "network return logits."
+        )
+
+
+def predicted_columns(outputs: np.ndarray, network) -> np.ndarray:
+    """Return the predicted class of each sample, as a column index.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_outputs)
+        Logits.
+    network : sktrim.network.Network
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        0 or 1 for a classifier with one output.
+    """
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > 0).astype(int)
+    return outputs.argmax(axis=1)
+
+
+def resolve_target(
+    target, outputs: np.ndarray, y, network, output: str
+) -> ResolvedTarget:
+    """Turn the `target` parameter into linear functionals of the outputs.
+
+    Parameters
+    ----------
+    target : "predicted", "true", "all", int, array of int, ("label", v) or (k, l)
+    outputs : ndarray of shape (n_samples, n_outputs)
+        The network's raw outputs (logits) for the samples.
+    y : array-like of shape (n_samples,) or None
+        True labels, for ``target="true"``.
+    network : sktrim.network.Network
+    output : {"margin", "logit", "probability", "raw"}
+
+    Returns
+    -------
+    ResolvedTarget
+
+    Raises
+    ------
+    ValueError
+        If the target is out of range, needs a classifier, or needs y.
+    """
+    n_samples, n_outputs = outputs.shape
+    n_columns = _n_columns(network, n_outputs)
+    if isinstance(target, tuple) and len(target) == 2 and target[0] != "label":
+        return _contrast(target, n_samples, n_outputs, n_columns, network, output)
+    every = isinstance(target, str) and target == "all"
+    columns = _columns(target, outputs, y, network, n_columns)
+    weights, offset = _weights(columns, n_outputs, output, network)
+    if every:
+        weights, offset = weights[None], None if offset is None else offset[None]
+    else:
+        weights = weights[:, None]
+        offset = None if offset is None else offset[:, None]
+    squash = _squash(output, n_outputs, network)
+    names = [_name(c, network) for c in columns]
+    picked = Target(torch.as_tensor(weights), squash, _tensor(offset))
+    return ResolvedTarget(picked, columns, names, every)
+
+
+def _tensor(array):
+    return None if array is None else torch.as_tensor(array)
+
+
+def _n_columns(network, n_outputs: int) -> int:
+    """Count the classes or outputs; one output of a classifier speaks of two."""
+    return 2 if n_outputs == 1 and network.kind == "classifier" else n_outputs
+
+
+def _squash(output: str, n_outputs: int, network) -> str | None:
+    if output != "probability":
+        return None
+    one = n_outputs == 1 or network.ending == "sigmoid"
+    return "sigmoid" if one else "softmax"
+
+
+def _columns(target, outputs, y, network, n_columns) -> np.ndarray:
+    if isinstance(target, str):
+        return _named_columns(target, outputs, y, network, n_columns)
+    if isinstance(target, tuple):
+        columns = _label_columns([target[1]], network, n_columns, "target")
+        return np.repeat(columns, len(outputs))
+    columns = np.asarray(target)
+    if columns.dtype.kind not in "iu" or columns.ndim > 1:
+        raise ValueError(
+            f"target={target!r}; expected 'predicted', 'true', 'all', an output "
+            "column, an integer array of one column per sample, ('label', v) or a "
+            "pair of columns (k, l)."
+        )
+    if columns.ndim == 1 and len(columns) != len(outputs):
+        raise ValueError(
+            f"target has {len(columns)} entries for {len(outputs)} samples; give one "
+            "column per sample, or a single one."
+        )
+    _check_range(columns, n_columns)
+    return np.broadcast_to(columns, (len(outputs),)).copy()
+
+
+def _check_range(columns, n_columns: int) -> None:
+    columns = np.atleast_1d(columns)
+    if len(columns) and (columns.min() < 0 or columns.max() >= n_columns):
+        bad = columns[(columns < 0) | (columns >= n_columns)][0]
+        raise ValueError(
+            f"target {bad} is out of range: the network has output columns 0 to "
+            f"{n_columns - 1}. For a class label rather than a column use "
+            "target=('label', value)."
+        )
+
+
+def _named_columns(target, outputs, y, network, n_columns) -> np.ndarray:
+    if target == "all":
+        one = n_columns == 2 and outputs.shape[1] == 1
+        return np.array([1]) if one else np.arange(n_columns)
+    if target == "predicted":
+        if network.kind == "classifier":
+            return predicted_columns(outputs, network)
+        if n_columns > 1:
+            raise ValueError(
+                f"The regressor has {n_columns} outputs, so target= is required: an "
+                "output column, an array of them, or 'all'."
+            )
+        return np.zeros(len(outputs), dtype=int)
+    if target == "true":
+        if network.kind != "classifier":
+            raise ValueError("target='true' needs a classifier; this is a regressor.")
+        if y is None:
+            raise ValueError(
+                "target='true' needs the true labels: pass y, or use "
+                "target='predicted'."
+            )
+        return _label_columns(y, network, n_columns, "y")
+    raise ValueError(
+        f"target={target!r}; as a string, expected 'predicted', 'true' or 'all'."
+    )
+
+
+def _label_columns(labels, network, n_columns, what: str) -> np.ndarray:
+    if network.kind != "classifier":
+        raise ValueError(
+            "target=('label', v) needs a classifier; for a regressor give the output "
+            "column."
+        )
+    labels = np.asarray(labels)
+    classes = network.classes
+    if classes is None:
+        classes = np.arange(n_columns)
+    position = {label: i for i, label in enumerate(classes.tolist())}
+    try:
+        return np.array([position[label] for label in labels.tolist()], dtype=int)
+    except KeyError as error:
+        raise ValueError(
+            f"{what} holds the label {error.args[0]!r}, which the network does not "
+            f"know; its classes are {classes.tolist()}."
+        ) from None
+
+
+def _weights(columns, n_outputs: int, output: str, network):
+    """One functional of the outputs for each column, and what to add to it."""
+    if n_outputs == 1 and network.kind == "classifier":
+        positive = columns == 1
+        weights = np.where(positive, 1.0, -1.0)[:, None]
+        offset = np.where(positive, 0.0, 1.0) if output == "probability" else None
+        return weights, offset
+    weights = np.eye(n_outputs)[columns]
+    independent = network.ending == "sigmoid"
+    if output == "margin" and n_outputs > 1 and not independent:
+        weights = weights - (1 - weights) / (n_outputs - 1)
+    return weights, None
+
+
+def _contrast(pair, n_samples, n_outputs, n_columns, network, output) -> ResolvedTarget:
+    columns = np.asarray(pair)
+    if columns.dtype.kind not in "iu" or columns.shape != (2,):
+        raise ValueError(
+            f"target={pair!r}; a contrast is a pair of output columns (k, l): "
+            "column k minus column l."
+        )
+    _check_range(columns, n_columns)
+    if columns[0] == columns[1]:
+        raise ValueError(f"target={pair!r} contrasts a column with itself, which is 0.")
+    if n_outputs == 1:
+        weights = np.full((1, 1, 1), float(columns[0] - columns[1]))
+        if output == "probability":
+            weights = 2 * weights
+    else:
+        weights = (np.eye(n_outputs)[columns[0]] - np.eye(n_outputs)[columns[1]])[
+            None, None
+        ]
+    offset = None
+    if n_outputs == 1 and output == "probability":
+        offset = torch.full((1, 1), -float(columns[0] - columns[1]))
+    name = f"{_name(columns[0], network)} - {_name(columns[1], network)}"
+    squash = _squash(output, n_outputs, network)
+    target = Target(torch.as_tensor(weights), squash, offset)
+    return ResolvedTarget(
+        target, np.full(n_samples, columns[0]), [name] * n_samples, False
+    )
+
+
+def _name(column: int, network) -> str:
+    classes = network.classes
+    known = classes is not None and column < len(classes)
+    return str(classes[column]) if known else str(int(column))
