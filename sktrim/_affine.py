@@ -1,0 +1,171 @@
+"""Reads an affine function of rows off its values, and verifies it."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn import get_config
+
+from sktrim._twins import MatrixTwin, ScaleTwin
+
+__all__ = ["NotAffineError", "as_rows", "quietly", "read_affine", "some_rows"]
+
+_N_ROWS = 32
+_MEBIBYTE = 2**20
+_LARGEST_STEP = 2.0**40
+
+
+class NotAffineError(ValueError):
+    """A function of rows has no affine map that could be read off."""
+
+
+def some_rows(X: Any) -> Any:
+    """Return up to 32 rows spread over X: array, CSR matrix, DataFrame or sequence."""
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    step = slice(None, None, max(1, -(-n_rows // _N_ROWS)))
+    X = X.tocsr() if sp.issparse(X) else X
+    return X.iloc[step] if hasattr(X, "iloc") else X[step]
+
+
+def as_rows(values: Any) -> np.ndarray:
+    """Return what a transformer gave as a dense floating array."""
+    values = np.asarray(values.toarray() if sp.issparse(values) else values)
+    if values.dtype.kind not in "biuf":
+        raise NotAffineError(f"it gives values of dtype {values.dtype}")
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
+def quietly(function: Callable[[Any], Any], rows: Any) -> Any:
+    """Call a transformer's method without its warnings."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return function(rows)
+
+
+class _Probe:
+    """A function of rows that never writes into its input and gives flat rows."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.layout: tuple[int, ...] = ()
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        try:
+            # scalers with copy=False write into what they are given
+            values = as_rows(quietly(self.function, rows.copy()))
+        except NotAffineError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise NotAffineError(f"it fails on some coefficients ({reason})") from error
+        self.layout = values.shape[1:]
+        if values.ndim < 2 or len(values) != len(rows):
+            raise NotAffineError(f"{len(rows)} rows give an array of {values.shape}")
+        if not np.isfinite(values).all():
+            raise NotAffineError("it gives NaN or infinity for some coefficients")
+        return values.reshape(len(rows), -1)
+
+
+def _step(offset: np.ndarray, response: np.ndarray) -> float:
+    """Return a power of two that lifts every response above its offset's round-off."""
+    size = np.abs(response - offset).max(axis=0)
+    moved = size > 0
+    ratio = np.abs(offset[moved] / size[moved]).max(initial=1.0)
+    return float(2.0 ** np.ceil(np.log2(min(ratio, _LARGEST_STEP))))
+
+
+def _read_scale(probe: _Probe, offset: np.ndarray) -> tuple[np.ndarray, float]:
+    """Read the diagonal off a function assumed to act on every column alone."""
+    ones = np.ones((1, offset.size))
+    step = _step(offset, probe(ones))
+    return (probe(step * ones)[0] - offset) / step, step
+
+
+def _read_matrix(
+    probe: _Probe, offset: np.ndarray, n_in: int
+) -> tuple[np.ndarray, float]:
+    """Read the matrix off the images of the unit vectors, a block at a time."""
+    budget = get_config()["working_memory"] * _MEBIBYTE
+    needed = 8 * n_in * offset.size
+    if needed > budget:
+        raise NotAffineError(
+            f"its matrix of {n_in} x {offset.size} values takes "
+            f"{needed / _MEBIBYTE:.0f} MiB, more than the working_memory of "
+            f"{budget / _MEBIBYTE:.0f} MiB (sklearn.set_config(working_memory=...) "
+            "raises it)"
+        )
+    block = int(np.clip(budget // (64 * (n_in + offset.size)), 1, n_in))
+    matrix = np.empty((n_in, offset.size))
+    largest = 1.0
+    for start in range(0, n_in, block):
+        units = np.eye(min(block, n_in - start), n_in, start)
+        step = _step(offset, probe(units))
+        matrix[start : start + block] = (probe(step * units) - offset) / step
+        largest = max(largest, step)
+    return matrix, largest
+
+
+def _agrees(probe: _Probe, twin: MatrixTwin | ScaleTwin, rows: np.ndarray) -> bool:
+    """Whether the twin gives what the function gives, to round-off."""
+    expected = probe(rows)
+    offset = np.zeros(()) if twin.offset is None else twin.offset.numpy().ravel()
+    if isinstance(twin, ScaleTwin):
+        given = rows * twin.scale.numpy()
+        size = np.abs(given)
+    else:
+        matrix = twin.matrix.numpy()
+        given, size = rows @ matrix, np.abs(rows) @ np.abs(matrix)
+    size = size + np.abs(offset)
+    tolerance = 1e-9 if expected.dtype == np.float64 else 1e-4
+    # the second term is for columns of no size, where round-off is that of others
+    bound = tolerance * (size + 1e-4 * size.max(axis=1, keepdims=True))
+    return bool((np.abs(given + offset - expected) <= bound).all())
+
+
+def read_affine(
+    function: Callable[[Any], Any], n_in: int, samples: np.ndarray | None = None
+) -> MatrixTwin | ScaleTwin:
+    """Read W and b of ``function(rows) = rows @ W + b`` off, and verify them.
+
+    b is ``function(0)`` and W is ``function(I) - function(0)``, with unit vectors
+    scaled up where b would drown W in round-off. A function of every column alone is
+    recognised, and takes no matrix.
+
+    Parameters
+    ----------
+    function : callable
+        Maps (n, n_in) float64 arrays to arrays (n, ...), dense or sparse.
+    n_in : int
+        Number of columns it takes.
+    samples : ndarray of shape (n, n_in), default=None
+        Rows to verify it on, beside random ones.
+
+    Returns
+    -------
+    MatrixTwin or ScaleTwin
+        The map.
+
+    Raises
+    ------
+    NotAffineError
+        If the function fails, is not affine, or W exceeds ``working_memory``.
+    """
+    probe = _Probe(function)
+    rows = np.random.default_rng(0).normal(size=(_N_ROWS, n_in))
+    if samples is not None:
+        samples = samples.reshape(-1, n_in).astype(np.float64)
+        spread = samples.std(axis=0)
+        rows = np.concatenate([rows, rows * spread + samples.mean(axis=0), samples])
+    offset = probe(np.zeros((1, n_in)))[0]
+    if offset.size == n_in:
+        scale, step = _read_scale(probe, offset)
+        twin = ScaleTwin(scale, offset, probe.layout)
+        if _agrees(probe, twin, rows) and _agrees(probe, twin, step * rows):
+            return twin
+    matrix, step = _read_matrix(probe, offset, n_in)
+    twin = MatrixTwin(matrix, offset, probe.layout)
+    if _agrees(probe, twin, rows) and _agrees(probe, twin, step * rows):
+        return twin
+    raise NotAffineError("it is not affine: its values are not those of s @ W + b")

@@ -1,0 +1,293 @@
+"""Torch modules for the inverses of the Fourier, cosine and wavelet transforms."""
+
+from itertools import pairwise
+from math import pi, prod
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sktrim._twins import InverseModule, as_buffer
+from sktrim.transforms._base import SignalTransformer
+from sktrim.transforms._cosine import CosineTransformer
+from sktrim.transforms._fourier import FourierTransformer
+from sktrim.transforms._wavelet import WaveletTransformer
+
+__all__ = ["CosineTwin", "FourierTwin", "WaveletTwin"]
+
+# up to this length a matrix product beats FFTs and convolutions
+_DENSE = 256
+
+
+class AxisMap(nn.Module):
+    """A linear map of the last axis, kept as a matrix where that is faster.
+
+    Subclasses implement `direct`, register what it needs, and then call `condense`.
+    """
+
+    matrix: Tensor | None
+
+    def condense(self, n: int) -> None:
+        """Replace `direct` by its matrix if the last axis, n long, is short."""
+        short = n <= _DENSE
+        matrix = self.direct(torch.eye(n, dtype=torch.float64)) if short else None
+        self.register_buffer("matrix", matrix)
+
+    def direct(self, x: Tensor) -> Tensor:
+        """Map (..., n) to (..., m) without a matrix."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., n) to (..., m)."""
+        return self.direct(x) if self.matrix is None else x @ self.matrix.to(x)
+
+
+class SignalTwin(InverseModule):
+    """Base of the linear inverses that put channels and axes back in place.
+
+    Parameters
+    ----------
+    transformer : fitted SignalTransformer
+        Where the layout of the signals is read.
+    """
+
+    is_affine = True
+
+    def __init__(self, transformer: SignalTransformer) -> None:
+        super().__init__(transformer.n_coefficients_, transformer.layout_)
+        self.axes = transformer.axes_
+        self.grid_shape = transformer.grid_shape_
+        self.channel_shape = transformer.channel_shape_
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) to (..., *grid_shape)."""
+        raise NotImplementedError
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Return the signals of the coefficients, see `InverseModule`."""
+        lead = self.check(s).shape[:-1]
+        grids = self.synthesise(s.reshape(*lead, prod(self.channel_shape), -1))
+        grids = grids.reshape(*lead, *self.channel_shape, *self.grid_shape)
+        signals = grids.movedim(tuple(range(-len(self.axes), 0)), self.axes)
+        return signals.reshape(*lead, *cast(tuple, self.layout))
+
+    def linear(self, s: Tensor) -> Tensor:
+        """Return T^-1(s), which has no offset, see `InverseModule`."""
+        return self(s)
+
+
+class FourierMap(AxisMap):
+    """Real columns of a channel to its values: gather the half spectrum, then irfftn.
+
+    Parameters
+    ----------
+    transformer : fitted FourierTransformer
+        Where the packing is read.
+    """
+
+    columns: Tensor
+    weights: Tensor
+
+    def __init__(self, transformer: FourierTransformer) -> None:
+        super().__init__()
+        packing = transformer.packing_
+        self.grid_shape = transformer.grid_shape_
+        self.half_shape = packing.half_shape
+        self.register_buffer("columns", torch.tensor(packing.columns.T.copy()))
+        self.register_buffer("weights", as_buffer(packing.weights.T))
+        self.condense(prod(self.grid_shape))
+
+    def direct(self, x: Tensor) -> Tensor:
+        """Map (..., n) columns to (..., n) values."""
+        weights = self.weights.to(x)
+        real, imaginary = (
+            x[..., at.to(x.device)] * weight
+            for at, weight in zip(self.columns, weights, strict=True)
+        )
+        half = torch.complex(real, imaginary).reshape(*x.shape[:-1], *self.half_shape)
+        dims = tuple(range(-len(self.grid_shape), 0))
+        signals = torch.fft.irfftn(half, s=self.grid_shape, dim=dims, norm="ortho")
+        return signals.reshape(x.shape)
+
+
+class FourierTwin(SignalTwin):
+    """The inverse of `FourierTransformer`.
+
+    Parameters
+    ----------
+    transformer : FourierTransformer
+        Fitted.
+    """
+
+    def __init__(self, transformer: FourierTransformer) -> None:
+        super().__init__(transformer)
+        self.map = FourierMap(transformer)
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) to (..., *grid_shape)."""
+        return self.map(channels)
+
+
+class CosineMap(AxisMap):
+    """The orthonormal inverse cosine transform of one axis, through one real FFT.
+
+    Makhoul, A fast cosine transform in one and two dimensions, IEEE ASSP 28, 1980:
+    the values, even ones first and then the odd ones backwards, have the spectrum
+    ``exp(i pi k / 2n) (C[k] - i C[n - k])`` with C the plain DCT-II and C[n] = 0.
+
+    Parameters
+    ----------
+    n : int
+        Length of the axis.
+    """
+
+    cosine: Tensor
+    sine: Tensor
+    scale: Tensor
+    order: Tensor
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+        scale = torch.full((n,), (n / 2) ** 0.5, dtype=torch.float64)
+        scale[0] = n**0.5
+        angle = torch.arange(n // 2 + 1, dtype=torch.float64) * pi / (2 * n)
+        at = torch.arange(n)
+        self.register_buffer("scale", scale)
+        self.register_buffer("cosine", angle.cos())
+        self.register_buffer("sine", angle.sin())
+        self.register_buffer(
+            "order", torch.where(at % 2 == 0, at // 2, n - 1 - at // 2)
+        )
+        self.condense(n)
+
+    def direct(self, x: Tensor) -> Tensor:
+        """Map (..., n) coefficients to (..., n) values."""
+        plain = x * self.scale.to(x)
+        ahead = plain[..., : self.n // 2 + 1]
+        behind = F.pad(plain, (0, 1)).flip(-1)[..., : self.n // 2 + 1]
+        cosine, sine = self.cosine.to(x), self.sine.to(x)
+        spectrum = torch.complex(
+            ahead * cosine + behind * sine, ahead * sine - behind * cosine
+        )
+        mixed = torch.fft.irfft(spectrum, n=self.n)
+        return mixed[..., self.order.to(x.device)]
+
+
+class CosineTwin(SignalTwin):
+    """The inverse of `CosineTransformer`, axis by axis.
+
+    Parameters
+    ----------
+    transformer : CosineTransformer
+        Fitted.
+    """
+
+    def __init__(self, transformer: CosineTransformer) -> None:
+        super().__init__(transformer)
+        self.maps = nn.ModuleList(CosineMap(n) for n in self.grid_shape)
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) to (..., *grid_shape)."""
+        grid = channels.reshape(*channels.shape[:-1], *self.grid_shape)
+        for axis, along in zip(range(-len(self.grid_shape), 0), self.maps, strict=True):
+            grid = along(grid.movedim(axis, -1)).movedim(-1, axis)
+        return grid
+
+
+class WaveletMap(AxisMap):
+    """One level of wavelet synthesis along one axis.
+
+    Low-pass and high-pass coefficients, one after the other on the last axis, are
+    spread by two, convolved with the reconstruction filters and summed. The part that
+    no filter tap overhangs is the signal; under periodization what overhangs is
+    wrapped round instead. No other boundary mode changes the synthesis.
+
+    Parameters
+    ----------
+    wavelet : pywt.Wavelet
+        Where the filters are read.
+    n : int
+        Number of low-pass coefficients, and of high-pass ones.
+    n_out : int
+        Number of values to keep; 2 n - n_taps + 2 come out (2 n, if periodic).
+    periodic : bool
+        Whether the mode is periodization.
+    """
+
+    filters: Tensor
+
+    def __init__(self, wavelet: Any, n: int, n_out: int, periodic: bool) -> None:
+        super().__init__()
+        self.n = n
+        self.n_out = n_out
+        self.periodic = periodic
+        self.register_buffer("filters", as_buffer([[wavelet.rec_lo], [wavelet.rec_hi]]))
+        self.condense(2 * n)
+
+    def direct(self, x: Tensor) -> Tensor:
+        """Map (..., 2 n) coefficients to (..., n_out) values."""
+        filters = self.filters.to(x)
+        n_taps = filters.shape[-1]
+        pairs = x.reshape(-1, 2, self.n)
+        crop = 0 if self.periodic else n_taps - 2
+        out = F.conv_transpose1d(pairs, filters, stride=2, padding=crop)
+        if self.periodic:
+            period = 2 * self.n
+            turns = -(-out.shape[-1] // period)
+            out = F.pad(out, (0, turns * period - out.shape[-1]))
+            out = out.reshape(-1, turns, period).sum(1).roll(1 - n_taps // 2, -1)
+        return out[..., : self.n_out].reshape(*x.shape[:-1], self.n_out)
+
+
+class WaveletTwin(SignalTwin):
+    """The inverse of `WaveletTransformer`, level by level and axis by axis.
+
+    Parameters
+    ----------
+    transformer : WaveletTransformer
+        Fitted.
+    """
+
+    def __init__(self, transformer: WaveletTransformer) -> None:
+        super().__init__(transformer)
+        self.bands = transformer.bands_
+        # the lengths of each level's bands, coarse to fine, then the signal's
+        lengths = [band.shape for band in self.bands if set(band.key) == {"d"}]
+        periodic = transformer.mode == "periodization"
+        self.maps = nn.ModuleList(
+            nn.ModuleList(
+                WaveletMap(transformer.wavelet_, n, n_out, periodic)
+                for n, n_out in zip(inside, outside, strict=True)
+            )
+            for inside, outside in pairwise([*lengths, self.grid_shape])
+        )
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) to (..., *grid_shape)."""
+        sizes = [prod(band.shape) for band in self.bands]
+        arrays = [
+            part.reshape(*channels.shape[:-1], *band.shape)
+            for part, band in zip(channels.split(sizes, -1), self.bands, strict=True)
+        ]
+        signal = arrays[0]
+        n_details = 2 ** len(self.grid_shape) - 1
+        for at, maps in enumerate(self.maps):
+            first = 1 + at * n_details
+            level = slice(first, first + n_details)
+            keys = [band.key for band in self.bands[level]]
+            bands = dict(zip(keys, arrays[level], strict=True))
+            bands["a" * len(self.grid_shape)] = signal
+            signal = self._merge_level(bands, maps)
+        return signal
+
+    def _merge_level(self, bands: dict[str, Tensor], maps: Any) -> Tensor:
+        """Merge the bands of a level, one axis after the other."""
+        for axis, along in zip(range(-len(maps), 0), maps, strict=True):
+            merged = {}
+            for rest in {key[1:] for key in bands}:
+                both = [bands[letter + rest].movedim(axis, -1) for letter in "ad"]
+                merged[rest] = along(torch.cat(both, -1)).movedim(-1, axis)
+            bands = merged
+        return bands[""]

@@ -1,0 +1,435 @@
+"""Inverses of fitted transformers as differentiable torch modules, and f o T^-1."""
+
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from itertools import chain as chained
+from math import prod
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from sktrim._affine import NotAffineError, as_rows, quietly, read_affine, some_rows
+from sktrim._signal_twins import CosineTwin, FourierTwin, WaveletTwin
+from sktrim._twins import IdentityTwin, InverseModule, MatrixTwin, chain
+from sktrim.transforms import (
+    CosineTransformer,
+    FourierTransformer,
+    LatentDirichletAllocation,
+    LinearDictionary,
+    WaveletTransformer,
+)
+
+__all__ = [
+    "InverseModule",
+    "InverseNotAvailableError",
+    "TrimModel",
+    "forward_module",
+    "inverse_module",
+]
+
+
+class InverseNotAvailableError(ValueError):
+    """The inverse of a transformer has no differentiable torch module."""
+
+
+def _not_available(transformer: Any, reason: str) -> InverseNotAvailableError:
+    """Name the transformer, the reason and the way out."""
+    name = type(transformer).__name__
+    return InverseNotAvailableError(
+        f"There is no torch module for the inverse of {name}: {reason}. Scorers that "
+        "take gradients or decompose activations need one; register your own:\n\n"
+        f"    @sktrim.inverse.inverse_module.register({name})\n"
+        "    def _(transformer, *, X=None):\n"
+        "        return MyInverse(...)  # a sktrim.inverse.InverseModule\n\n"
+        "Perturbation scorers (occlusion) need only inverse_transform."
+    )
+
+
+def _width(transformer: Any, samples: np.ndarray | None) -> int:
+    """Return the number of coefficients of a fitted transformer."""
+    if samples is not None:
+        return samples.shape[1]
+    try:
+        return len(transformer.get_feature_names_out())
+    except (AttributeError, ValueError):
+        pass
+    if hasattr(transformer, "components_"):
+        return len(transformer.components_)
+    if hasattr(transformer, "n_features_in_"):
+        return transformer.n_features_in_
+    raise _not_available(
+        transformer, "the number of its coefficients is not known; pass rows as X="
+    )
+
+
+def _check_fitted(transformer: Any) -> None:
+    """Raise where a transformer is a class, or an estimator that is not fitted."""
+    if isinstance(transformer, type):
+        raise TypeError(
+            f"{transformer.__name__} is a class; pass a fitted instance, e.g. "
+            f"{transformer.__name__}().fit(X)."
+        )
+    if isinstance(transformer, BaseEstimator):
+        check_is_fitted(transformer)
+
+
+@singledispatch
+def inverse_module(transformer: Any, *, X: Any = None) -> InverseModule:
+    """Return the inverse of a fitted transformer as a differentiable torch module.
+
+    The transforms of this package have native modules (FFT, wavelet synthesis,
+    matrix). A Pipeline becomes the chain of its steps' inverses in reverse, with
+    consecutive matrices multiplied. For any other transformer the inverse is read off
+    as an affine map, ``W = inv(I) - inv(0)``, ``b = inv(0)``, and verified.
+
+    A module for a transformer of one's own is registered with
+    ``@inverse_module.register(MyTransformer)`` on a function of
+    ``(transformer, *, X=None)`` that returns an `InverseModule`.
+
+    Parameters
+    ----------
+    transformer : fitted transformer, None or "passthrough"
+        With ``inverse_transform``. None and "passthrough" are the identity.
+    X : array-like, sparse or DataFrame of shape (n_samples, ...), default=None
+        Rows as the transformer takes them; an inverse that is read off is verified on
+        some of their coefficients too, beside random ones.
+
+    Returns
+    -------
+    InverseModule
+        Maps coefficients (..., n_coefficients) to signals (..., *layout), the layout
+        that ``inverse_transform`` gives. Buffers are float64, and follow s in dtype
+        and device.
+
+    Raises
+    ------
+    InverseNotAvailableError
+        If the inverse is missing, or neither affine nor registered, or its matrix
+        would exceed scikit-learn's ``working_memory``.
+    NotFittedError
+        If the transformer is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn.decomposition import PCA
+    >>> from sktrim.inverse import inverse_module
+    >>> X = np.random.default_rng(0).normal(size=(20, 6))
+    >>> pca = PCA(3).fit(X)
+    >>> inverse = inverse_module(pca, X=X)
+    >>> s = torch.tensor(pca.transform(X))
+    >>> np.allclose(inverse(s), pca.inverse_transform(pca.transform(X)))
+    True
+    >>> inverse.is_affine
+    True
+    """
+    _check_fitted(transformer)
+    if not hasattr(transformer, "inverse_transform"):
+        raise _not_available(transformer, "it has no inverse_transform")
+    try:
+        samples = None
+        if X is not None:
+            samples = as_rows(quietly(transformer.transform, some_rows(X)))
+        n_coefficients = _width(transformer, samples)
+        return read_affine(transformer.inverse_transform, n_coefficients, samples)
+    except NotAffineError as error:
+        raise _not_available(transformer, str(error)) from error
+
+
+@inverse_module.register(type(None))
+def _(transformer: None, *, X: Any = None) -> InverseModule:
+    return IdentityTwin(None if X is None else np.shape(X)[1:])
+
+
+@inverse_module.register(str)
+def _(transformer: str, *, X: Any = None) -> InverseModule:
+    if transformer != "passthrough":
+        raise ValueError(
+            f"{transformer!r} is no transformer; expected a fitted one, None or "
+            "'passthrough'."
+        )
+    return inverse_module(None, X=X)
+
+
+@inverse_module.register(FunctionTransformer)
+def _(transformer: FunctionTransformer, *, X: Any = None) -> InverseModule:
+    if transformer.inverse_func is not None:
+        return inverse_module.dispatch(object)(transformer, X=X)
+    if transformer.func is not None:
+        raise _not_available(transformer, "it has func but no inverse_func; pass both")
+    return inverse_module(None, X=X)
+
+
+@inverse_module.register(FrozenEstimator)
+def _(transformer: Any, *, X: Any = None) -> InverseModule:
+    return inverse_module(transformer.estimator, X=X)
+
+
+@inverse_module.register(Pipeline)
+def _(transformer: Pipeline, *, X: Any = None) -> InverseModule:
+    rows = None if X is None else some_rows(X)
+    twins = []
+    for _, step in transformer.steps:
+        twins.append(inverse_module(step, X=rows))
+        if rows is not None and hasattr(step, "transform"):
+            rows = quietly(step.transform, rows)
+    return chain(twins[::-1])
+
+
+def _register_native(kind: type, twin: Callable[[Any], InverseModule]) -> None:
+    def native(transformer: Any, *, X: Any = None) -> InverseModule:
+        _check_fitted(transformer)
+        return twin(transformer)
+
+    inverse_module.register(kind)(native)
+
+
+_register_native(FourierTransformer, FourierTwin)
+_register_native(CosineTransformer, CosineTwin)
+_register_native(WaveletTransformer, WaveletTwin)
+_register_native(LinearDictionary, lambda dictionary: MatrixTwin(dictionary.atoms_))
+_register_native(LatentDirichletAllocation, lambda topics: MatrixTwin(topics.atoms_))
+
+
+def forward_module(transformer: Any, X: Any) -> nn.Module | None:
+    """Return the transform of a fitted transformer as a torch module, if affine.
+
+    Parameters
+    ----------
+    transformer : fitted transformer, None or "passthrough"
+        A scaler, PCA, a Pipeline of them, ...
+    X : array-like, sparse or DataFrame of shape (n_samples, n_features)
+        Rows as the transformer takes them; the module is verified on some of them and
+        on random ones like them.
+
+    Returns
+    -------
+    nn.Module or None
+        Maps (..., n_features) to (..., n_features_out), differentiable. None where
+        the transform is not affine, does not take rows of numbers, or its matrix
+        would exceed scikit-learn's ``working_memory``.
+
+    Raises
+    ------
+    NotFittedError
+        If the transformer is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn.preprocessing import Normalizer, StandardScaler
+    >>> from sktrim.inverse import forward_module
+    >>> X = np.array([[0.0, 10.0], [2.0, 30.0]])
+    >>> forward_module(StandardScaler().fit(X), X)(torch.tensor([[1.0, 20.0]]))
+    tensor([[0., 0.]])
+    >>> forward_module(Normalizer().fit(X), X) is None
+    True
+    """
+    if transformer is None or isinstance(transformer, str):
+        return inverse_module(transformer)  # the identity is its own inverse
+    _check_fitted(transformer)
+    try:
+        rows = as_rows(some_rows(X))
+        return read_affine(transformer.transform, prod(rows.shape[1:]), rows)
+    except (NotAffineError, TypeError, AttributeError):
+        return None
+
+
+def _floating(module: nn.Module) -> Tensor | None:
+    """Return any floating parameter or buffer, whose dtype and device count."""
+    tensors = chained(module.parameters(), module.buffers())
+    return next((t for t in tensors if t.is_floating_point()), None)
+
+
+def _as_inverse(inverse: Any) -> Any:
+    """Return a module or callable as it is, a fitted transformer's inverse module."""
+    if hasattr(inverse, "inverse_transform") or inverse is None:
+        return inverse_module(inverse)
+    if isinstance(inverse, str):
+        return inverse_module(inverse)
+    if callable(inverse) and not isinstance(inverse, type):
+        return inverse
+    raise TypeError(
+        f"inverse is {inverse!r}, expected a fitted transformer, an InverseModule or "
+        "any callable on tensors."
+    )
+
+
+class TrimModel(nn.Module):
+    """The network as a function of coefficients, f o T^-1, as a plain torch module.
+
+    ``forward(s) = model(norm(reshape(inverse(s) + residual)))``: back to the signal,
+    plus what the transform cannot represent, then the shape that the network takes,
+    then its normalisation (Singh et al. 2020, arXiv 2003.01926, equation 2). Any
+    torch tool (captum, one's own gradients) then works in coefficient space.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+        The network.
+    inverse : fitted transformer, InverseModule, nn.Module or callable
+        T^-1; of a fitted transformer `inverse_module` is taken.
+    norm : callable, default=None
+        Applied to the reshaped signals, e.g. ``lambda x: (x - 0.13) / 0.31``.
+    reshape : tuple of int or callable, default=None
+        Shape of one signal as the network takes it, e.g. (1, 28, 28), or a function
+        of the batch. None: the shape that `inverse` gives.
+    residual : array-like or Tensor, default=None
+        ``x - T^-1(T(x))``: of one signal, used for every row, or one per row of s,
+        laid out as the inverse gives it, or flat. It is held constant: it depends
+        neither on s nor on anything computed here.
+
+    Raises
+    ------
+    TypeError
+        If `model` or `inverse` is of the wrong kind.
+    ValueError
+        If `residual` is not a real array.
+
+    Notes
+    -----
+    The signals are cast to the dtype and device of the network's parameters.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn.decomposition import PCA
+    >>> from sktrim.inverse import TrimModel
+    >>> X = np.random.default_rng(0).normal(size=(20, 6)).astype("float32")
+    >>> net = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Tanh())
+    >>> pca = PCA(3).fit(X)
+    >>> s = torch.tensor(pca.transform(X))
+    >>> residual = X - pca.inverse_transform(s.numpy())
+    >>> f = TrimModel(net, pca, residual=residual)
+    >>> bool(torch.allclose(f(s), net(torch.tensor(X)), atol=1e-5))
+    True
+    """
+
+    model: Any
+    inverse: Any
+    norm: Any
+    reshape: Any
+    residual: Tensor | None
+
+    def __init__(
+        self,
+        model: Any,
+        inverse: Any,
+        norm: Callable[[Tensor], Tensor] | None = None,
+        reshape: Sequence[int] | Callable[[Tensor], Tensor] | int | None = None,
+        residual: Any = None,
+    ) -> None:
+        super().__init__()
+        if not callable(model) or isinstance(model, type):
+            hint = " Pass net.module_." if hasattr(model, "module_") else ""
+            raise TypeError(
+                f"model is {type(model).__name__}, expected nn.Module.{hint}"
+            )
+        self.model = model
+        self.inverse = _as_inverse(inverse)
+        self.norm = norm
+        if isinstance(reshape, Integral):
+            reshape = (int(reshape),)
+        self.reshape = reshape
+        self.register_buffer("residual", self._constant(residual))
+        if self.residual is not None:
+            self.residual = self.residual.clone()
+
+    def forward(self, s: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Evaluate the network at coefficients.
+
+        Parameters
+        ----------
+        s : Tensor of shape (n_samples, n_coefficients)
+            Coefficients.
+        residual : Tensor, default=None
+            Used instead of the fixed one, for tools that repeat rows of s and repeat
+            extra arguments with them (captum's ``additional_forward_args``).
+
+        Returns
+        -------
+        Tensor
+            What the network gives.
+
+        Raises
+        ------
+        ValueError
+            If s, the residual or `reshape` do not fit one another.
+        """
+        signals = self.signals(s, residual)
+        return self.model(signals if self.norm is None else self.norm(signals))
+
+    def signals(self, s: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the signals of coefficients as the network takes them, before `norm`.
+
+        Parameters
+        ----------
+        s : Tensor of shape (n_samples, n_coefficients)
+            Coefficients.
+        residual : Tensor, default=None
+            Used instead of the fixed one.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, *reshape)
+            In the dtype and on the device of the network.
+        """
+        signals = self.inverse(s)
+        constant = self.residual if residual is None else self._constant(residual)
+        if constant is not None:
+            constant = self._fit_residual(constant, signals, s.shape[:-1])
+            signals = signals + constant.to(signals)
+        weight = _floating(self.model) if isinstance(self.model, nn.Module) else None
+        return self._reshaped(
+            signals if weight is None else signals.to(weight), s.shape[:-1]
+        )
+
+    @staticmethod
+    def _constant(residual: Any) -> Tensor | None:
+        """Return the residual as a real tensor without history."""
+        if residual is None:
+            return None
+        if not isinstance(residual, Tensor):
+            residual = torch.tensor(np.asarray(residual))
+        if residual.is_complex():
+            raise ValueError(f"residual is {residual.dtype}, expected real values.")
+        return residual.detach()
+
+    @staticmethod
+    def _fit_residual(residual: Tensor, signals: Tensor, rows: torch.Size) -> Tensor:
+        """Lay the residual out as one signal, or as one per row."""
+        layout = signals.shape[len(rows) :]
+        if residual.numel() == layout.numel():
+            return residual.reshape(layout)
+        if residual.shape[:1] == rows and residual.numel() == signals.numel():
+            return residual.reshape(signals.shape)
+        raise ValueError(
+            f"residual has shape {tuple(residual.shape)}, but the signals of this call "
+            f"have {tuple(signals.shape)}; expected one signal or one per row. Where a "
+            "tool repeats the rows of s, let it repeat the residual too: call "
+            "model(s, residual), e.g. with additional_forward_args=residual."
+        )
+
+    def _reshaped(self, signals: Tensor, rows: torch.Size) -> Tensor:
+        """Give the signals the shape that the network takes."""
+        if self.reshape is None:
+            return signals
+        if not isinstance(self.reshape, Sequence):
+            return self.reshape(signals)
+        shape = tuple(self.reshape)
+        given = tuple(signals.shape[len(rows) :])
+        if -1 not in shape and prod(shape) != prod(given):
+            raise ValueError(
+                f"reshape={shape} has {prod(shape)} values, but the inverse gives "
+                f"signals of shape {given}, which have {prod(given)}; pass the shape "
+                "of one signal, without the sample axis."
+            )
+        return signals.reshape(*rows, *shape)
