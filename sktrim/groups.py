@@ -307,7 +307,7 @@ class FeatureGroups:
                 f"{self.n_coefficients} coefficients, which must be the last axis."
             )
         dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-        flat = values.reshape(-1, self.n_coefficients).astype(np.float64, copy=False)
+        flat = values.reshape(-1, self.n_coefficients)
         sums = (self.masks @ flat.T).T.astype(dtype, copy=False)
         return np.ascontiguousarray(sums).reshape(*values.shape[:-1], len(self))
 
@@ -322,10 +322,11 @@ class FeatureGroups:
         wanted = np.atleast_1d(np.asarray(index))
         if wanted.dtype.kind not in "UO":
             return np.arange(len(self))[wanted]
-        unknown = [name for name in wanted.tolist() if name not in self.names]
+        at = {name: i for i, name in enumerate(self.names)}
+        unknown = [name for name in wanted.tolist() if name not in at]
         if unknown:
             raise KeyError(f"There is no group named {unknown[0]!r}.")
-        return np.array([self.names.index(name) for name in wanted.tolist()])
+        return np.array([at[name] for name in wanted.tolist()])
 
     def __getitem__(self, index: Any) -> "FeatureGroups":
         """Return a subset: by position, slice, boolean mask, name or list of these."""

@@ -209,13 +209,14 @@ class FourierTransformer(FrequencyTransformer):
         spectrum = scipy.fft.rfftn(signals, axes=self._grid_axes(), norm="ortho")
         parts = np.ascontiguousarray(spectrum).view(signals.dtype)
         parts = parts.reshape(*signals.shape[:2], -1)
-        scales = self.packing_.scales.astype(signals.dtype)
-        return np.take(parts, self.packing_.entries, axis=-1) * scales
+        columns = np.take(parts, self.packing_.entries, axis=-1)
+        columns *= self.packing_.scales.astype(signals.dtype)
+        return columns
 
     def _synthesise(self, coefficients: np.ndarray) -> np.ndarray:
         packing = self.packing_
-        weights = packing.weights.astype(coefficients.dtype)
-        parts = np.take(coefficients, packing.columns, axis=-1) * weights
+        parts = np.take(coefficients, packing.columns, axis=-1)
+        parts *= packing.weights.astype(coefficients.dtype)
         complex_type = np.result_type(coefficients.dtype, np.complex64)
         spectrum = parts.view(complex_type)[..., 0]
         spectrum = spectrum.reshape(*coefficients.shape[:2], *packing.half_shape)

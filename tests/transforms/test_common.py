@@ -118,6 +118,15 @@ def test_unknown_grouping_is_an_error(transformer, X):
 
 
 @every
+def test_names_of_other_inputs_are_refused(transformer, X):
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    fitted = clone(transformer).fit(frame)
+    assert len(fitted.get_feature_names_out(list("abcdef"))) > 0
+    with pytest.raises(ValueError, match="input_features is not equal"):
+        fitted.get_feature_names_out(list("uvwxyz"))
+
+
+@every
 def test_samples_do_not_influence_each_other(transformer, X):
     fitted = clone(transformer).fit(X)
     together = fitted.transform(X)

@@ -126,6 +126,13 @@ def test_names_differ_and_centers_are_absolute_frequencies(shape):
     assert groups.unit == "cycles"
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_frequencies_are_signed_with_nyquist_positive(shape):
+    frequencies = every_axis(shape).fit(np.zeros((1, *shape))).frequencies_
+    assert (2 * np.abs(frequencies) <= shape).all()
+    assert (2 * frequencies > -np.array(shape)).all()
+
+
 def test_frequencies_of_digits_number_394():
     fitted = FourierTransformer((28, 28)).fit(np.zeros((1, 784)))
     assert len(fitted.feature_groups()) == 394
