@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,12 @@ class NotAffineError(ValueError):
 
 
 def some_rows(X: Any) -> Any:
-    """Return up to 32 rows spread over X: array, CSR matrix, DataFrame or sequence."""
+    """Copy up to 32 rows spread over X: array, sparse matrix, DataFrame or sequence."""
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     step = slice(None, None, max(1, -(-n_rows // _N_ROWS)))
     X = X.tocsr() if sp.issparse(X) else X
-    return X.iloc[step] if hasattr(X, "iloc") else X[step]
+    # a copy, since scalers with copy=False write into what they are given
+    return copy(X.iloc[step] if hasattr(X, "iloc") else X[step])
 
 
 def as_rows(values: Any) -> np.ndarray:
@@ -53,7 +55,6 @@ class _Probe:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         try:
-            # scalers with copy=False write into what they are given
             values = as_rows(quietly(self.function, rows.copy()))
         except NotAffineError:
             raise

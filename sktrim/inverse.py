@@ -214,7 +214,7 @@ def forward_module(transformer: Any, X: Any) -> nn.Module | None:
     -------
     nn.Module or None
         Maps (..., n_features) to (..., n_features_out), differentiable. None where
-        the transform is not affine, does not take rows of numbers, or its matrix
+        the transform is not affine or X is no table of numbers, or where its matrix
         would exceed scikit-learn's ``working_memory``.
 
     Raises
@@ -236,10 +236,13 @@ def forward_module(transformer: Any, X: Any) -> nn.Module | None:
     if transformer is None or isinstance(transformer, str):
         return inverse_module(transformer)  # the identity is its own inverse
     _check_fitted(transformer)
+    if not hasattr(transformer, "transform"):
+        return None
     try:
         rows = as_rows(some_rows(X))
-        return read_affine(transformer.transform, prod(rows.shape[1:]), rows)
-    except (NotAffineError, TypeError, AttributeError):
+        flat = rows.ndim == 2
+        return read_affine(transformer.transform, rows.shape[1], rows) if flat else None
+    except (ValueError, TypeError):
         return None
 
 

@@ -125,6 +125,15 @@ def test_equals_inverse_transform(name, seed):
     np.testing.assert_allclose(inverse(s), expected, rtol=0, atol=1e-10)
 
 
+def test_data_are_left_alone(name):
+    X = positive_rows()
+    transformer = fitted(name, X)
+    given = X.copy()
+    inverse_module(transformer, X=given)
+    forward_module(transformer, given)
+    np.testing.assert_array_equal(given, X)
+
+
 def test_data_is_not_needed(name):
     transformer, inverse, s = pieces(name)
     blind = inverse_module(transformer)
@@ -400,6 +409,9 @@ def test_forward_is_none_where_transform_is_not_affine():
         assert forward_module(transformer.fit(X), X) is None
     texts = [["a"], ["b"]]
     assert forward_module(OneHotEncoder().fit(texts), texts) is None
+    assert forward_module(OneHotEncoder().fit(texts), [["a"], ["b", "c"]]) is None
+    images = X.reshape(40, 4, 6)
+    assert forward_module(FourierTransformer().fit(images), images) is None
     chosen = SelectKBest(k=3).fit(X, np.arange(40) % 2)
     np.testing.assert_allclose(
         forward_module(chosen, X)(torch.tensor(X)), chosen.transform(X)

@@ -52,6 +52,21 @@ def test_frequencies_equal_scipy(kind, shape, dense, monkeypatch):
         assert torch.autograd.gradcheck(inverse, torch.tensor(s).requires_grad_())
 
 
+def test_wavelets_equal_pywavelets_at_every_level():
+    for mode in pywt.Modes.modes:
+        for level in range(6):
+            transformer = WaveletTransformer("db2", level, mode, signal_shape=(97, 96))
+            transformer.fit(np.ones((1, 97 * 96)))
+            s = np.random.default_rng(level).normal(
+                size=(1, transformer.n_coefficients_)
+            )
+            np.testing.assert_allclose(
+                inverse_module(transformer)(torch.tensor(s)),
+                transformer.inverse_transform(s),
+                atol=1e-12,
+            )
+
+
 def test_long_signals_take_no_matrix():
     for transformer in (
         FourierTransformer(),
