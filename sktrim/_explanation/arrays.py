@@ -313,8 +313,7 @@ class ExplanationArrays:
                 fields[name] = fields[name][:, index]
         for name in _PER_SAMPLE_OR_TARGET:
             if fields[name] is not None:
-                chosen = np.asarray(fields[name])[index]
-                fields[name] = np.repeat(chosen[np.newaxis], len(self), axis=0)
+                fields[name] = np.asarray(fields[name])[[index] * len(self)]
         return type(self)(**fields)
 
     def _target_index(self, target: int | str) -> int:

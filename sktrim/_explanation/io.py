@@ -65,9 +65,8 @@ def load(path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    # TypeError: a single array, which is no context manager
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise _foreign(path) from error
     if str(stored.get("format", "")) != FORMAT:
         raise _foreign(path)

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sktrim.explanation import Explanation
+
+RNG = np.random.default_rng(0)
+VALUES = RNG.normal(size=(6, 12))
+PARTS = RNG.normal(size=(6, 12, 3, 4))
+NAMES = [f"x{index}" for index in range(12)]
+
+
+def make(values=VALUES, **changes):
+    fields = {
+        "centers": np.arange(12),
+        "unit": "cycles/image",
+        "target_names": [f"digit {index}" for index in range(6)],
+        "component_function": lambda rows, group: PARTS[rows, group],
+        "signals": PARTS[:, 0],
+        "signal_shape": (3, 4),
+    }
+    fields |= changes
+    return Explanation(values, NAMES, **fields)
+
+
+def test_the_bars_are_of_the_explanation():
+    display = make().plot.bar(3)
+    top = make().top_k(3, over="mean")
+    assert display.names == top.names.tolist()
+    np.testing.assert_allclose(display.lengths, top.values)
+    assert display.label == "mean |importance| (cd, margin)"
+
+
+def test_the_bars_of_a_sample_are_its_values_under_its_name():
+    display = make().plot.bar(3, sample=-2)
+    np.testing.assert_array_equal(display.lengths, make()[4].top_k(3).values[0])
+    assert display.ax_.get_title() == "sample -2, target digit 4"
+    errors = np.full(VALUES.shape, 0.5)
+    display = make(std_errors=errors).plot.bar(3, sample=0)
+    np.testing.assert_allclose(display.whiskers[1] - display.lengths, 0.5)
+
+
+def test_the_curve_lies_over_the_centres():
+    display = make().plot.curve()
+    np.testing.assert_array_equal(display.centers, np.arange(12))
+    assert display.xlabel == "spatial frequency (cycles/image)"
+    names = ["a", "b", "a", "b", "a", "b"]
+    for display in (
+        make().plot.curve(by=names),
+        make(target_names=names).plot.curve(by="target"),
+    ):
+        assert [curve.name for curve in display.curves] == ["a", "b"]
+        np.testing.assert_array_equal(
+            display.curves[1].heights, VALUES[1::2].mean(axis=0)
+        )
+
+
+def test_the_heat_map_is_of_samples_unless_the_groups_are_the_signal():
+    assert make().plot.heatmap().kind == "matrix"
+    assert make().plot.heatmap(sample=1).kind == "matrix"
+    pixels = make(metadata={"signal_space": True})
+    assert pixels.plot.heatmap().kind == "matrix"
+    for display in (
+        pixels.plot.heatmap(sample=1),
+        make()[1].plot.heatmap(kind="signal"),
+    ):
+        assert display.kind == "image"
+        expected = VALUES[1].reshape(3, 4) / np.abs(VALUES[1]).max()
+        np.testing.assert_allclose(display.values, expected)
+        np.testing.assert_array_equal(display.signal, PARTS[1, 0])
+
+
+def test_a_map_over_the_signal_needs_one_sample_and_one_group_per_number():
+    with pytest.raises(ValueError, match="one sample, not 6"):
+        make().plot.heatmap(kind="signal")
+    with pytest.raises(ValueError, match="one group per number"):
+        make(signal_shape=(2, 3)).plot.heatmap(sample=0, kind="signal")
+    with pytest.raises(ValueError, match="kind='picture'"):
+        make().plot.heatmap(kind="picture")
+
+
+def test_the_components_are_those_of_the_top_groups():
+    display = make().plot.components(2, 4)
+    top = make()[2].top_k(4)
+    np.testing.assert_array_equal(display.parts, PARTS[2, top.indices[0]])
+    np.testing.assert_array_equal(display.scores, top.values[0])
+    np.testing.assert_array_equal(display.signal, PARTS[2, 0])
+    given = make(signals=None).plot.components(2, 4, signal=np.ones(12))
+    assert (given.signal == 1).all()
+    assert make(signals=None).plot.components(2, 4).signal is None
+    sparse = make(signals=sp.csr_array(PARTS[:, 0].reshape(6, 12)))
+    np.testing.assert_array_equal(sparse.plot.components(2).signal, PARTS[2, 0])
+
+
+def test_components_need_a_way_back():
+    with pytest.raises(ValueError, match="no way back to signal space"):
+        make(component_function=None).plot.components()
+
+
+@pytest.mark.parametrize("method", ["bar", "curve", "heatmap", "components"])
+def test_several_targets_need_one_to_be_named(method):
+    several = np.stack([VALUES, -VALUES], axis=2)
+    explanation = make(several, target_names=["up", "down"])
+    with pytest.raises(ValueError, match=r"target= \(\['up', 'down'\]\)"):
+        getattr(explanation.plot, method)()
+    display = getattr(explanation.plot, method)(target="down")
+    titles = [ax.get_title() for ax in display.figure_.axes]
+    titles.append(display.figure_.get_suptitle())
+    assert any("target down" in title for title in titles)
+    one = getattr(make(-VALUES).plot, method)()
+    assert vars(one).keys() == vars(display).keys()
+
+
+@pytest.mark.parametrize("method", ["bar", "curve", "heatmap", "components"])
+def test_no_samples_are_not_drawn(method):
+    with pytest.raises(ValueError, match="no samples"):
+        getattr(make()[:0].plot, method)()

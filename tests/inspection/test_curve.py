@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from sktrim.inspection import CurveDisplay
+
+RNG = np.random.default_rng(0)
+CENTERS = np.arange(20) + 0.5
+VALUES = RNG.gamma(1.0, size=(40, 20)) * np.sin(CENTERS)
+
+
+def legend(display):
+    return [text.get_text() for text in display.figure_.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_the_line_is_the_statistic_over_samples(statistic, absolute):
+    display = CurveDisplay.from_values(
+        VALUES, CENTERS, statistic=statistic, absolute=absolute
+    )
+    taken = np.abs(VALUES) if absolute else VALUES
+    line = display.ax_.lines[0]
+    np.testing.assert_allclose(line.get_ydata(), getattr(np, statistic)(taken, 0))
+    np.testing.assert_array_equal(line.get_xdata(), CENTERS)
+    bars = "|importance|" if absolute else "importance"
+    assert display.ax_.get_ylabel() == f"{statistic} {bars}"
+
+
+def test_the_band_is_the_stated_spread():
+    display = CurveDisplay.from_values(VALUES, CENTERS)
+    low, high, label = display.curves[0].spread
+    np.testing.assert_array_equal([low, high], np.quantile(VALUES, [0.1, 0.9], axis=0))
+    assert label in legend(display)
+    assert len(display.ax_.collections) == 1
+    low, high, _ = (
+        CurveDisplay.from_values(VALUES, CENTERS, spread="std").curves[0].spread
+    )
+    np.testing.assert_allclose((high - low) / 2, VALUES.std(axis=0))
+    assert not CurveDisplay.from_values(VALUES, CENTERS, spread=None).ax_.collections
+
+
+def test_the_order_of_the_groups_does_not_matter():
+    order = RNG.permutation(20)
+    display = CurveDisplay.from_values(VALUES[:, order], CENTERS[order])
+    np.testing.assert_array_equal(display.centers, CENTERS)
+    np.testing.assert_allclose(display.curves[0].heights, VALUES.mean(axis=0))
+
+
+def test_groups_that_lie_nowhere_are_left_out():
+    centers = CENTERS.copy()
+    centers[3] = np.nan
+    display = CurveDisplay.from_values(VALUES, centers)
+    np.testing.assert_array_equal(display.centers, np.delete(CENTERS, 3))
+
+
+@pytest.mark.parametrize("n_labels", [2, 3, 10])
+def test_one_line_per_label_and_bands_while_they_can_be_told_apart(n_labels):
+    by = np.arange(40) % n_labels
+    display = CurveDisplay.from_values(VALUES, CENTERS, by=by)
+    for label, line in zip(range(n_labels), display.ax_.lines, strict=False):
+        expected = VALUES[by == label].mean(axis=0)
+        np.testing.assert_array_equal(line.get_ydata(), expected)
+    assert legend(display)[:n_labels] == [str(label) for label in range(n_labels)]
+    assert len(display.ax_.collections) == (n_labels if n_labels <= 3 else 0)
+    looks = {(line.get_color(), line.get_linestyle()) for line in display.ax_.lines}
+    assert len(looks) == n_labels + 1  # and the line at zero
+
+
+def test_every_sample_is_a_thin_line_when_asked_for():
+    display = CurveDisplay.from_values(VALUES, CENTERS, samples=True)
+    assert len(display.ax_.lines) == 40 + 2
+    assert "one sample" in legend(display)
+
+
+def test_one_sample_is_a_line_without_a_spread():
+    display = CurveDisplay.from_values(VALUES[0], CENTERS, samples=True)
+    np.testing.assert_array_equal(display.ax_.lines[0].get_ydata(), VALUES[0])
+    assert not display.ax_.collections
+    assert not display.figure_.legends
+
+
+@pytest.mark.parametrize(
+    ("centers", "scale"), [(CENTERS, "log"), (CENTERS - 0.5, "symlog")]
+)
+def test_a_logarithmic_axis_keeps_a_centre_at_zero(centers, scale):
+    display = CurveDisplay.from_values(VALUES, centers, log=True, unit="cycles/image")
+    display.figure_.canvas.draw()
+    assert display.ax_.get_xscale() == scale
+    low, high = display.ax_.get_xlim()
+    assert low < centers.min() < centers.max() < high
+    assert "cycles/image" in display.ax_.get_xlabel()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (3, 4)])
+@pytest.mark.parametrize("log", [False, True])
+def test_all_zeros_are_drawn_without_a_warning(shape, log, recwarn):
+    centers = np.arange(shape[1])
+    display = CurveDisplay.from_values(np.zeros(shape), centers, log=log)
+    display.figure_.canvas.draw()
+    assert not recwarn
+
+
+def test_texts_do_not_overlap(no_overlap):
+    by = [f"class number {index % 10} with a long name" for index in range(40)]
+    display = CurveDisplay.from_values(VALUES, CENTERS, by=by, log=True, title="title")
+    ax = display.ax_
+    display.figure_.canvas.draw()
+    low, high = ax.get_xlim()
+    ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+    ticks = [label for place, label in ticks if low <= place <= high]
+    texts = [*display.figure_.legends[0].get_texts(), ax.title, ax.xaxis.label]
+    no_overlap(display.figure_, [*texts, ax.yaxis.label, *ticks])
+
+
+@pytest.mark.parametrize(
+    ("centers", "match"),
+    [
+        (None, "no axis"),
+        (np.arange(3), "one centre"),
+        (np.full(20, np.nan), "no centre is finite"),
+    ],
+)
+def test_groups_without_an_axis_are_refused(centers, match):
+    with pytest.raises(ValueError, match=match):
+        CurveDisplay.from_values(VALUES, centers)
+
+
+@pytest.mark.parametrize(
+    "options", [{"statistic": "mode"}, {"spread": "iqr"}, {"by": [1, 2]}]
+)
+def test_unknown_options_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        CurveDisplay.from_values(VALUES, CENTERS, **options)

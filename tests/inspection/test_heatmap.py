@@ -1,0 +1,108 @@
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from sktrim.inspection import HeatmapDisplay
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(ax):
+    return np.asarray(ax.images[0].get_array())
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_zero_is_the_centre_of_the_colours(scale):
+    values = RNG.normal(size=(6, 8)) * scale + scale
+    display = HeatmapDisplay.from_matrix(values, [str(index) for index in range(8)])
+    low, high = display.ax_.images[0].get_clim()
+    assert low == -high == -np.abs(values).max()
+    np.testing.assert_array_equal(drawn(display.ax_), values)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (1, 4, 6), (3, 4, 6)])
+def test_the_map_is_summed_over_channels_and_its_largest_magnitude_is_one(shape):
+    values = RNG.normal(size=shape)
+    display = HeatmapDisplay.from_signal(values.ravel(), shape)
+    expected = values.reshape(-1, 4, 6).sum(axis=0)
+    expected /= np.abs(expected).max()
+    np.testing.assert_allclose(drawn(display.ax_), expected)
+    assert display.ax_.images[0].get_clim() == (-1, 1)
+
+
+def test_the_signal_stands_beside_its_map():
+    signal = RNG.random((1, 4, 6))
+    display = HeatmapDisplay.from_signal(signal - 0.5, (1, 4, 6), signal=signal)
+    assert len(display.axes_) == 2
+    np.testing.assert_array_equal(drawn(display.axes_[0]), signal[0])
+    assert display.ax_ is display.axes_[1]
+
+
+def test_a_colour_image_stands_in_its_colours():
+    signal = RNG.random((3, 4, 6))
+    display = HeatmapDisplay.from_signal(signal, (3, 4, 6), signal=signal)
+    np.testing.assert_array_equal(drawn(display.axes_[0]), np.moveaxis(signal, 0, -1))
+    # outside [0, 1] it has no colours of its own
+    display = HeatmapDisplay.from_signal(signal, (3, 4, 6), signal=signal * 9)
+    np.testing.assert_allclose(drawn(display.axes_[0]), 9 * signal.mean(axis=0))
+
+
+@pytest.mark.parametrize("shape", [(50,), (1, 50), (2, 50)])
+def test_one_dimensional_signals_are_lines_over_signed_areas(shape):
+    values = RNG.normal(size=shape)
+    display = HeatmapDisplay.from_signal(values, shape, signal=values)
+    assert display.kind == "lines"
+    assert np.abs(display.values).max() == 1
+    n_channels = 1 if len(shape) == 1 else shape[0]
+    assert len(display.axes_[0].lines) == n_channels
+    assert len(display.ax_.collections) == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 3), (1, 100), (30, 1)])
+def test_all_zeros_are_drawn_without_a_warning(shape, recwarn):
+    names = [str(index) for index in range(shape[1])]
+    HeatmapDisplay.from_matrix(np.zeros(shape), names).figure_.canvas.draw()
+    display = HeatmapDisplay.from_signal(np.zeros(shape), shape, signal=np.zeros(shape))
+    display.figure_.canvas.draw()
+    assert np.isfinite(display.values).all()
+    assert not recwarn
+
+
+@pytest.mark.parametrize("n_groups", [3, 20, 100, 784])
+@pytest.mark.parametrize("n_samples", [1, 60])
+def test_names_are_thinned_until_none_lies_on_another(n_groups, n_samples):
+    names = [f"component {index}" for index in range(n_groups)]
+    rows = [f"digit {index}" for index in range(n_samples)]
+    values = np.zeros((n_samples, n_groups))
+    display = HeatmapDisplay.from_matrix(values, names, row_names=rows)
+    display.figure_.canvas.draw()
+    labels = display.ax_.get_xticklabels()
+    assert len(labels) == n_groups or len(labels) <= 40
+    boxes = [label.get_window_extent() for label in labels]
+    # slanted names are parallel: their right ends must be a line of text apart
+    gaps = np.diff([box.x1 for box in boxes])
+    slanted = labels[0].get_rotation() != 0
+    room = [box.width for box in boxes[1:]] if not slanted else labels[0].get_size()
+    assert (gaps > room).all()
+    heights = [label.get_window_extent() for label in display.ax_.get_yticklabels()]
+    assert all(a.y0 >= b.y1 for a, b in pairwise(heights))
+
+
+def test_row_names_are_one_per_sample():
+    with pytest.raises(ValueError, match="2 row names"):
+        HeatmapDisplay.from_matrix(np.zeros((3, 1)), ["a"], row_names=["x", "y"])
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 2, 2, 2)])
+def test_a_signal_that_cannot_be_laid_out_is_refused(shape):
+    values = np.zeros(16)
+    with pytest.raises(ValueError, match=r"signal_shape|cannot be drawn"):
+        HeatmapDisplay.from_signal(values, shape)
+
+
+def test_two_given_axes_are_used_as_they_are():
+    _, axes = plt.subplots(1, 2)
+    display = HeatmapDisplay.from_signal(np.ones(4), (2, 2), signal=np.ones(4), ax=axes)
+    assert display.axes_ == list(axes)

@@ -1,0 +1,554 @@
+import json
+import pickle
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sktrim.explanation import Explanation
+from sktrim.groups import FeatureGroups
+
+ARRAYS = (
+    "values",
+    "centers",
+    "targets",
+    "predictions",
+    "base_values",
+    "residual_values",
+    "completeness_error",
+    "std_errors",
+    "signals",
+)
+
+
+class Parts:
+    """Every sample's part of a group is known by its row: row + 100 * group."""
+
+    def __call__(self, rows, group):
+        return np.asarray(rows)[:, None, None] + 100.0 * group + np.zeros((1, 2, 3))
+
+
+def make(n=5, n_groups=4, n_targets=None, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    tail = () if n_targets is None else (n_targets,)
+    n_labels = n if n_targets is None else n_targets
+    fields = {
+        "values": rng.normal(size=(n, n_groups, *tail)),
+        "group_names": [f"band {index}" for index in range(n_groups)],
+        "centers": np.arange(n_groups) + 0.5,
+        "unit": "cycles/image",
+        "targets": rng.integers(0, 3, n_labels),
+        "target_names": [f"digit {index}" for index in range(n_labels)],
+        "predictions": rng.normal(size=(n, 3)),
+        "base_values": rng.normal(size=(n, *tail)),
+        "residual_values": rng.normal(size=n),
+        "completeness_error": np.where(rng.random(n) < 0.5, np.nan, 1e-9),
+        "coefficients": rng.normal(size=(n, 6)),
+        "feature_groups": FeatureGroups(
+            rng.random((n_groups, 6)), centers=np.arange(n_groups), unit="Hz"
+        ),
+        "std_errors": rng.random((n, n_groups, *tail)),
+        "scorer": "shapley",
+        "output": "logit",
+        "component_function": Parts(),
+        "signal_shape": (2, 3),
+        "signals": rng.normal(size=(n, 2, 3)),
+        "metadata": {"classes": ["a", "b"], "explained": rng.normal(size=n)},
+    }
+    fields |= changes
+    return Explanation(fields.pop("values"), fields.pop("group_names"), **fields)
+
+
+def assert_same(one, other, *, components=True):
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+    for name in ("group_names", "target_names", "unit", "scorer", "output"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert one.signal_shape == other.signal_shape
+    dense = [
+        each.coefficients.toarray()
+        if sp.issparse(each.coefficients)
+        else each.coefficients
+        for each in (one, other)
+    ]
+    np.testing.assert_array_equal(*dense)
+    assert one.metadata.keys() == other.metadata.keys()
+    for key, value in one.metadata.items():
+        np.testing.assert_array_equal(value, other.metadata[key])
+    if components:
+        rows = np.arange(len(one))
+        for group in one.group_names:
+            np.testing.assert_array_equal(
+                one.component(rows, group), other.component(rows, group)
+            )
+
+
+# ---- what it is made of
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("centers", (3,)),
+        ("targets", (4,)),
+        ("targets", (5, 3)),
+        ("target_names", (4,)),
+        ("predictions", (4, 3)),
+        ("base_values", (4,)),
+        ("base_values", (5, 2)),
+        ("residual_values", (5, 2)),
+        ("completeness_error", (4,)),
+        ("std_errors", (5, 3)),
+        ("coefficients", (4, 6)),
+        ("coefficients", (5, 7)),
+        ("signals", (4, 2, 3)),
+    ],
+)
+def test_a_shape_that_does_not_go_with_values_is_named(name, shape):
+    with pytest.raises(ValueError, match=name):
+        make(**{name: np.zeros(shape)})
+
+
+def test_sparse_coefficients_of_the_wrong_length_are_named():
+    with pytest.raises(ValueError, match="coefficients"):
+        make(coefficients=sp.csr_array((4, 6)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_with_their_place(bad):
+    values = np.zeros((5, 4))
+    values[3, 2] = bad
+    with pytest.raises(ValueError, match="sample 3, group 2"):
+        make(values=values)
+
+
+@pytest.mark.parametrize("values", [np.zeros(4), np.zeros((5, 4, 1, 1))])
+def test_values_of_other_than_two_or_three_axes_are_refused(values):
+    with pytest.raises(ValueError, match="values has shape"):
+        Explanation(values, list("abcd"))
+
+
+@pytest.mark.parametrize("values", [np.zeros((2, 1), complex), [["a"]]])
+def test_values_that_are_not_real_are_refused(values):
+    with pytest.raises(TypeError, match="real"):
+        Explanation(values, ["a"])
+
+
+def test_group_names_are_distinct_and_one_per_group():
+    with pytest.raises(ValueError, match="'a' occurs twice"):
+        Explanation(np.zeros((1, 2)), ["a", "a"])
+    with pytest.raises(ValueError, match="3 group_names"):
+        Explanation(np.zeros((1, 2)), list("abc"))
+    with pytest.raises(TypeError, match="one string"):
+        Explanation(np.zeros((1, 2)), "ab")
+    with pytest.raises(ValueError, match="at least one group"):
+        Explanation(np.zeros((1, 0)), [])
+
+
+def test_feature_groups_may_lack_the_residual_and_nothing_else():
+    groups = FeatureGroups(np.eye(6)[:3])
+    assert make(feature_groups=groups).feature_groups is groups
+    with pytest.raises(ValueError, match="feature_groups has 2"):
+        make(feature_groups=groups[:2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_dtype_of_values_is_kept(dtype):
+    assert make(values=np.ones((5, 4), dtype)).values.dtype == dtype
+    assert make(values=np.ones((5, 4), int)).values.dtype == np.float64
+
+
+# ---- samples
+
+
+@pytest.mark.parametrize("n_targets", [None, 3])
+def test_an_explanation_is_its_samples_joined(n_targets):
+    explanation = make(n_targets=n_targets)
+    assert_same(Explanation.concatenate(list(explanation)), explanation)
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations(range(5)), cut=st.integers(0, 4), seed=st.integers(0, 9))
+def test_choosing_and_joining_samples_permutes_them(order, cut, seed):
+    explanation = make(seed=seed)
+    shuffled = explanation[np.array(order)]
+    joined = shuffled[:cut] + shuffled[cut:] if cut else shuffled
+    back = joined[np.argsort(order)]
+    assert_same(back, explanation)
+
+
+def test_the_kinds_of_index_agree():
+    explanation = make()
+    mask = np.array([False, True, False, True, False])
+    assert_same(explanation[mask], explanation[[1, 3]])
+    assert_same(explanation[1::2], explanation[mask])
+    assert_same(explanation[-1], explanation[4:])
+    assert len(explanation[[]]) == len(explanation[np.zeros(5, bool)]) == 0
+
+
+@pytest.mark.parametrize("key", [5, -6, [0, 5], "band 0", 1.0, (0, 1), [True, False]])
+def test_an_index_that_chooses_no_samples_teaches(key):
+    key = ([[0, 1]], 0) if key == (0, 1) else key
+    with pytest.raises((IndexError, ValueError)):
+        make()[key]
+
+
+def test_what_only_some_know_is_nan_for_the_others():
+    known, unknown = make(), make(seed=1, base_values=None, completeness_error=None)
+    joined = known + unknown
+    assert np.isnan(joined.base_values[5:]).all()
+    np.testing.assert_array_equal(joined.base_values[:5], known.base_values)
+    assert np.isnan(joined.completeness_error[5:]).all()
+    assert (known + make(predictions=None)).predictions is None
+    assert (make(base_values=None) + make(base_values=None)).base_values is None
+
+
+def test_components_are_unknown_once_one_part_has_none():
+    joined = make() + make(component_function=None)
+    with pytest.raises(ValueError, match="joined with one"):
+        joined.component(0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"group_names": list("abcd")},
+        {"unit": "Hz"},
+        {"scorer": "cd"},
+        {"output": "raw"},
+        {"signal_shape": (3, 2)},
+    ],
+)
+def test_explanations_of_different_things_are_not_joined(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Explanation.concatenate([make(), make(**change)])
+
+
+def test_explanations_of_different_targets_are_not_joined():
+    with pytest.raises(ValueError, match="shapes"):
+        Explanation.concatenate([make(n_targets=2), make(n_targets=3)])
+    with pytest.raises(ValueError, match="different targets"):
+        Explanation.concatenate([make(n_targets=2), make(n_targets=2, targets=[7, 8])])
+    with pytest.raises(ValueError, match="at least one"):
+        Explanation.concatenate([])
+
+
+def test_metadata_of_all_is_kept_and_of_some_is_dropped():
+    joined = make(metadata={"a": 1, "b": 2}) + make(metadata={"a": 1, "b": 3})
+    assert joined.metadata == {"a": 1}
+
+
+# ---- targets
+
+
+@pytest.mark.parametrize("target", [1, -2, "digit 1"])
+def test_one_target_of_several_is_its_column(target):
+    explanation = make(n_targets=3)
+    chosen = explanation.for_target(target)
+    np.testing.assert_array_equal(chosen.values, explanation.values[:, :, 1])
+    np.testing.assert_array_equal(chosen.std_errors, explanation.std_errors[:, :, 1])
+    np.testing.assert_array_equal(chosen.base_values, explanation.base_values[:, 1])
+    np.testing.assert_array_equal(chosen.residual_values, explanation.residual_values)
+    assert set(chosen.target_names) == {"digit 1"}
+    assert (chosen.targets == explanation.targets[1]).all()
+
+
+def test_a_target_that_is_not_there_is_refused():
+    for target in (3, -4, "digit 9"):
+        with pytest.raises(ValueError, match="target"):
+            make(n_targets=3).for_target(target)
+    with pytest.raises(ValueError, match="one target already"):
+        make().for_target(0)
+
+
+def test_contrasts_are_labelled_by_both_classes():
+    explanation = make(n=2, targets=[[3, 5], [3, 8]], target_names=None)
+    assert explanation.target_labels().tolist() == ["3 - 5", "3 - 8"]
+    assert make(targets=None, target_names=None).target_labels() is None
+
+
+# ---- means and the most important groups
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("n_targets", [None, 2])
+def test_the_means_of_labels_weigh_up_to_the_mean(absolute, n_targets):
+    explanation = make(n=20, n_targets=n_targets)
+    labels = np.random.default_rng(0).integers(0, 3, 20)
+    means = explanation.mean(by=labels, absolute=absolute)
+    total = sum(means[label] * (labels == label).sum() for label in means)
+    np.testing.assert_allclose(total / 20, explanation.mean(absolute=absolute))
+
+
+def test_the_mean_by_target_is_that_of_its_samples():
+    explanation = make(target_names=["x", "y", "x", "y", "y"])
+    means = explanation.mean(by="target")
+    assert list(means) == ["x", "y"]
+    np.testing.assert_array_equal(means["x"], explanation.values[[0, 2]].mean(axis=0))
+
+
+def test_labels_that_do_not_fit_the_samples_are_refused():
+    with pytest.raises(ValueError, match="one label per sample"):
+        make().mean(by=[1, 2])
+    with pytest.raises(ValueError, match="needs one target per sample"):
+        make(n_targets=2).mean(by="target")
+    with pytest.raises(ValueError, match="no samples"):
+        make()[:0].mean()
+
+
+@pytest.mark.parametrize("by", ["abs", "signed"])
+@pytest.mark.parametrize("k", [1, 3, 9])
+def test_top_k_is_the_head_of_a_full_sort(by, k):
+    explanation = make(n=6, n_groups=7)
+    top = explanation.top_k(k, by=by)
+    for sample, values in enumerate(explanation.values):
+        rank = abs if by == "abs" else float
+        expected = sorted(range(7), key=lambda g: -rank(values[g]))[:k]
+        assert top.indices[sample].tolist() == expected
+        np.testing.assert_array_equal(top.values[sample], values[expected])
+        assert top.names[sample].tolist() == [f"band {g}" for g in expected]
+
+
+def test_top_k_over_the_mean_ranks_magnitudes_before_they_cancel():
+    explanation = Explanation([[3.0, 1.0], [-3.0, 1.0]], ["cancels", "steady"])
+    assert explanation.top_k(1, over="mean").names.tolist() == ["cancels"]
+    signed = explanation.top_k(1, by="signed", over="mean")
+    assert signed.names.tolist() == ["steady"]
+
+
+def test_equal_scores_keep_the_order_of_the_groups():
+    explanation = Explanation(np.zeros((1, 3)), list("abc"))
+    assert explanation.top_k(2).names.tolist() == [["a", "b"]]
+
+
+@pytest.mark.parametrize("options", [{"k": 0}, {"by": "size"}, {"over": "all"}])
+def test_unknown_options_of_top_k_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        make().top_k(**options)
+
+
+def test_top_k_of_several_targets_says_how_to_choose_one():
+    with pytest.raises(ValueError, match="for_target"):
+        make(n_targets=2).top_k(1)
+
+
+# ---- components
+
+
+def test_components_are_found_by_name_and_index():
+    explanation = make()
+    part = explanation.component(3, "band 2")
+    np.testing.assert_array_equal(part, np.full((2, 3), 203.0))
+    np.testing.assert_array_equal(explanation.component(-2, -2), part)
+    assert explanation.component([3, 1], 2).shape == (2, 2, 3)
+
+
+def test_components_follow_their_samples_through_slices_and_joins():
+    joined = make()[3:][::-1] + make()[[0]]
+    np.testing.assert_array_equal(
+        joined.component([2, 0, 1], 1)[:, 0, 0], [100.0, 104.0, 103.0]
+    )
+
+
+def test_a_component_of_nothing_known_is_refused():
+    for group in ("band 9", 4, -5):
+        with pytest.raises(ValueError, match="group_names"):
+            make().component(0, group)
+    with pytest.raises(IndexError, match="out of range"):
+        make().component(5, 0)
+    with pytest.raises(ValueError, match="component_function gave shape"):
+        make(component_function=lambda rows, group: np.zeros(3)).component(0, 0)
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize("n_targets", [None, 3])
+def test_the_tidy_table_holds_every_value_once(n_targets):
+    explanation = make(n_targets=n_targets)
+    table = explanation.to_frame()
+    assert list(table.columns) == ["sample", "group", "center", "target", "value"]
+    assert len(table) == explanation.values.size
+    for row in table.itertuples():
+        group = explanation.group_names.index(row.group)
+        assert row.center == explanation.centers[group]
+        place = row.sample, group
+        if n_targets is None:
+            assert row.target == explanation.target_names[row.sample]
+        else:
+            place += (explanation.target_names.index(row.target),)
+        assert row.value == explanation.values[place]
+
+
+def test_the_wide_table_is_the_matrix():
+    explanation = make()
+    table = explanation.to_frame(wide=True)
+    np.testing.assert_array_equal(table.to_numpy(), explanation.values)
+    assert list(table.columns) == explanation.group_names
+    table = make(n_targets=2).to_frame(wide=True)
+    values = table.xs("digit 1", level="target").to_numpy()
+    np.testing.assert_array_equal(values, make(n_targets=2).values[:, :, 1])
+
+
+def test_a_table_without_targets_and_centers_has_the_same_columns():
+    table = Explanation([[1.0, 2.0]], ["a", "b"]).to_frame()
+    assert isinstance(table, pd.DataFrame)
+    assert table.center.isna().all()
+    assert table.target.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("module", "method"), [("pandas", "to_frame"), ("shap", "to_shap")]
+)
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch, module, method):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=f"{module}.*pip install"):
+        getattr(make(), method)()
+
+
+def test_shap_gets_base_values_that_add_up(monkeypatch):
+    fake = types.SimpleNamespace(Explanation=types.SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "shap", fake)
+    explanation = make()
+    given = explanation.to_shap()
+    total = explanation.base_values + explanation.residual_values
+    np.testing.assert_array_equal(given.base_values, total)
+    assert given.feature_names == explanation.group_names
+    assert given.data is None
+    singles = FeatureGroups(np.eye(4))
+    coefficients = sp.csr_array(np.arange(20.0).reshape(5, 4))
+    given = make(feature_groups=singles, coefficients=coefficients).to_shap()
+    np.testing.assert_array_equal(given.data, coefficients.toarray())
+    swapped = FeatureGroups(np.eye(4)[::-1])
+    assert (
+        make(feature_groups=swapped, coefficients=coefficients).to_shap().data is None
+    )
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("n_targets", [None, 3])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_file_gives_back_what_was_saved(tmp_path, n_targets, sparse):
+    explanation = make(n_targets=n_targets)
+    if sparse:
+        explanation.coefficients = sp.csr_array(explanation.coefficients)
+    path = tmp_path / "kept.anything"
+    explanation.save(path, components=True)
+    loaded = Explanation.load(path)
+    assert_same(loaded, explanation)
+    assert sp.issparse(loaded.coefficients) == sparse
+    groups, kept = explanation.feature_groups, loaded.feature_groups
+    np.testing.assert_array_equal(kept.toarray(), groups.toarray())
+    np.testing.assert_array_equal(kept.centers, groups.centers)
+    assert (kept.names, kept.unit) == (groups.names, groups.unit)
+    loaded[1:].save(path, components=True)
+    assert_same(Explanation.load(path), explanation[1:])
+
+
+def test_the_least_explanation_is_given_back(tmp_path):
+    Explanation([[1.0]], ["only ünïcode"]).save(tmp_path / "least.npz")
+    loaded = Explanation.load(str(tmp_path / "least.npz"))
+    assert loaded.group_names == ["only ünïcode"]
+    for name in ("unit", "centers", "targets", "target_names", "feature_groups"):
+        assert getattr(loaded, name) is None
+    assert loaded.metadata == {}
+
+
+def test_components_are_kept_only_when_asked_for(tmp_path):
+    make().save(tmp_path / "a.npz")
+    loaded = Explanation.load(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="components=True"):
+        loaded.component(0, 0)
+    with pytest.raises(ValueError, match="no way back"):
+        loaded.save(tmp_path / "b.npz", components=True)
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_a_failed_save_leaves_the_old_file_whole_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    make().save(path)
+
+    def half(file, **arrays):
+        file.write(b"PK half a file")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OSError, match="disk full"):
+        make(seed=1).save(path)
+    monkeypatch.undo()
+    assert_same(Explanation.load(path)[:], make(signals=None), components=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_metadata_that_no_file_can_keep_is_refused_before_writing(tmp_path):
+    with pytest.raises(TypeError, match="metadata holds a set"):
+        make(metadata={"a": {1}}).save(tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_into_no_folder_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make it before"):
+        make().save(tmp_path / "none" / "a.npz")
+
+
+def test_files_of_other_kinds_are_refused(tmp_path):
+    path = tmp_path / "other.npz"
+    make().save(path)
+    whole = path.read_bytes()
+    np.savez(tmp_path / "plain.npz", values=np.zeros(3))
+    np.savez(tmp_path / "pickled.npz", values=np.array([{}], dtype=object))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "text.npz").write_text(json.dumps({}))
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    path.unlink()
+    for other in tmp_path.iterdir():
+        with pytest.raises(ValueError, match="not a file that"):
+            Explanation.load(other)
+    with pytest.raises(FileNotFoundError):
+        Explanation.load(tmp_path / "nowhere.npz")
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path):
+    np.savez(tmp_path / "new.npz", format="sktrim.Explanation", version=99)
+    with pytest.raises(ValueError, match="upgrade sktrim"):
+        Explanation.load(tmp_path / "new.npz")
+
+
+def test_an_explanation_pickles_with_its_components():
+    explanation = make()
+    assert_same(pickle.loads(pickle.dumps(explanation)), explanation)
+
+
+# ---- how it shows itself
+
+
+def test_the_repr_is_one_short_line():
+    assert repr(make(n=1000, n_groups=20)) == (
+        "Explanation(1000 samples x 20 groups, scorer='shapley', output='logit', "
+        "unit='cycles/image')"
+    )
+    assert "x 3 targets" in repr(make(n_targets=3))
+
+
+@pytest.mark.parametrize("n_targets", [None, 2])
+def test_the_html_is_escaped_and_small(n_targets):
+    names = ["<script>alert(1)</script>", *(f"band {index}" for index in range(29))]
+    explanation = make(
+        n_groups=30, n_targets=n_targets, group_names=names, unit="<b>Hz</b>"
+    )
+    explanation.values[:, 0] = 9.0
+    html = explanation._repr_html_()
+    assert "<script>" not in html
+    assert "<b>" not in html
+    assert "&lt;script&gt;" in html
+    assert html.count("<tr>") == 11
+    assert "and 20 more groups" in html
+    assert "0 samples" in explanation[:0]._repr_html_()
