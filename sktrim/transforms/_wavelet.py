@@ -287,11 +287,7 @@ n_coefficients_, n_features_in_
             each = sp.eye_array(self.n_coefficients_ // self.n_channels_)
             names = self._coefficient_names()
             return self._over_channels(each, names, channels=channels)
-        steps = [band.level + ("d" not in band.key) for band in self.bands_]
-        names = [self._band_name(band) for band in self.bands_]
-        if by == "level":
-            names = [names[0]]
-            names += [f"{self.wavelet_.name} level {step}" for step in steps[1:]]
+        names, steps = self._labels(by)
         distinct = list(dict.fromkeys(names))
         labels = np.repeat(
             [distinct.index(name) for name in names],
@@ -304,6 +300,15 @@ n_coefficients_, n_features_in_
         return self._over_channels(
             masks, distinct, channels=channels, centers=centers, unit=unit
         )
+
+    def _labels(self, by: str) -> tuple[list[str], list[int]]:
+        """Return the group each band is in, and its level, coarse to fine."""
+        steps = [band.level + ("d" not in band.key) for band in self.bands_]
+        names = [self._band_name(band) for band in self.bands_]
+        if by == "level":
+            names = [names[0]]
+            names += [f"{self.wavelet_.name} level {step}" for step in steps[1:]]
+        return names, steps
 
     def _centers(
         self, steps: list[int], sample_spacing: float | None, unit: str | None
