@@ -19,6 +19,7 @@ class QuadratureWarning(UserWarning):
     """The scores of a complete method do not add up as they should."""
 
 
+@torch.inference_mode(False)
 def explain(question: Question, X, y=None) -> Explanation:
     """Explain samples.
 

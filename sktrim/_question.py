@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import get_tags
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_array
 
 from sktrim._chunks import chunks, rows_in_memory
@@ -46,6 +46,22 @@ def check_signals(x, network: Network):
     """
     what = "The preprocessed X" if network.preprocessing else "X"
     return check_array(x, input_name=what, **CHECKS)
+
+
+def draw_seed(random_state) -> int:
+    """Return a seed from a `random_state` parameter, sparing the global generator.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+
+    Returns
+    -------
+    int
+    """
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31 - 1))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -28,6 +28,7 @@ from sktrim._question import (
     ask,
     check_signals,
     coefficients_of,
+    draw_seed,
     names_out,
     pick_rows,
 )
@@ -131,7 +132,6 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "scorer": [str, "no_validation"],
         "output": [StrOptions(set(OUTPUTS))],
         "residual": [StrOptions(set(RESIDUALS))],
         "n_background": [Interval(Integral, 1, None, closed="left")],
@@ -167,6 +167,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @torch.inference_mode(False)
     def fit(self, X, y=None):
         """Fit the transformer, and the network where it is not fitted yet.
 
@@ -200,7 +201,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             self.network_.classes = classes
         x = check_signals(self.network_.prepare(X), self.network_)
         self.transformer_ = self._fitted_transformer(x)
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._seed = draw_seed(self.random_state)
         rows = x[pick_rows(x.shape[0], self.n_background, self._seed)]
         self.background_ = coefficients_of(self.transformer_, rows)
         self._question = self._ask(rows)
@@ -224,8 +225,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         if is_trained(self.estimator) or self._is_frozen():
             return validate_data(self, X, **CHECKS), y
         regressor = get_tags(self.estimator).estimator_type == "regressor"
+        several = regressor and len(getattr(y, "shape", (0,))) == 2 and y.shape[1] > 1
         X, y = validate_data(
-            self, X, y, y_numeric=regressor, multi_output=regressor, **CHECKS
+            self, X, y, y_numeric=regressor, multi_output=several, **CHECKS
         )
         if not regressor:
             check_classification_targets(y)
@@ -456,7 +458,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         tags.regressor_tags = inner.regressor_tags
         tags.target_tags = inner.target_tags
         tags.target_tags.required = not is_trained(self.estimator)
-        tags.input_tags.sparse = True
+        accepts = self.transformer is None or get_tags(self.transformer).input_tags
+        tags.input_tags.sparse = accepts is True or accepts.sparse
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags
@@ -526,7 +529,7 @@ def transform_importance(
     x = check_signals(network.prepare(X), network)
     if transformer is not None:
         check_is_fitted(transformer)
-    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    seed = draw_seed(random_state)
     if background is not None:
         rows = check_signals(network.prepare(background), network)
         rows = rows[pick_rows(rows.shape[0], n_background, seed)]

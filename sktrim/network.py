@@ -150,7 +150,7 @@ class Network:
         self.dtype, self.device = floating_type(module)
         self.composed = module
         if prefix is not None:
-            prefix = prefix.to(dtype=self.dtype, device=self.device)
+            prefix = prefix.to(dtype=self.dtype, device=self.device).eval()
             self.composed = nn.Sequential(prefix, module)
             self.composed.training = False
         self.kind = kind

@@ -289,6 +289,10 @@ def _named_columns(target, outputs, y, network, n_columns) -> np.ndarray:
                 "target='true' needs the true labels: pass y, or use "
                 "target='predicted'."
             )
+        if len(y) != len(outputs):
+            raise ValueError(
+                f"y has {len(y)} labels for {len(outputs)} samples; expected one each."
+            )
         return _label_columns(y, network, n_columns, "y")
     raise ValueError(
         f"target={target!r}; as a string, expected 'predicted', 'true' or 'all'."

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+
+from sktrim import FourierTransformer, TransformImportance
+from sktrim.evaluation import faithfulness_curves, faithfulness_score
+from tests.nets import linear_net, mlp
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).standard_normal((40, 8))
+
+
+def test_curves_of_a_linear_network_by_hand(X):
+    weight = np.array([3.0, -2.0, 0, 0, 1.0, 0, 0, 0])
+    trim = TransformImportance(linear_net(weight), scorer="input_x_gradient").fit(X)
+    curves = faithfulness_curves(trim, X)
+    scores = X * weight
+    spread = (scores.sum(1) + 0.3).std()
+    for i in (0, 7):
+        ordered = -np.sort(-scores[i])
+        removed = np.r_[0, np.cumsum(ordered)]
+        deletion = (scores[i].sum() + 0.3 - removed) / spread
+        np.testing.assert_allclose(curves.deletion[i], deletion, atol=1e-12)
+        insertion = (0.3 + removed) / spread
+        np.testing.assert_allclose(curves.insertion[i], insertion, atol=1e-12)
+    np.testing.assert_allclose(curves.fractions, np.linspace(0, 1, 9))
+
+
+def test_the_true_order_is_the_best_order(X):
+    weight = np.random.default_rng(1).standard_normal(8)
+    trim = TransformImportance(
+        linear_net(weight), FourierTransformer(), "input_x_gradient"
+    ).fit(X)
+    best = faithfulness_score(trim, X)
+    assert trim.score(X) == best
+    scores = trim.transform(X)
+    rng = np.random.default_rng(2)
+    shuffled = [
+        faithfulness_curves(trim, X, scores=rng.permuted(scores, axis=1)).gap.mean()
+        for _ in range(10)
+    ]
+    assert best > max(shuffled)
+    error = np.std(shuffled) / np.sqrt(10)
+    assert abs(np.mean(shuffled)) < 4 * error
+    worst = faithfulness_curves(trim, X, scores=-scores).gap.mean()
+    assert worst == pytest.approx(-best)
+
+
+def test_ends_of_the_curves(X):
+    trim = TransformImportance(mlp(8)).fit(X)
+    curves = faithfulness_curves(trim, X, max_steps=3)
+    assert curves.deletion.shape == (40, 4)
+    with torch.no_grad():
+        p = mlp(8)(torch.tensor(X)).softmax(1).max(1).values
+        zero = mlp(8)(torch.zeros(1, 8, dtype=torch.float64)).softmax(1)
+    np.testing.assert_allclose(curves.deletion[:, 0], p, atol=1e-12)
+    np.testing.assert_allclose(curves.insertion[:, -1], p, atol=1e-12)
+    np.testing.assert_allclose(curves.insertion[:, 0], curves.deletion[:, -1])
+    columns = trim.explain(X).targets
+    np.testing.assert_allclose(curves.insertion[:, 0], zero[0].numpy()[columns])
+
+
+def test_ungrouped_coefficients_stay(X):
+    weight = np.ones(8)
+    labels = np.array([0, 0, 1, 1, -1, -1, -1, -1])
+    trim = TransformImportance(
+        linear_net(weight), scorer="input_x_gradient", groups=labels
+    ).fit(X)
+    curves = faithfulness_curves(trim, X)
+    spread = (X.sum(1) + 0.3).std()
+    np.testing.assert_allclose(
+        curves.deletion[:, -1], (X[:, 4:].sum(1) + 0.3) / spread, atol=1e-12
+    )
+    np.testing.assert_allclose(curves.insertion[:, 0], curves.deletion[:, -1])
+
+
+def test_one_group_and_constant_outputs_are_defined(X):
+    one = TransformImportance(mlp(8), groups=np.zeros(8, dtype=int)).fit(X)
+    assert np.isfinite(faithfulness_score(one, X))
+    flat = TransformImportance(linear_net(np.zeros(8))).fit(X)
+    assert faithfulness_score(flat, X) == 0
+    assert np.isfinite(faithfulness_score(one, X[:1]))
+
+
+def test_overlapping_groups_remove_what_is_left(X):
+    masks = np.zeros((2, 8))
+    masks[0, :5], masks[1, 3:] = 0.5, 1.0
+    trim = TransformImportance(
+        linear_net(np.ones(8)), scorer="input_x_gradient", groups=masks
+    ).fit(X)
+    scores = np.tile([2.0, 1.0], (40, 1))
+    curves = faithfulness_curves(trim, X, scores=scores)
+    spread = (X.sum(1) + 0.3).std()
+    after = (X * (1 - masks[0])).sum(1) + 0.3
+    np.testing.assert_allclose(curves.deletion[:, 1], after / spread, atol=1e-12)
+    final = (X * (1 - masks[0]) * (1 - masks[1])).sum(1) + 0.3
+    np.testing.assert_allclose(curves.deletion[:, 2], final / spread, atol=1e-12)
+    np.testing.assert_allclose(curves.insertion[:, 0], final / spread, atol=1e-12)
+
+
+def test_several_targets_are_refused(X):
+    trim = TransformImportance(mlp(8), target="all").fit(X)
+    with pytest.raises(ValueError, match="one target"):
+        trim.score(X)
+
+
+def test_the_scale_of_a_transform_does_not_matter(X):
+    """The score of an orthonormal change of basis compares with the identity's."""
+    plain = TransformImportance(mlp(8), scorer="occlusion").fit(X).score(X)
+    fourier = TransformImportance(mlp(8), FourierTransformer(), "occlusion").fit(X)
+    assert -1 <= plain <= 1
+    assert -1 <= fourier.score(X) <= 1

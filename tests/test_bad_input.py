@@ -1,0 +1,230 @@
+"""Bad input: a clear error before any work starts."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import NMF, PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+import sktrim
+from sktrim import FourierTransformer, TransformImportance, transform_importance
+from tests.nets import classifier, mlp, regressor, small_conv
+
+X = np.random.default_rng(0).standard_normal((8, 12))
+
+
+class Counting(nn.Module):
+    """Counts its calls, to see that no work was done."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.calls = mlp(), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.net(x)
+
+
+def changed(value):
+    bad = X.copy()
+    bad[3, 4] = value
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (changed(np.nan), "NaN"),
+        (changed(np.inf), "infinity"),
+        (X[:, :5], "5 features"),
+        (X[:0], "0 sample"),
+        (X + 1j, "Complex data"),
+    ],
+)
+def test_signals(bad, message):
+    net = Counting()
+    trim = TransformImportance(net, FourierTransformer()).fit(X)
+    calls = net.calls
+    with pytest.raises(ValueError, match=message):
+        trim.explain(bad)
+    assert net.calls == calls
+    if "features" not in message:
+        with pytest.raises(ValueError, match=message):
+            TransformImportance(net).fit(bad)
+        assert net.calls == calls
+
+
+def test_a_layout_that_the_network_cannot_eat():
+    with pytest.raises(ValueError, match="The network failed on a signal of shape"):
+        TransformImportance(small_conv()).fit(X)
+
+
+def test_a_signal_shape_that_does_not_fit():
+    with pytest.raises(ValueError, match=r"signal_shape=\(5, 5\) has 25 values"):
+        TransformImportance(mlp(), FourierTransformer(signal_shape=(5, 5))).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.eye(5), "12"),
+        (np.full((2, 12), 1.5), r"\[0, 1\]"),
+        (np.full((2, 12), np.nan), r"\[0, 1\]"),
+        (np.zeros(12), "integer"),
+        ("bands", "groups='bands'"),
+        ({"a": [40]}, "12 coefficients"),
+        ({}, "empty"),
+    ],
+)
+def test_groups(groups, message):
+    with pytest.raises(ValueError, match=message):
+        TransformImportance(mlp(), groups=groups).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (3, "out of range"),
+        (("label", "cat"), "does not know"),
+        ("best", "expected 'predicted'"),
+        ((0, 3), "out of range"),
+        (1.5, "expected 'predicted'"),
+    ],
+)
+def test_targets_fail_in_fit(target, message):
+    with pytest.raises(ValueError, match=message):
+        TransformImportance(mlp(), target=target).fit(X)
+
+
+def test_the_true_class_needs_y():
+    trim = TransformImportance(mlp(), target="true").fit(X)
+    with pytest.raises(ValueError, match="pass y"):
+        trim.explain(X)
+    assert len(trim.explain(X, np.zeros(8, dtype=int))) == 8
+    with pytest.raises(ValueError, match="7 labels for 8 samples"):
+        trim.explain(X, np.zeros(7, dtype=int))
+
+
+@pytest.mark.parametrize("target", ["true", ("label", 1)])
+def test_a_regressor_with_a_class_target(target):
+    net = regressor(max_epochs=1)
+    y = X[:, 0]
+    with pytest.raises(ValueError, match="needs a classifier"):
+        TransformImportance(net, target=target).fit(X, y)
+
+
+def test_a_regressor_with_a_class_output():
+    with pytest.raises(ValueError, match="needs a classifier"):
+        TransformImportance(regressor(max_epochs=1), output="margin").fit(X, X[:, 0])
+
+
+def test_an_unfitted_frozen_net():
+    with pytest.raises(NotFittedError, match="not fitted"):
+        TransformImportance(FrozenEstimator(classifier())).fit(X)
+
+
+def test_an_unfitted_net_needs_y():
+    with pytest.raises(ValueError, match="y"):
+        TransformImportance(classifier()).fit(X)
+
+
+def test_mixed_dtypes():
+    net = mlp()
+    net[0].float()
+    with pytest.raises(ValueError, match=r"mixed dtypes: .*float32.*float64"):
+        TransformImportance(net).fit(X)
+
+
+def test_mixed_devices():
+    net = mlp()
+    net[0].to("meta")
+    with pytest.raises(ValueError, match="mixed devices"):
+        TransformImportance(net).fit(X)
+
+
+def test_estimators_without_a_network():
+    fitted = LogisticRegression().fit(X, np.arange(8) % 2)
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module, a skorch net"):
+        TransformImportance(fitted).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"scorer": "ig"}, ValueError, "expected one of"),
+        ({"scorer": object()}, TypeError, "attribute"),
+        ({"scorer": sktrim.Scorer}, TypeError, "attribute"),
+        ({"residual": "ignore"}, ValueError, "residual"),
+        ({"output": "logits"}, ValueError, "output"),
+        ({"n_background": 0}, ValueError, "n_background"),
+    ],
+)
+def test_parameters(options, error, message):
+    with pytest.raises(error, match=message):
+        TransformImportance(mlp(), **options).fit(X)
+    if "n_background" not in options:
+        with pytest.raises(error, match=message):
+            transform_importance(mlp(), X, **options)
+
+
+def test_negative_input_to_nmf_raises_its_own_error():
+    with pytest.raises(ValueError, match="Negative values in data"):
+        TransformImportance(mlp(), NMF(2)).fit(X)
+    lda = sktrim.LatentDirichletAllocation(2)
+    with pytest.raises(ValueError, match="Negative values in data"):
+        TransformImportance(mlp(), lda).fit(X)
+
+
+def test_an_unfitted_transformer_in_the_function():
+    with pytest.raises(NotFittedError):
+        transform_importance(mlp(), X, transformer=PCA(2))
+
+
+def test_a_transformer_without_an_inverse():
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    lda = LinearDiscriminantAnalysis().fit(X, np.arange(8) % 3)
+    for scorer in ("cd", "occlusion"):
+        with pytest.raises((ValueError, TypeError), match="inverse_transform"):
+            transform_importance(mlp(), X, transformer=lda, scorer=scorer)
+
+
+def test_outputs_that_look_like_probabilities():
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, x):
+            e = self.net(x).exp()
+            return e / e.sum(1, keepdim=True)
+
+    with pytest.raises(ValueError, match='output="raw"'):
+        transform_importance(Hidden().eval(), X, scorer="gradient")
+    raw = transform_importance(Hidden().eval(), X, scorer="gradient", output="raw")
+    assert np.isfinite(raw.values).all()
+
+
+def test_networks_that_diverged():
+    net = mlp()
+    with torch.no_grad():
+        net[0].weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match="not finite"):
+        transform_importance(net, X)
+
+
+def test_gradients_that_are_not_finite():
+    class Root(nn.Module):
+        def forward(self, x):
+            return x.clamp(min=0).sqrt().sum(1, keepdim=True)
+
+    with pytest.raises(ValueError, match="NaN or infinite scores"):
+        transform_importance(Root(), np.zeros((2, 3)), scorer="gradient")
+
+
+def test_explain_before_fit():
+    with pytest.raises(NotFittedError):
+        TransformImportance(mlp()).explain(X)
