@@ -12,7 +12,10 @@ from . import (  # noqa: F401  the rules register themselves
     operations,
     rules_affine,
     rules_bilinear,
+    rules_composite,
     rules_elementwise,
+    rules_normalise,
+    rules_recurrent,
     rules_select,
     rules_shape,
 )

@@ -14,6 +14,13 @@ from .endings import follow_ending
 from .registry import Operation, UnsupportedOperationError, find_operation, spell
 
 _HERE = str(Path(__file__).parent)
+_BY_PATTERN = {
+    torch.Tensor.to,
+    torch.Tensor.type_as,
+    torch.Tensor.view_as,
+    torch.Tensor.reshape_as,
+    torch.Tensor.expand_as,
+}
 _TORCH = str(Path(torch.__file__).parent)
 
 
@@ -72,6 +79,11 @@ class Call:
         return [given.get(name, defaults.get(name)) for name in order]
 
 
+def _is_pattern_only(call: Call) -> bool:
+    """Tell whether a carrier only lends its dtype or shape: ``buffer.to(x)``."""
+    return call.func in _BY_PATTERN and not isinstance(call.args[0], Carrier)
+
+
 class Method:
     """A way to propagate carriers: contextual decomposition is one.
 
@@ -109,7 +121,7 @@ class Method:
         call = Call(operation, spelling.func, args, kwargs, in_place)
         if in_place:
             return self._apply_in_place(call, func)
-        if operation.kind == "query":
+        if operation.kind == "query" or _is_pattern_only(call):
             return call.on_full()
         result = self.apply(call)
         follow_ending(self, call, result)

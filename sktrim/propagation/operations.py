@@ -55,10 +55,12 @@ declare(
     """elu selu celu gelu silu mish tanh sigmoid softplus logsigmoid softsign
     hardswish hardsigmoid hardtanh hardshrink softshrink tanhshrink threshold rrelu
     clamp clamp_min clamp_max abs exp exp2 expm1 erf sin cos tan atan sinh cosh asinh
-    sinc square logit""",
+    sinc square""",
 )
 # singular or undefined at 0: the whole value is shared, there is no phi(rel)
-declare("elementwise", "reciprocal rsqrt sqrt log log2 log10 log1p", singular=True)
+declare(
+    "elementwise", "reciprocal rsqrt sqrt log log2 log10 log1p logit", singular=True
+)
 declare("elementwise", "pow")
 
 declare(
@@ -92,3 +94,18 @@ declare(
     new_tensor new_empty_strided result_type can_cast has_names sparse_dim
     dense_dim is_distributed dim_order _is_view _version _nested_tensor_size""",
 )
+
+declare("shape", "constant_pad_nd masked_scatter scatter scatter_add", joins=True)
+declare("shape", "index_add index_copy index_put slice_scatter", joins=True)
+declare("shape", "select_scatter diagonal_scatter", joins=True)
+declare("affine", "convolution conv_tbc trapz trapezoid trace deg2rad rad2deg")
+declare("elementwise", "nan_to_num erfc floor ceil round trunc fix frac")
+declare("select", "topk sort kthvalue median mode cummax cummin", indexed=True)
+declare("bilinear", "kron linalg_vecdot linalg_cross cross vdot")
+declare("normalise", "layer_norm rms_norm group_norm instance_norm normalize")
+declare("normalise", "logsumexp norm linalg_norm linalg_vector_norm var std")
+declare("recurrent", "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell")
+declare("recurrent", "rnn_tanh_cell rnn_relu_cell")
+declare("composite", "addmm baddbmm addmv addr addcmul addcdiv lerp glu")
+declare("composite", "broadcast_tensors embedding one_hot")
+declare("composite", "scaled_dot_product_attention multi_head_attention_forward")

@@ -18,16 +18,17 @@ from .share import add_bias, leading
 @rule("cd", "kind:affine")
 def affine(method: Any, call: Call) -> Any:
     """Split any affine operation: its value at zero is the bias."""
+    if len(call.carriers) > 1:
+        method.refuse(call.func, "of several decomposed values has no rule")
     full = call.on_full()
     rel = over_masks(call)
     args, kwargs = call.replaced(lambda carrier: torch.zeros_like(carrier.full))
     bias = call.func(*args, **kwargs)
-    axes = aligned_axis(call.carriers)
     if not isinstance(full, torch.Tensor):
         if any(b.any() for b in bias):
             method.refuse(call.func, "returns several tensors and has a bias")
         return wrap(method, full, rel, None)
-    axis = axis_kept(call.carriers[0], full) if axes is not None else None
+    axis = axis_kept(call.carriers[0], full)
     if bias.any():
         rel = add_bias(method, rel - bias, full - bias, bias, axis)
     return Carrier(method, full, rel, axis)
@@ -106,7 +107,7 @@ def _constant_weight(method: Any, call: Call, *weights: Any) -> torch.Tensor:
 def batch_norm(method: Any, call: Call) -> Carrier:
     """Scale by the running variance and share the shift."""
     x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
-    if training or mean is None or variance is None:
+    if len(call.carriers) > 1 or training or mean is None or variance is None:
         method.refuse(call.func, "with the statistics of the batch has no rule")
     full = call.on_full()
     scale = torch.rsqrt(variance + eps)
@@ -153,6 +154,8 @@ def add(method: Any, call: Call) -> Carrier:
     else:
         x, factor, constant = b, sign * alpha, a
     constant = torch.as_tensor(constant, dtype=full.dtype, device=full.device)
+    # a position masked with -inf stays out of the parts: softmax knows it
+    constant = torch.where(torch.isinf(constant), 0, constant)
     rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim)
     whole = (factor * x.full).expand(full.shape)
     rel = rel.expand(rel.shape[0], *full.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier, map_carriers
+from .carrier import Carrier
 from .method import Call
 from .registry import rule
 from .share import bias_share
@@ -64,7 +64,9 @@ def symmetric(
     if method.partition:
         return Carrier(method, full, _settle(method, marginal, full, origin), x.axis)
     if method.bias != "context" and origin.any():
-        share = bias_share(method, x.rel, x.full, origin, x.axis)
+        # phi acts alike everywhere, so its value at 0 has no channels of its own
+        one = origin.reshape(-1)[0]
+        share = bias_share(method, x.rel, x.full, one, x.axis)
         marginal = marginal + share * origin
     return Carrier(method, full, marginal, x.axis)
 
@@ -123,27 +125,3 @@ def power(method: Any, call: Call) -> Carrier:
         origin = torch.zeros((), dtype=full.dtype, device=full.device)
         return symmetric(method, base, lambda v: torch.pow(v, exponent), full, origin)
     return Carrier(method, full, share_value(method, base, full), base.axis)
-
-
-@rule("cd", "softmax", "log_softmax", "softmin")
-def softmax(method: Any, call: Call) -> Carrier:
-    """Split by the symmetric rule; what is masked with -inf stays masked."""
-    x = call.carriers[0]
-    full = call.on_full()
-    masked = torch.isinf(x.full)
-
-    def one(values: torch.Tensor) -> torch.Tensor:
-        values = torch.where(masked, x.full, values) if masked.any() else values
-        args, kwargs = map_carriers(lambda _: values, (call.args, call.kwargs))
-        return call.func(*args, **kwargs)
-
-    origin = one(torch.zeros_like(x.full))
-    if call.operation.name != "log_softmax":
-        return symmetric(method, x, torch.vmap(one), full, origin)
-    # -inf - -inf has no parts
-    hidden = torch.isinf(full)
-    finite = torch.where(hidden, 0, full)
-    phi = torch.vmap(lambda v: torch.where(hidden, 0, one(v)))
-    origin = torch.where(hidden, 0, origin)
-    split = symmetric(method, x, phi, finite, origin)
-    return Carrier(method, full, split.rel, x.axis)

@@ -42,6 +42,24 @@ def take_winners(
     return flat.gather(-1, index).unflatten(-1, winners.shape[-spatial:])
 
 
+@rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")
+def ranked(method: Any, call: Call) -> Any:
+    """Take the relevant part of the values that are ranked along an axis."""
+    x = call.carriers[0]
+    full = call.on_full()
+    if isinstance(full, torch.Tensor):
+        method.refuse(call.func, "over all axes has no rule (give dim=)")
+    place = 2 if call.operation.name in ("topk", "kthvalue") else 1
+    dim = call.kwargs.get("dim", call.args[place] if len(call.args) > place else -1)
+    index = full[1]
+    kept = index.ndim == x.full.ndim
+    index = index if kept else index.unsqueeze(dim)
+    rel = torch.vmap(lambda part: part.take_along_dim(index, dim))(x.rel)
+    rel = rel if kept else rel.squeeze(dim % x.full.ndim + 1)
+    result = Carrier(method, full[0], rel, axis_reduced(x, dim, kept))
+    return type(full)((result, full[1]))
+
+
 @rule("cd", "max", "min", "amax", "amin")
 def extreme(method: Any, call: Call) -> Any:
     """Take the relevant part of the extreme value along axes, or of two operands."""

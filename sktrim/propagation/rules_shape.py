@@ -31,7 +31,11 @@ def move(method: Any, call: Call) -> Any:
         rel = _reshape(carrier, full)
         result = Carrier(method, full, rel, axis_kept(carrier, full, reshaped=True))
     elif name in _CASTS:
-        rel = carrier.rel.to(full.dtype).to(full.device)
+        dtype = full.dtype if full.is_floating_point() or full.is_complex() else None
+        rel = carrier.rel.to(dtype=dtype or carrier.rel.dtype, device=full.device)
+        if full.is_floating_point() and not carrier.full.is_floating_point():
+            # tokens become values: the mask over them becomes a part of them
+            rel = rel.to(full.dtype) * full
         rel = rel.detach() if name == "detach" else rel
         rel = rel.clone() if name == "clone" else rel
         result = Carrier(method, full, rel, carrier.axis)
@@ -187,9 +191,7 @@ def _without_constants(call: Call) -> tuple[Call, bool]:
     before = [*args, *kwargs.values()]
     if name == "where":
         args[1:] = [_zero(a, True) for a in args[1:]]
-        kwargs = {
-            k: v if k == "condition" else _zero(v, True) for k, v in kwargs.items()
-        }
+        kwargs = {k: _zero(v, True) for k, v in kwargs.items()}
     elif name in ("masked_fill", "index_fill"):
         position = 2 if name == "masked_fill" else 3
         args[position:] = [_zero(a, True) for a in args[position:]]
@@ -208,7 +210,8 @@ def _without_constants(call: Call) -> tuple[Call, bool]:
 
 def _zero(value: Any, numbers: bool = False) -> Any:
     if isinstance(value, torch.Tensor):
-        return torch.zeros_like(value)
+        numeric = value.is_floating_point() or value.is_complex()
+        return torch.zeros_like(value) if numeric else value
     if isinstance(value, list | tuple):
         return type(value)(_zero(v) for v in value)
     return 0.0 if numbers and isinstance(value, int | float) else value

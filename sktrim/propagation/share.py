@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-# below this fraction of the operation's mean magnitude, in machine epsilons,
-# both parts count as zero: an inverse FFT leaves as much noise in a zero border
+# below this fraction of the operation's mean magnitude, in machine epsilons, a part
+# counts as zero: an inverse FFT leaves as much noise in a zero border, and so do two
+# summation orders in what should be no irrelevant part at all
 _NOISE = 100
 
 
@@ -67,20 +68,21 @@ def bias_share(
     operation over that sample; where that is 0/0 too, one half.
     """
     pool = _positions(options, linear, bias, axis)
-    part, total = _magnitudes(options, rel, linear, pool)
-    if axis is None:
-        whole_part, whole_total, size = part, total, 1
-    else:
-        others = tuple(d for d in range(-linear.ndim, 0) if d != axis)
-        whole_part = part.sum(others, keepdim=True) if others else part
-        whole_total = total.sum(others, keepdim=True) if others else total
-        size = max(1, total[0].numel() // total.shape[axis])
+    part, rest = _magnitudes(options, rel, linear, pool)
+    everywhere = tuple(d for d in range(-linear.ndim, 0) if d != axis)
+    everywhere = () if axis is None else everywhere
+    whole_part, whole_rest = _sum(part, everywhere), _sum(rest, everywhere)
+    whole = _joint(options, whole_part, whole_rest)
+    noise = _NOISE * torch.finfo(whole.dtype).eps / _count(part, everywhere) * whole
+    part = torch.where(part <= noise, 0, part)
+    rest = torch.where(rest <= noise, 0, rest)
+    total = _joint(options, part, rest)
     half = 1 / (1 + (rel.shape[0] if options.partition else 1))
-    noise = _NOISE * torch.finfo(total.dtype).eps / size
-    empty = whole_total == 0
-    whole = torch.where(empty, half, whole_part / torch.where(empty, 1, whole_total))
-    small = total <= noise * whole_total
-    return torch.where(small, whole, part / torch.where(small, 1, total))
+    fallback = torch.where(
+        whole == 0, half, whole_part / torch.where(whole == 0, 1, whole)
+    )
+    none = total == 0
+    return torch.where(none, fallback, part / torch.where(none, 1, total))
 
 
 def _positions(
@@ -96,19 +98,21 @@ def _positions(
 def _magnitudes(
     options: Any, rel: torch.Tensor, linear: torch.Tensor, pool: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return sum |rel| and sum |rel| + sum |irrel| over the pooled axes."""
-    if options.partition:
-        parts = _total(rel, pool)
-        rest = _total((linear - rel.sum(0))[None], pool)
-        return parts, (parts.sum(0, keepdim=True) + rest).expand_as(parts)
+    """Return sum |rel| and sum |irrel| over the pooled axes."""
     part = _total(rel, pool)
+    if options.partition:
+        return part, _total((linear - rel.sum(0))[None], pool)
     if torch.is_grad_enabled() or not pool:
-        return part, part + _total(linear - rel, pool)
+        return part, _total(linear - rel, pool)
     # one mask at a time through one buffer, which stays in the cache
-    total, buffer = part.clone(), torch.empty_like(linear)
+    rest, buffer = torch.empty_like(part), torch.empty_like(linear)
     for index, one in enumerate(rel):
-        total[index] += _total(torch.sub(linear, one, out=buffer), pool)
-    return part, total
+        rest[index] = _total(torch.sub(linear, one, out=buffer), pool)
+    return part, rest
+
+
+def _joint(options: Any, part: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+    return (part.sum(0, keepdim=True) if options.partition else part) + rest
 
 
 def _total(values: torch.Tensor, pool: tuple[int, ...]) -> torch.Tensor:
@@ -117,3 +121,14 @@ def _total(values: torch.Tensor, pool: tuple[int, ...]) -> torch.Tensor:
     if torch.is_grad_enabled():
         return values.abs().sum(pool, keepdim=True)
     return torch.linalg.vector_norm(values, 1, pool, keepdim=True)
+
+
+def _sum(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
+    return values.sum(dims, keepdim=True) if dims else values
+
+
+def _count(values: torch.Tensor, dims: tuple[int, ...]) -> int:
+    count = 1
+    for d in dims:
+        count *= values.shape[d]
+    return max(1, count)

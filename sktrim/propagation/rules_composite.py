@@ -1,0 +1,166 @@
+"""Operations written once in terms of others, so that their rules apply."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from .axes import axis_kept
+from .carrier import Carrier
+from .method import Call
+from .registry import rule
+
+
+@rule("cd", "addmm", "baddbmm", "addmv", "addr")
+def add_product(method: Any, call: Call) -> Any:
+    """Add beta * input and alpha * (a @ b)."""
+    value, a, b, beta, alpha = call.bind("input", "a", "b", beta=1, alpha=1)
+    a, b = call.kwargs.get("mat1", a), call.kwargs.get("mat2", b)
+    inner = torch.outer if call.operation.name == "addr" else torch.matmul
+    product = inner(a, b)
+    product = product if alpha == 1 else product * alpha
+    return product + (value if beta == 1 else value * beta)
+
+
+@rule("cd", "addcmul", "addcdiv")
+def add_elementwise(method: Any, call: Call) -> Any:
+    """Add value * a * b, or value * a / b."""
+    x, a, b, value = call.bind("input", "tensor1", "tensor2", value=1)
+    product = torch.mul(a, b) if call.operation.name == "addcmul" else torch.div(a, b)
+    return x + (product if value == 1 else product * value)
+
+
+@rule("cd", "lerp")
+def lerp(method: Any, call: Call) -> Any:
+    """Move from start by weight * (end - start)."""
+    start, end, weight = call.bind("input", "end", "weight")
+    return start + (end - start) * weight
+
+
+@rule("cd", "glu")
+def glu(method: Any, call: Call) -> Any:
+    """Gate the first half by the second."""
+    x, dim = call.bind("input", dim=-1)
+    a, b = torch.chunk(x, 2, dim)
+    return a * torch.sigmoid(b)
+
+
+@rule("cd", "broadcast_tensors")
+def broadcast_tensors(method: Any, call: Call) -> Any:
+    """Expand every operand to the common shape."""
+    values = call.args[0] if isinstance(call.args[0], tuple | list) else call.args
+    shape = torch.broadcast_shapes(*(v.shape for v in values))
+    return tuple(v.expand(shape) for v in values)
+
+
+@rule("cd", "embedding")
+def embedding(method: Any, call: Call) -> Carrier:
+    """Start here: the mask over tokens times their vectors."""
+    tokens, weight = call.bind("input", "weight")[:2]
+    if isinstance(weight, Carrier) or not isinstance(tokens, Carrier):
+        method.refuse(call.func, "of a decomposed table has no rule")
+    full = call.on_full()
+    axis = None if tokens.axis is None else tokens.axis - 1
+    return Carrier(method, full, tokens.rel.to(full.dtype)[..., None] * full, axis)
+
+
+@rule("cd", "one_hot")
+def one_hot(method: Any, call: Call) -> Carrier:
+    """Mark tokens by their mask."""
+    tokens = call.args[0]
+    full = call.on_full()
+    axis = axis_kept(tokens, full)
+    # stays a token carrier: the part is taken where it becomes floating point
+    rel = tokens.rel[..., None].expand(-1, *full.shape)
+    return Carrier(method, full, rel, axis)
+
+
+@rule("cd", "scaled_dot_product_attention")
+def attention(method: Any, call: Call) -> Any:
+    """Weigh v by softmax(q k^T scale + mask)."""
+    q, k, v, mask, dropout, causal, scale, shared = call.bind(
+        "query", "key", "value", attn_mask=None, dropout_p=0.0, is_causal=False,
+        scale=None, enable_gqa=False,
+    )  # fmt: skip
+    if dropout:
+        method.refuse(call.func, "with dropout is random and has no rule")
+    if shared:
+        k, v = (t.repeat_interleave(q.shape[-3] // t.shape[-3], -3) for t in (k, v))
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    scores = torch.matmul(q * scale, k.transpose(-2, -1))
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    weights = torch.softmax(_masked(scores, mask), -1)
+    return torch.matmul(weights, v)
+
+
+def _masked(scores: Any, mask: Any) -> Any:
+    if mask is None:
+        return scores
+    if mask.dtype == torch.bool:
+        return scores.masked_fill(~mask, -math.inf)
+    return scores + mask
+
+
+_MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
+
+
+@rule("cd", "multi_head_attention_forward")
+def multi_head_attention(method: Any, call: Call) -> Any:
+    """Project, attend per head, project; the weights are returned where asked for."""
+    given = _MULTI_HEAD.bind(*call.args, **call.kwargs)
+    given.apply_defaults()
+    a = given.arguments
+    if a["bias_k"] is not None or a["add_zero_attn"] or a["static_k"] is not None:
+        method.refuse(call.func, "with bias_k, add_zero_attn or static_k has no rule")
+    if a["training"] and a["dropout_p"]:
+        method.refuse(call.func, "with training=True is random and has no rule")
+    batched = a["query"].dim() == 3
+    inputs = [a[n] if batched else a[n].unsqueeze(1) for n in ("query", "key", "value")]
+    q, k, v = (_heads(t, a["num_heads"]) for t in _project(inputs, a))
+    weights = torch.softmax(
+        _masked_heads(torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-2, -1)), a),
+        -1,
+    )
+    mixed = torch.matmul(weights, v).permute(2, 0, 1, 3).flatten(2)
+    out = F.linear(mixed, a["out_proj_weight"], a["out_proj_bias"])
+    if a["need_weights"]:
+        weights = weights.mean(1) if a["average_attn_weights"] else weights
+    if not batched:
+        out, weights = out.squeeze(1), weights.squeeze(0)
+    return out, weights if a["need_weights"] else None
+
+
+def _project(inputs: list[Any], a: Any) -> list[Any]:
+    weights = [a[f"{n}_proj_weight"] for n in "qkv"]
+    if not a["use_separate_proj_weight"]:
+        weights = a["in_proj_weight"].chunk(3)
+    biases = [None] * 3 if a["in_proj_bias"] is None else a["in_proj_bias"].chunk(3)
+    triples = zip(inputs, weights, biases, strict=True)
+    return [F.linear(x, w, b) for x, w, b in triples]
+
+
+def _heads(x: Any, count: int) -> Any:
+    """(L, n, E) -> (n, heads, L, E / heads)."""
+    return x.unflatten(-1, (count, -1)).permute(1, 2, 0, 3)
+
+
+def _masked_heads(scores: Any, a: Any) -> Any:
+    mask, padding = a["attn_mask"], a["key_padding_mask"]
+    if mask is None and a["is_causal"]:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    if mask is not None:
+        if mask.dim() == 3 and mask.shape[0] != 1:
+            mask = mask.unflatten(0, (-1, a["num_heads"]))
+        boolean = mask.dtype == torch.bool
+        scores = scores.masked_fill(mask, -math.inf) if boolean else scores + mask
+    if padding is None:
+        return scores
+    padding = padding[:, None, None] if padding.dim() == 2 else padding
+    if padding.dtype == torch.bool:
+        return scores.masked_fill(padding, -math.inf)
+    return scores + padding

@@ -1,0 +1,188 @@
+"""Contextual decomposition of operations that divide by a statistic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .axes import axis_kept, axis_reduced
+from .carrier import Carrier
+from .contextual import over_masks
+from .method import Call
+from .registry import rule
+from .rules_affine import batch_norm
+from .rules_elementwise import share_value, symmetric
+from .share import add_bias
+
+
+@rule("cd", "layer_norm")
+def layer_norm(method: Any, call: Call) -> Carrier:
+    """Center the parts; the deviation to divide by is that of the whole."""
+    x, shape, weight, bias, eps = call.bind(
+        "input", "normalized_shape", weight=None, bias=None, eps=1e-5
+    )
+    dims = tuple(range(-len(tuple(shape)), 0))
+    return _standardise(method, call, x, dims, weight, bias, eps)
+
+
+@rule("cd", "rms_norm")
+def rms_norm(method: Any, call: Call) -> Carrier:
+    """Divide the parts by the root mean square of the whole."""
+    x, shape, weight, eps = call.bind(
+        "input", "normalized_shape", weight=None, eps=None
+    )
+    full = call.on_full()
+    dims = tuple(range(-len(tuple(shape)), 0))
+    eps = torch.finfo(full.dtype).eps if eps is None else eps
+    scale = torch.rsqrt(x.full.square().mean(dims, keepdim=True) + eps)
+    scale = scale if weight is None else scale * weight
+    return Carrier(method, full, x.rel * scale, x.axis)
+
+
+@rule("cd", "group_norm")
+def group_norm(method: Any, call: Call) -> Carrier:
+    """Standardise groups of channels by the statistics of the whole."""
+    x, groups, weight, bias, eps = call.bind(
+        "input", "num_groups", weight=None, bias=None, eps=1e-5
+    )
+    full = call.on_full()
+    shape = (x.full.shape[0], groups, -1)
+    split = Carrier(
+        method, x.full.reshape(shape), x.rel.reshape(x.rel.shape[0], *shape), -3
+    )
+    part, whole = _centred(split, (-1,), eps)
+    part, whole = part.reshape(x.rel.shape), whole.reshape(x.full.shape)
+    weight, bias = _per_channel(full, weight, bias)
+    return _affinely(method, Carrier(method, full, part, x.axis), whole, weight, bias)
+
+
+@rule("cd", "instance_norm")
+def instance_norm(method: Any, call: Call) -> Carrier:
+    """Standardise every channel of a sample; with running statistics, batch norm."""
+    names = ("running_mean", "running_var", "weight", "bias")
+    x, mean, variance, weight, bias, own, _, eps = call.bind(
+        "input", *names, use_input_stats=True, momentum=0.1, eps=1e-5
+    )
+    if not own:
+        args = (x, mean, variance, weight, bias, False, 0.1, eps)
+        func = torch.nn.functional.batch_norm
+        return batch_norm(method, Call(call.operation, func, args, {}))
+    dims = tuple(range(-(x.full.ndim - 2), 0))
+    weight, bias = _per_channel(x.full, weight, bias)
+    return _standardise(method, call, x, dims, weight, bias, eps)
+
+
+def _standardise(
+    method: Any, call: Call, x: Any, dims: Any, weight: Any, bias: Any, eps: float
+) -> Carrier:
+    if len(call.carriers) > 1:
+        method.refuse(call.func, "with a weight that depends on the input has no rule")
+    part, whole = _centred(x, dims, eps)
+    result = Carrier(method, call.on_full(), part, x.axis)
+    return _affinely(method, result, whole, weight, bias)
+
+
+def _centred(x: Carrier, dims: tuple[int, ...], eps: float) -> tuple:
+    centre = x.full.mean(dims, keepdim=True)
+    variance = (x.full - centre).square().mean(dims, keepdim=True)
+    scale = torch.rsqrt(variance + eps)
+    part = (x.rel - x.rel.mean(dims, keepdim=True)) * scale
+    return part, (x.full - centre) * scale
+
+
+def _affinely(
+    method: Any, result: Carrier, whole: torch.Tensor, weight: Any, bias: Any
+) -> Carrier:
+    if weight is not None:
+        result.rel, whole = result.rel * weight, whole * weight
+    if bias is not None:
+        result.rel = add_bias(method, result.rel, whole, bias, result.axis)
+    return result
+
+
+def _per_channel(full: torch.Tensor, *values: Any) -> list[Any]:
+    shape = (-1, *(1,) * (full.ndim - 2))
+    return [None if v is None else v.reshape(shape) for v in values]
+
+
+@rule("cd", "normalize")
+def normalise(method: Any, call: Call) -> Carrier:
+    """Divide the parts by the norm of the whole."""
+    x, p, dim, eps = call.bind("input", p=2.0, dim=1, eps=1e-12)
+    norm = torch.linalg.vector_norm(x.full, p, dim, keepdim=True).clamp_min(eps)
+    return Carrier(method, call.on_full(), x.rel / norm, x.axis)
+
+
+@rule("cd", "kind:normalise")
+def vector(method: Any, call: Call) -> Carrier:
+    """Split a function of a vector, such as a norm, by the symmetric rule."""
+    x = call.carriers[0]
+    if method.partition or len(call.carriers) > 1:
+        method.refuse(call.func, "has no rule for a partition")
+    full = call.on_full()
+    alone = over_masks(call)
+    rest = over_masks(_with_parts(call, x, x.full - x.rel))
+    args, kwargs = call.replaced(lambda _: torch.zeros_like(x.full))
+    origin = call.func(*args, **kwargs)
+    rel = 0.5 * (alone - origin + full - rest)
+    _, dims, keepdim = call.bind("input", dim=None, keepdim=False)
+    axis = axis_reduced(x, dims, keepdim) if dims is not None else None
+    axis = axis if axis is not None else axis_kept(x, full)
+    if method.bias != "context" and origin.any():
+        rel = rel + _whole_share(method, x, full, axis) * origin
+    return Carrier(method, full, rel, axis)
+
+
+def _whole_share(method: Any, x: Carrier, full: torch.Tensor, axis: Any) -> Any:
+    """Return the share of the operation per sample, shaped for the result."""
+    if x.axis is None or axis is None:
+        return 0.5
+    dims = tuple(d for d in range(-x.full.ndim, 0) if d != x.axis)
+    part = x.rel.abs().sum(dims)
+    whole = part + (x.full - x.rel).abs().sum(dims)
+    share = torch.where(whole == 0, 0.5, part / torch.where(whole == 0, 1, whole))
+    shape = [1] * full.ndim
+    shape[axis] = -1
+    return share.reshape(share.shape[0], *shape)
+
+
+def _with_parts(call: Call, x: Carrier, parts: torch.Tensor) -> Call:
+    other = Carrier(x.method, x.full, parts, x.axis)
+    args, kwargs = call.replaced(lambda _: other)
+    return Call(call.operation, call.func, args, kwargs)
+
+
+@rule("cd", "softmax", "log_softmax", "softmin")
+def softmax(method: Any, call: Call) -> Carrier:
+    """Split by the symmetric rule; what is masked with -inf stays masked."""
+    x = call.carriers[0]
+    full = call.on_full()
+    masked = torch.isinf(x.full)
+    hidden = masked if masked.any() else None
+    log = call.operation.name == "log_softmax"
+
+    def one(values: torch.Tensor) -> torch.Tensor:
+        values = values if hidden is None else torch.where(hidden, x.full, values)
+        args, kwargs = call.replaced(lambda _: values)
+        out = call.func(*args, **kwargs)
+        # the logarithm of what is masked is no part of anything
+        return torch.where(hidden, 0, out) if log and hidden is not None else out
+
+    seen = x
+    if hidden is not None:
+        whole = torch.where(hidden, 0, x.full)
+        seen = Carrier(method, whole, torch.where(hidden, 0, x.rel), x.axis)
+    value = torch.where(hidden, 0, full) if log and hidden is not None else full
+    origin = one(torch.zeros_like(x.full))
+    split = symmetric(method, seen, torch.vmap(one), value, origin)
+    return Carrier(method, full, split.rel, x.axis)
+
+
+@rule("cd", "std")
+def deviation(method: Any, call: Call) -> Carrier:
+    """Share the root of the variance as the variance is split."""
+    variance = method(torch.var, call.args, call.kwargs)
+    full = call.on_full()
+    rel = share_value(method, variance, full)
+    return Carrier(method, full, rel, variance.axis)
