@@ -204,7 +204,7 @@ class ComponentsDisplay:
             Itself, with `figure_`, `ax_` and `axes_` set.
         """
         lines = is_lines(self.parts)
-        drawn = self.parts if lines else flatten_channels(self.parts, "mean")
+        drawn = self.parts if lines else flatten_channels(self.parts)
         n_before = int(self.signal is not None)
         if n_columns is None:
             n_columns = 1 if lines else 3

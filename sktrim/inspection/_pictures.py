@@ -50,11 +50,9 @@ def is_lines(laid_out: np.ndarray) -> bool:
     return n_channels == 1 or (n_channels <= _MOST_CHANNELS and length > 16)
 
 
-def flatten_channels(laid_out: np.ndarray, how: str) -> np.ndarray:
-    """Images ``(n, height, width)``; channels are summed or averaged (`how`)."""
-    if laid_out.ndim == 3:
-        return laid_out
-    return laid_out.sum(axis=1) if how == "sum" else laid_out.mean(axis=1)
+def flatten_channels(laid_out: np.ndarray) -> np.ndarray:
+    """Give images ``(n, height, width)``, averaged over channels."""
+    return laid_out if laid_out.ndim == 3 else laid_out.mean(axis=1)
 
 
 def _bare(ax) -> None:
@@ -112,7 +110,7 @@ def draw_signal(ax, laid_out_signal, lines: bool):
         _bare(ax)
         ax.imshow(np.moveaxis(laid_out_signal, 0, -1), interpolation="nearest")
         return None
-    image = flatten_channels(laid_out_signal[np.newaxis], "mean")[0]
+    image = flatten_channels(laid_out_signal[np.newaxis])[0]
     return draw_image(ax, image, cmap="gray")
 
 
