@@ -252,9 +252,9 @@ class WaveletTwin(SignalTwin):
 
     def __init__(self, transformer: WaveletTransformer) -> None:
         super().__init__(transformer)
-        self.bands = transformer.bands_
+        self.bands = [(band.key, band.shape) for band in transformer.bands_]
         # the lengths of each level's bands, coarse to fine, then the signal's
-        lengths = [band.shape for band in self.bands if set(band.key) == {"d"}]
+        lengths = [shape for key, shape in self.bands if set(key) == {"d"}]
         periodic = transformer.mode == "periodization"
         self.maps = nn.ModuleList(
             nn.ModuleList(
@@ -266,17 +266,17 @@ class WaveletTwin(SignalTwin):
 
     def synthesise(self, channels: Tensor) -> Tensor:
         """Map (..., m) to (..., *grid_shape)."""
-        sizes = [prod(band.shape) for band in self.bands]
+        parts = channels.split([prod(shape) for _, shape in self.bands], -1)
         arrays = [
-            part.reshape(*channels.shape[:-1], *band.shape)
-            for part, band in zip(channels.split(sizes, -1), self.bands, strict=True)
+            part.reshape(*channels.shape[:-1], *shape)
+            for part, (_, shape) in zip(parts, self.bands, strict=True)
         ]
         signal = arrays[0]
         n_details = 2 ** len(self.grid_shape) - 1
         for at, maps in enumerate(self.maps):
             first = 1 + at * n_details
             level = slice(first, first + n_details)
-            keys = [band.key for band in self.bands[level]]
+            keys = [key for key, _ in self.bands[level]]
             bands = dict(zip(keys, arrays[level], strict=True))
             bands["a" * len(self.grid_shape)] = signal
             signal = self._merge_level(bands, maps)
