@@ -154,9 +154,8 @@ class HeatmapDisplay:
         flat = check_values(np.ravel(values))
         laid_out = lay_out(flat, signal_shape)
         lines = is_lines(laid_out)
-        heat = (
-            laid_out.sum(axis=1)[0] if lines else flatten_channels(laid_out, "sum")[0]
-        )
+        # the mean over channels is their sum, once the largest is 1
+        heat = laid_out.mean(axis=1)[0] if lines else flatten_channels(laid_out)[0]
         heat = heat / largest(heat)
         if signal is not None:
             signal = lay_out(np.ravel(signal)[np.newaxis], signal_shape)[0]
