@@ -347,6 +347,16 @@ def test_components_are_found_by_name_and_index():
     assert explanation.component([3, 1], 2).shape == (2, 2, 3)
 
 
+def test_flat_components_are_laid_out_as_the_signal():
+    flat = make(
+        component_function=lambda rows, group: Parts()(rows, group).reshape(-1, 6)
+    )
+    np.testing.assert_array_equal(
+        flat.component([1, 0], 2), make().component([1, 0], 2)
+    )
+    assert make(component_function=Parts(), signal_shape=None).component(0, 0).ndim == 2
+
+
 def test_components_follow_their_samples_through_slices_and_joins():
     other = make(component_function=lambda rows, group: -Parts()(rows, group))
     joined = make()[3:][::-1] + other[[0, 2]] + make()[1]

@@ -133,7 +133,7 @@ class ExplanationPlots:
         return CurveDisplay.from_values(
             chosen.values,
             chosen.centers,
-            unit=chosen.unit,
+            unit=_whole_unit(chosen),
             by=None if by is None else chosen.sample_labels(by),
             statistic=statistic,
             spread=spread,
@@ -299,6 +299,14 @@ class ExplanationPlots:
         if one_target and labels is not None:
             words.append(f"target {labels[0]}")
         return ", ".join(words) or None
+
+
+def _whole_unit(chosen: Explanation) -> str | None:
+    """Say what bare cycles are cycles per: the image, or the signal."""
+    if chosen.unit != "cycles":
+        return chosen.unit
+    axes = [length for length in chosen.signal_shape or () if length > 1]
+    return "cycles/image" if len(axes) > 1 else "cycles/signal"
 
 
 def _signal(chosen: Explanation):

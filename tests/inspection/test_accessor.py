@@ -55,6 +55,19 @@ def test_the_curve_lies_over_the_centres():
         )
 
 
+@pytest.mark.parametrize(
+    ("shape", "label"),
+    [
+        ((3, 4), "spatial frequency (cycles/image)"),
+        ((1, 12), "frequency (cycles/signal)"),
+        (None, "frequency (cycles/signal)"),
+    ],
+)
+def test_bare_cycles_are_of_the_whole_signal(shape, label):
+    display = make(unit="cycles", signal_shape=shape).plot.curve()
+    assert display.xlabel == label
+
+
 def test_the_heat_map_is_of_samples_unless_the_groups_are_the_signal():
     assert make().plot.heatmap().kind == "matrix"
     assert make().plot.heatmap(sample=1).kind == "matrix"
