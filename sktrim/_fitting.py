@@ -1,5 +1,7 @@
 """What `TransformImportance.fit` does to an unfitted network."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -65,7 +67,7 @@ def fit_network(estimator, X, y):
     classes : ndarray or None
         Labels of a classifier's outputs where they were encoded for it.
     """
-    net = clone(estimator)
+    net: Any = clone(estimator)
     if hasattr(net, "steps"):
         return net.fit(X, y), None
     X = X.toarray() if sp.issparse(X) else X
@@ -82,7 +84,8 @@ def _regression_target(net, X, y) -> np.ndarray:
     """Shape y as the net's output: skorch trains garbage on (n,) against (n, 1)."""
     y = np.asarray(y, dtype=np.float32)
     with torch.random.fork_rng(), torch.no_grad():
-        probe = clone(net).initialize()
+        probe: Any = clone(net)
+        probe.initialize()
         probe.module_.eval()
         flat = probe.infer(torch.as_tensor(X[:2])).ndim == 1
     return y.reshape(len(y)) if flat else y.reshape(len(y), -1)

@@ -149,7 +149,7 @@ def coefficients_of(transformer, x) -> np.ndarray:
     ndarray of shape (n_samples, n_coefficients)
     """
     rows = as_rows(transformer, x)
-    s = rows if transformer is None else transformer.transform(rows)
+    s: Any = rows if transformer is None else transformer.transform(rows)
     return s.toarray() if sp.issparse(s) else np.asarray(s)
 
 
@@ -294,7 +294,9 @@ def names_out(network: Network):
     -------
     ndarray of str or None
     """
-    step = network.preprocessing[-1] if network.preprocessing else None
+    if not network.preprocessing:
+        return None
+    step = network.preprocessing[-1]
     named = hasattr(step, "get_feature_names_out")
     return step.get_feature_names_out() if named else None
 

@@ -1,7 +1,7 @@
 """The meta-estimator `TransformImportance` and the function behind it."""
 
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -198,7 +198,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             self.estimator_, classes = fit_network(self.estimator, X, y)
         self.network_ = resolve_network(self.estimator_, X)
         if classes is not None:
-            self.network_.classes = classes
+            self.network_.classes = np.asarray(classes)
         x = check_signals(self.network_.prepare(X), self.network_)
         self.transformer_ = self._fitted_transformer(x)
         self._seed = draw_seed(self.random_state)
@@ -236,7 +236,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def _fitted_transformer(self, x):
         if self.transformer is None:
             return None
-        transformer = clone(self.transformer)
+        transformer: Any = clone(self.transformer)
         if hasattr(transformer, "set_output"):
             transformer.set_output(transform="default")
         return transformer.fit(as_rows(transformer, x))

@@ -86,9 +86,9 @@ class ResolvedTarget:
     Parameters
     ----------
     target : Target
-    columns : ndarray of shape (n_samples,) or (n_targets,)
-        Output column explained per sample, or per target for ``target="all"``; for a
-        contrast the column that counts positive.
+    columns : ndarray of shape (n_samples,), (n_targets,) or (n_samples, 2)
+        Output column explained per sample, or per target for ``target="all"``; the
+        two columns of a contrast.
     names : list of str
         A name for each entry of `columns`.
     every : bool
@@ -357,12 +357,12 @@ def _contrast(pair, n_samples, n_outputs, n_columns, network, output) -> Resolve
     name = f"{_name(columns[0], network)} - {_name(columns[1], network)}"
     squash = _squash(output, n_outputs, network)
     target = Target(torch.as_tensor(weights), squash, offset)
-    return ResolvedTarget(
-        target, np.full(n_samples, columns[0]), [name] * n_samples, False
-    )
+    pairs = np.tile(columns, (n_samples, 1))
+    return ResolvedTarget(target, pairs, [name] * n_samples, False)
 
 
 def _name(column: int, network) -> str:
     classes = network.classes
-    known = classes is not None and column < len(classes)
-    return str(classes[column]) if known else str(int(column))
+    if classes is None or column >= len(classes):
+        return str(int(column))
+    return str(classes[column])

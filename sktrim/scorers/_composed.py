@@ -26,7 +26,7 @@ class GroupMasks:
         masks = groups.masks.tocoo()
         rows, columns = masks.coords
         weights = masks.data
-        self.n_groups, self.n_coefficients = masks.shape
+        self.n_groups, self.n_coefficients = len(groups), groups.n_coefficients
         if with_residual:
             rows = np.append(rows, self.n_groups)
             columns = np.append(columns, self.n_coefficients)

@@ -49,7 +49,7 @@ def coefficient_gradients(model, points, target, weights=None) -> torch.Tensor:
             out = model.output(point) if model.is_affine else model(point)
             gradient = _gradients(target(out), point)
         if weights is not None:
-            gradient = torch.tensordot(weights[part], gradient, dims=([0], [1]))
+            gradient = torch.einsum("p,tp...->t...", weights[part], gradient)
         collected.append(gradient)
     if weights is not None:
         total = torch.stack(collected).sum(0)
@@ -140,12 +140,12 @@ class IntegratedGradients(Scorer):
         """Score groups; see `Scorer.attribute`."""
         _check_positive(self.n_steps, "n_steps")
         rows = baseline_rows(self.baseline, model, background)
-        values, base = 0, 0
+        values, base = [], []
         for row in rows:
             gradient = _path_gradient(model, row, target, self.n_steps)
-            values = values + groups.aggregate(gradient * (s - row))
-            base = base + _output_at(model, target, row)
-        return Attribution((values / len(rows)).movedim(0, -1), base / len(rows))
+            values.append(groups.aggregate(gradient * (s - row)))
+            base.append(_output_at(model, target, row))
+        return Attribution(_mean(values).movedim(0, -1), _mean(base))
 
 
 class ExpectedGradients(Scorer):
@@ -180,14 +180,14 @@ class ExpectedGradients(Scorer):
         _check_positive(self.n_rows, "n_rows")
         _check_positive(self.n_steps, "n_steps")
         rows = baseline_rows("rows", model, background)[: self.n_rows]
-        values, base = 0, 0
+        values, base = [], []
         for row in rows:
             gradient = _path_gradient(model, row, target, self.n_steps)
             score = groups.aggregate(gradient * (s - row))
-            values = values + (score.abs() if self.absolute else score)
-            base = base + _output_at(model, target, row)
-        values = (values / len(rows)).movedim(0, -1)
-        return Attribution(values, None if self.absolute else base / len(rows))
+            values.append(score.abs() if self.absolute else score)
+            base.append(_output_at(model, target, row))
+        mean = _mean(values).movedim(0, -1)
+        return Attribution(mean, None if self.absolute else _mean(base))
 
 
 class SmoothGrad(Scorer):
@@ -224,6 +224,10 @@ class SmoothGrad(Scorer):
         weights = s.new_full((self.n_draws,), 1 / self.n_draws)
         gradient = coefficient_gradients(model, points, target, weights)
         return groups.aggregate(gradient).movedim(0, -1)
+
+
+def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(parts).mean(0)
 
 
 @lru_cache(maxsize=32)
