@@ -49,7 +49,7 @@ def explain(question: Question, X, y=None) -> Explanation:
         for rows, result in zip(pieces, parallel(tasks), strict=True):
             results.append(result)
             bar.update(rows.stop - rows.start)
-    return _explanation(question, s, outputs, resolved, _gather(results))
+    return _explanation(question, X, s, outputs, resolved, _gather(results))
 
 
 def _gather(results: list[dict]) -> dict:
@@ -110,59 +110,60 @@ def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
         )
 
 
-def _explanation(question, s, outputs, resolved, found) -> Explanation:
+def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
     """Put the gathered arrays into an `Explanation`."""
-    values, residual_values = found["values"], None
+    found = {**found, **_completeness(question, found)}
     if question.residual == "component":
-        values, residual_values = values[:, :-1], values[:, -1]
-    explained, base = found["explained"], found["base"]
-    error = np.full(explained.shape, np.nan)
-    if base is not None and question.groups.sums_to_one:
-        total = base + found["values"].sum(axis=1)
-        error = total - explained
-        _warn_incomplete(question.scorer, error, explained - base)
+        found["residual"] = found["values"][:, -1]
+        found["values"] = found["values"][:, :-1]
+        if found["std_errors"] is not None:
+            found["std_errors"] = found["std_errors"][:, :-1]
+    shares = found.pop("reconstruction_error")
     if not resolved.every:
-        values, explained, base, residual_values, error, std_errors = (
-            None if part is None else part[..., 0]
-            for part in (
-                values,
-                explained,
-                base,
-                residual_values,
-                error,
-                found["std_errors"],
-            )
-        )
-    else:
-        std_errors = found["std_errors"]
-    metadata = {
-        "explained": explained,
-        "reconstruction_error": found["reconstruction_error"],
-    }
+        found = {k: None if v is None else v[..., 0] for k, v in found.items()}
     groups = question.groups
+    signal_shape = _signal_shape(question.transformer, x)
     return Explanation(
-        values,
+        found["values"],
         groups.names,
         centers=groups.centers,
         unit=groups.unit,
         targets=resolved.columns,
         target_names=resolved.names,
         predictions=outputs,
-        base_values=base,
-        residual_values=residual_values,
-        completeness_error=error,
+        base_values=found["base"],
+        residual_values=found.get("residual"),
+        completeness_error=found["completeness_error"],
         coefficients=s,
         feature_groups=groups,
-        std_errors=std_errors if residual_values is None else _inner(std_errors),
+        std_errors=found["std_errors"],
         scorer=scorer_name(question.scorer),
         output=question.output,
-        component_function=ComponentFunction(question, s),
-        metadata=metadata,
+        component_function=ComponentFunction(question, s, signal_shape),
+        signal_shape=signal_shape,
+        signals=x,
+        metadata={
+            "explained": found["explained"],
+            "reconstruction_error": shares,
+            "signal_space": question.transformer is None,
+        },
     )
 
 
-def _inner(std_errors):
-    return None if std_errors is None else std_errors[:, :-1]
+def _completeness(question, found) -> dict:
+    """Return base + scores - explained output; NaN where it is not defined."""
+    explained, base = found["explained"], found["base"]
+    if base is None or not question.groups.sums_to_one:
+        return {"completeness_error": np.full(explained.shape, np.nan)}
+    error = base + found["values"].sum(axis=1) - explained
+    _warn_incomplete(question.scorer, error, explained - base)
+    return {"completeness_error": error}
+
+
+def _signal_shape(transformer, x) -> tuple[int, ...]:
+    """Return how one signal is laid out, as far as anyone has said."""
+    last = transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
+    return tuple(getattr(last, "signal_shape_", x.shape[1:]))
 
 
 def _warn_incomplete(scorer, error, difference) -> None:
@@ -188,13 +189,15 @@ class ComponentFunction:
     ----------
     question : Question
     s : ndarray of shape (n_samples, n_coefficients)
+    signal_shape : tuple of int
+        Layout of what is returned.
     """
 
-    def __init__(self, question: Question, s: np.ndarray):
+    def __init__(self, question: Question, s: np.ndarray, signal_shape):
         self.inverse = copy.deepcopy(question.inverse).double().cpu()
         self.masks = question.groups.masks
         self.s = s
-        self.signal_shape: tuple[int, ...] | None = None
+        self.signal_shape = signal_shape
 
     def __call__(self, samples, group: int) -> np.ndarray:
         """Return the parts for some samples, shape (n_picked, *signal_shape)."""
@@ -202,6 +205,7 @@ class ComponentFunction:
         picked = torch.as_tensor(np.asarray(self.s[samples], dtype=float) * weights)
         with torch.no_grad():
             if self.inverse.is_affine:
-                return self.inverse.linear(picked).numpy()
-            zero = torch.zeros_like(picked)
-            return (self.inverse(picked) - self.inverse(zero)).numpy()
+                part = self.inverse.linear(picked)
+            else:
+                part = self.inverse(picked) - self.inverse(torch.zeros_like(picked))
+        return part.numpy().reshape(len(picked), *self.signal_shape)
