@@ -13,7 +13,7 @@ from .method import Call
 from .registry import rule
 from .rules_affine import batch_norm
 from .rules_elementwise import share_value, symmetric
-from .share import add_bias
+from .share import add_bias, whole_share
 
 
 @rule("cd", "layer_norm")
@@ -138,10 +138,7 @@ def _whole_share(method: Any, x: Carrier, full: torch.Tensor, axis: Any) -> Any:
     """Return the share of the operation per sample, shaped for the result."""
     if x.axis is None or axis is None:
         return 0.5
-    dims = tuple(d for d in range(-x.full.ndim, 0) if d != x.axis)
-    part = x.rel.abs().sum(dims)
-    whole = part + (x.full - x.rel).abs().sum(dims)
-    share = torch.where(whole == 0, 0.5, part / torch.where(whole == 0, 1, whole))
+    share = whole_share(method, x.rel, x.full, x.axis)
     shape = [1] * full.ndim
     shape[axis] = -1
     return share.reshape(share.shape[0], *shape)

@@ -11,7 +11,7 @@ from .carrier import Carrier, find_carriers, map_carriers
 from .contextual import over_masks, wrap
 from .method import Call
 from .registry import rule
-from .share import add_bias
+from .share import add_bias, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(
@@ -118,14 +118,8 @@ def constant(method: Any, full: torch.Tensor, before: Carrier) -> Carrier:
     zeros = torch.zeros_like(before.rel)
     if method.bias == "context":
         return Carrier(method, full, zeros, before.axis)
-    part = before.rel.abs()
-    whole = part + (before.full - before.rel).abs()
-    axis = before.axis
-    dims = tuple(d for d in range(-before.full.ndim, 0) if d != axis)
-    dims = () if axis is None else dims
-    part, whole = (t.sum(dims, keepdim=True) if dims else t for t in (part, whole))
-    share = torch.where(whole == 0, 0.5, part / torch.where(whole == 0, 1, whole))
-    return Carrier(method, full, zeros + share * full, axis)
+    share = whole_share(method, before.rel, before.full, before.axis)
+    return Carrier(method, full, zeros + share * full, before.axis)
 
 
 def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-# below this fraction of the operation's mean magnitude, in machine epsilons, a part
-# counts as zero: an inverse FFT leaves as much noise in a zero border, and so do two
-# summation orders in what should be no irrelevant part at all
+# below this fraction of the operation's magnitude, in machine epsilons, a part counts
+# as zero: an inverse FFT leaves as much noise in a zero border, and so do two orders
+# of summation in what should be no irrelevant part at all
 _NOISE = 100
 
 
@@ -68,21 +68,26 @@ def bias_share(
     operation over that sample; where that is 0/0 too, one half.
     """
     pool = _positions(options, linear, bias, axis)
-    part, rest = _magnitudes(options, rel, linear, pool)
+    part, total = _magnitudes(options, rel, linear, pool)
     everywhere = tuple(d for d in range(-linear.ndim, 0) if d != axis)
     everywhere = () if axis is None else everywhere
-    whole_part, whole_rest = _sum(part, everywhere), _sum(rest, everywhere)
-    whole = _joint(options, whole_part, whole_rest)
-    noise = _NOISE * torch.finfo(whole.dtype).eps / _count(part, everywhere) * whole
-    part = torch.where(part <= noise, 0, part)
-    rest = torch.where(rest <= noise, 0, rest)
-    total = _joint(options, part, rest)
-    half = 1 / (1 + (rel.shape[0] if options.partition else 1))
-    fallback = torch.where(
-        whole == 0, half, whole_part / torch.where(whole == 0, 1, whole)
-    )
-    none = total == 0
-    return torch.where(none, fallback, part / torch.where(none, 1, total))
+    whole_part, whole = _sum(part, everywhere), _sum(total, everywhere)
+    fallback = _whole_share(options, whole_part, whole, len(rel))
+    share = _divide(part, total, whole, fallback, _count(part, everywhere))
+    settled = (fallback == 0) | (fallback == 1)
+    if everywhere and settled.any():
+        # wholly relevant, or not at all: no unit's round-off may say otherwise
+        share = torch.where(settled, fallback, share)
+    return share
+
+
+def whole_share(
+    options: Any, rel: torch.Tensor, full: torch.Tensor, axis: int | None
+) -> torch.Tensor:
+    """Return the share of the whole operation, with axes of length 1 (but samples)."""
+    dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
+    part, total = _magnitudes(options, rel, full, () if axis is None else dims)
+    return _whole_share(options, part, total, len(rel))
 
 
 def _positions(
@@ -98,29 +103,48 @@ def _positions(
 def _magnitudes(
     options: Any, rel: torch.Tensor, linear: torch.Tensor, pool: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return sum |rel| and sum |irrel| over the pooled axes."""
-    part = _total(rel, pool)
+    """Return sum |rel| and sum |rel| + sum |irrel| over the pooled axes."""
     if options.partition:
-        return part, _total((linear - rel.sum(0))[None], pool)
-    if torch.is_grad_enabled() or not pool:
-        return part, _total(linear - rel, pool)
-    # one mask at a time through one buffer, which stays in the cache
-    rest, buffer = torch.empty_like(part), torch.empty_like(linear)
-    for index, one in enumerate(rel):
-        rest[index] = _total(torch.sub(linear, one, out=buffer), pool)
-    return part, rest
-
-
-def _joint(options: Any, part: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
-    return (part.sum(0, keepdim=True) if options.partition else part) + rest
-
-
-def _total(values: torch.Tensor, pool: tuple[int, ...]) -> torch.Tensor:
-    if not pool:
-        return values.abs()
+        part = _sum(rel.abs(), pool)
+        rest = _sum((linear - rel.sum(0)).abs()[None], pool)
+        return part, part.sum(0, keepdim=True) + rest
+    if linear.is_complex():
+        return _sum(rel.abs(), pool), _sum(rel.abs() + (linear - rel).abs(), pool)
+    # |a| + |l - a| = max(|l|, |l - 2 a|)
+    total = torch.sub(linear, rel, alpha=2)
     if torch.is_grad_enabled():
-        return values.abs().sum(pool, keepdim=True)
-    return torch.linalg.vector_norm(values, 1, pool, keepdim=True)
+        total = torch.maximum(total.abs(), linear.abs())
+        return _sum(rel.abs(), pool), _sum(total, pool)
+    torch.maximum(total.abs_(), linear.abs(), out=total)
+    if not pool:
+        return rel.abs(), total
+    whole = _sum(total, pool)
+    return _sum(torch.abs(rel, out=total), pool), whole
+
+
+def _whole_share(
+    options: Any, part: torch.Tensor, total: torch.Tensor, n_masks: int
+) -> torch.Tensor:
+    half = 1 / (1 + (n_masks if options.partition else 1))
+    none = total == 0
+    share = torch.where(none, half, part / torch.where(none, 1, total))
+    noise = _NOISE * torch.finfo(total.dtype).eps
+    share = torch.where(share <= noise, 0, share)
+    return torch.where(share >= 1 - noise, 1, share)
+
+
+def _divide(
+    part: torch.Tensor,
+    total: torch.Tensor,
+    whole: torch.Tensor,
+    fallback: torch.Tensor,
+    count: int,
+) -> torch.Tensor:
+    """Return part / total, the fallback where the total is but noise."""
+    small = total <= _NOISE * torch.finfo(total.dtype).eps / count * whole
+    if not small.any():
+        return part / total if torch.is_grad_enabled() else part.div_(total)
+    return torch.where(small, fallback, part / torch.where(small, 1, total))
 
 
 def _sum(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
