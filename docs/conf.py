@@ -1,0 +1,48 @@
+import re
+from importlib.metadata import version as installed_version
+
+project = "sktrim"
+author = "The sktrim developers"
+project_copyright = "The sktrim developers"
+release = installed_version("sktrim")
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+root_doc = "index"
+default_role = "literal"
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sktrim"
+html_show_sourcelink = False
+html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
+
+
+def _escape_shapes(app, what, name, obj, options, lines):
+    """Keep ``(n, *signal_shape)`` and ``(n_groups_,)`` from being read as markup."""
+
+    def escape(match):
+        shape = re.sub(r"(?<![\\*])\*(?=\w)", r"\\*", match[0])
+        return re.sub(r"(\w)_(?=[ ,)])", r"\1\\_", shape)
+
+    for number, line in enumerate(lines):
+        parts = re.split(r"(`+[^`]+`+)", line)
+        parts[::2] = [re.sub(r"\([^()]*\)", escape, part) for part in parts[::2]]
+        lines[number] = "".join(parts)
+
+
+def setup(app):
+    # before numpydoc, which listens with priority 500
+    app.connect("autodoc-process-docstring", _escape_shapes, priority=100)

@@ -1,0 +1,34 @@
+"""The examples in the documentation run as printed."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.rst"))
+WITH_CODE = ["own_scorer.rst", "scorers.rst", "torch_tools.rst"]
+
+
+def test_the_pages_with_code_are_known():
+    with_code = [page.name for page in PAGES if ">>> " in page.read_text()]
+    assert with_code == WITH_CODE
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_the_code_of_a_page_gives_what_is_printed(page):
+    path = next(known for known in PAGES if known.name == page)
+    results = doctest.testfile(
+        str(path), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
+    )
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_the_example_in_the_readme_draws_its_figure(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "frequencies.png").stat().st_size > 0
