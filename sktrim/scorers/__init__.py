@@ -11,8 +11,11 @@ from sktrim.scorers._gradient import (
     SmoothGrad,
     SquaredGradient,
 )
+from sktrim.scorers._kernel_shap import KernelShap
+from sktrim.scorers._lime import Lime
 from sktrim.scorers._perturbation import Occlusion
 from sktrim.scorers._registry import check_scorer, get_scorer_names, scorer_name
+from sktrim.scorers._shapley import Shapley
 
 __all__ = [
     "Attribution",
@@ -23,8 +26,11 @@ __all__ = [
     "GroupMasks",
     "InputTimesGradient",
     "IntegratedGradients",
+    "KernelShap",
+    "Lime",
     "Occlusion",
     "Scorer",
+    "Shapley",
     "SmoothGrad",
     "SquaredGradient",
     "check_scorer",

@@ -55,6 +55,30 @@ class GroupMasks:
         out = values.new_zeros((*values.shape[:-1], self.n_groups))
         return out.index_add_(-1, self.rows, values[..., self.columns] * weights)
 
+    def spread(self, amounts: torch.Tensor) -> torch.Tensor:
+        """Give each coefficient the weighted sum over its groups, amounts @ masks.
+
+        Parameters
+        ----------
+        amounts : torch.Tensor of shape (..., n_groups)
+
+        Returns
+        -------
+        torch.Tensor of shape (..., n_coefficients)
+        """
+        weights = self.weights.to(amounts)
+        out = amounts.new_zeros((*amounts.shape[:-1], self.n_coefficients))
+        return out.index_add_(-1, self.columns, amounts[..., self.rows] * weights)
+
+    def total(self) -> torch.Tensor:
+        """Return the weights of each coefficient, summed over groups.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_coefficients,)
+        """
+        return self.spread(self.weights.new_ones(self.n_groups))
+
     def dense(self, rows: slice = slice(None)) -> torch.Tensor:
         """Return some of the masks as a matrix.
 

@@ -138,7 +138,7 @@ class IntegratedGradients(Scorer):
 
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
-        _check_positive(self.n_steps, "n_steps")
+        check_positive(self.n_steps, "n_steps")
         rows = baseline_rows(self.baseline, model, background)
         values, base = [], []
         for row in rows:
@@ -177,8 +177,8 @@ class ExpectedGradients(Scorer):
 
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
-        _check_positive(self.n_rows, "n_rows")
-        _check_positive(self.n_steps, "n_steps")
+        check_positive(self.n_rows, "n_rows")
+        check_positive(self.n_steps, "n_steps")
         rows = baseline_rows("rows", model, background)[: self.n_rows]
         values, base = [], []
         for row in rows:
@@ -214,7 +214,7 @@ class SmoothGrad(Scorer):
         self, model, s, groups, target, *, background=None, random_state=None
     ):
         """Score groups; see `Scorer.attribute`."""
-        _check_positive(self.n_draws, "n_draws")
+        check_positive(self.n_draws, "n_draws")
         if not self.noise_level >= 0:
             raise ValueError(f"noise_level={self.noise_level!r}; expected at least 0.")
         scale = baseline_rows("rows", model, background).std(0, correction=0)
@@ -291,6 +291,18 @@ def baseline_rows(baseline, model, background) -> torch.Tensor:
     return model.extend(rows)
 
 
-def _check_positive(value, name: str) -> None:
+def check_positive(value, name: str) -> None:
+    """Raise unless a count is an integer of at least 1.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        Of the parameter.
+
+    Raises
+    ------
+    ValueError
+    """
     if not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}={value!r}; expected an integer of at least 1.")

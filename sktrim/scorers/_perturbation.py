@@ -3,11 +3,10 @@
 import torch
 
 from sktrim._chunks import chunks
-from sktrim.scorers._base import Scorer
-from sktrim.scorers._gradient import baseline_rows
+from sktrim.scorers._amounts import Replacing
 
 
-class Occlusion(Scorer):
+class Occlusion(Replacing):
     """Output lost when a group's coefficients are replaced.
 
     Parameters
@@ -22,18 +21,10 @@ class Occlusion(Scorer):
         Average the absolute change: how much the group matters, whichever way.
     """
 
-    needs_gradient = False
-
     def __init__(self, baseline="zero", n_rows=8, absolute=False):
         self.baseline = baseline
         self.n_rows = n_rows
         self.absolute = absolute
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        baseline = self.baseline
-        return isinstance(baseline, str) and baseline in ("mean", "marginal")
 
     @torch.no_grad()
     def attribute(self, model, s, groups, target, *, background=None):
@@ -50,9 +41,3 @@ class Occlusion(Scorer):
                 change = change + (lost.abs() if self.absolute else lost)
             values.append(change / len(rows))
         return torch.cat(values).movedim(0, 1)
-
-    def _rows(self, model, background):
-        marginal = isinstance(self.baseline, str) and self.baseline == "marginal"
-        if not marginal:
-            return baseline_rows(self.baseline, model, background)
-        return baseline_rows("rows", model, background)[: self.n_rows]

@@ -10,7 +10,10 @@ from sktrim.scorers._gradient import (
     SmoothGrad,
     SquaredGradient,
 )
+from sktrim.scorers._kernel_shap import KernelShap
+from sktrim.scorers._lime import Lime
 from sktrim.scorers._perturbation import Occlusion
+from sktrim.scorers._shapley import Shapley
 
 SCORERS: dict[str, type[Scorer]] = {
     "cd": ContextualDecomposition,
@@ -21,6 +24,9 @@ SCORERS: dict[str, type[Scorer]] = {
     "expected_gradients": ExpectedGradients,
     "smoothgrad": SmoothGrad,
     "occlusion": Occlusion,
+    "shapley": Shapley,
+    "kernel_shap": KernelShap,
+    "lime": Lime,
 }
 
 

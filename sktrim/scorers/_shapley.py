@@ -1,0 +1,159 @@
+"""Shapley values of groups, exact or from sampled permutations."""
+
+import numpy as np
+import torch
+from scipy.special import gammaln
+
+from sktrim.scorers._amounts import Replacing, Subsets, portions, responses
+from sktrim.scorers._base import Attribution
+from sktrim.scorers._gradient import check_positive
+
+
+class Shapley(Replacing):
+    """Mean change of the output when a group joins others, over all orders.
+
+    Shapley 1953, with the groups as players; an absent group is replaced by a
+    baseline. All subsets are evaluated up to `max_exact` groups. Beyond, orders are
+    drawn in antithetic pairs, one the reverse of the other (Castro et al. 2009,
+    Mitchell et al. 2022), and the Explanation holds standard errors. Base value plus
+    scores is the output either way.
+
+    Parameters
+    ----------
+    baseline : {"zero", "mean", "marginal"} or array of shape (n_coefficients,) or \
+            (n_rows, n_coefficients), default="zero"
+        What replaces absent groups: zeros, the background's mean, each of the
+        background's first `n_rows` rows in turn (scores are averaged), or rows of
+        one's own.
+    n_rows : int, default=8
+        Background rows for ``baseline="marginal"``.
+    max_exact : int, default=12
+        With more groups than this, orders are sampled; the cost of exact values
+        doubles with every group.
+    n_permutations : int, default=32
+        Orders drawn, in pairs, the same for every sample; an even number. Each costs
+        as many network rows as there are groups.
+
+    Notes
+    -----
+    A coefficient in several absent groups is replaced as far as their weights add up,
+    at most wholly. Coefficients in no group stay as they are.
+    """
+
+    complete = True
+    is_random = True
+
+    def __init__(self, baseline="zero", n_rows=8, max_exact=12, n_permutations=32):
+        self.baseline = baseline
+        self.n_rows = n_rows
+        self.max_exact = max_exact
+        self.n_permutations = n_permutations
+
+    @torch.no_grad()
+    def attribute(
+        self, model, s, groups, target, *, background=None, random_state=None
+    ):
+        """Score groups; see `Scorer.attribute`."""
+        self._check()
+        rows = self._rows(model, background)
+        n_groups = len(groups)
+        exact = n_groups <= self.max_exact
+        if exact:
+            points, solve = Subsets(n_groups), _exact(n_groups)
+        else:
+            ranks = _draw_ranks(n_groups, self.n_permutations // 2, random_state)
+            points, solve = _Prefixes(ranks), _sampled(ranks)
+        found = [
+            solve(responses(part, groups, picked, rows, points))
+            for part, picked in portions(model, target, len(points))
+        ]
+        values, base, errors = zip(*found, strict=True)
+        std_errors = None if exact else torch.cat(errors).to(s)
+        return Attribution(torch.cat(values).to(s), torch.cat(base).to(s), std_errors)
+
+    def _check(self) -> None:
+        check_positive(self.n_rows, "n_rows")
+        check_positive(self.n_permutations, "n_permutations")
+        if self.n_permutations % 2 or self.n_permutations < 4:
+            raise ValueError(
+                f"n_permutations={self.n_permutations}; expected an even number of at "
+                "least 4: orders come in pairs, and a standard error needs two pairs."
+            )
+        if not 0 <= self.max_exact <= 24:
+            raise ValueError(
+                f"max_exact={self.max_exact}; expected 0 to 24: 2 ** max_exact subsets "
+                "are evaluated per sample."
+            )
+
+
+def shapley_weights(n_players: int) -> np.ndarray:
+    """Return the matrix that takes values of all subsets to Shapley values.
+
+    Parameters
+    ----------
+    n_players : int
+
+    Returns
+    -------
+    ndarray of shape (n_players, 2 ** n_players)
+        Columns in the order of `Subsets`.
+    """
+    inside = Subsets(n_players)[:]
+    size = inside.sum(axis=1, keepdims=True)
+    log = gammaln(n_players + 1)
+    joined = np.exp(gammaln(size.clip(1)) + gammaln(n_players - size + 1) - log)
+    missed = np.exp(gammaln(size + 1) + gammaln((n_players - size).clip(1)) - log)
+    return np.where(inside == 1, joined, -missed).T
+
+
+def _exact(n_groups: int):
+    """Make scores, base values and no errors of outputs at all subsets."""
+    weights = torch.as_tensor(shapley_weights(n_groups))
+
+    def solve(values):
+        scores = torch.tensordot(weights.to(values), values, dims=1)
+        return scores.movedim(0, 1), values[0], None
+
+    return solve
+
+
+def _draw_ranks(n_groups: int, n_pairs: int, seed) -> np.ndarray:
+    """Draw each group's place in orders and their reverses, (2 n_pairs, n_groups)."""
+    rng = np.random.default_rng(seed)
+    ranks = np.argsort(rng.random((n_pairs, n_groups)), axis=1)
+    return np.concatenate([ranks, n_groups - 1 - ranks])
+
+
+class _Prefixes:
+    """The empty set, the set of all, and the beginnings of every order between."""
+
+    def __init__(self, ranks: np.ndarray):
+        self.ranks = ranks
+        self.n_between = ranks.shape[1] - 1
+
+    def __len__(self) -> int:
+        return 2 + len(self.ranks) * self.n_between
+
+    def __getitem__(self, some: slice) -> np.ndarray:
+        index = np.arange(*some.indices(len(self)))
+        order, length = np.divmod(index - 2, max(1, self.n_between))
+        n_groups = self.ranks.shape[1]
+        length = np.where(index < 2, n_groups * index, length + 1)
+        return (self.ranks[order.clip(0)] < length[:, None]).astype(float)
+
+
+def _sampled(ranks: np.ndarray):
+    """Make scores, base values and standard errors of outputs along the orders."""
+    n_orders, n_groups = ranks.shape
+    ranks_ = torch.as_tensor(ranks)
+
+    def solve(values):
+        between = values[2:].reshape(n_orders, n_groups - 1, *values.shape[1:])
+        first, last = (end.expand(n_orders, 1, *end.shape) for end in values[:2])
+        steps = torch.cat([first, between, last], dim=1).diff(dim=1)
+        gains = torch.stack([s[r.to(s.device)] for s, r in zip(steps, ranks_)])  # noqa: B905
+        pairs = (gains[: n_orders // 2] + gains[n_orders // 2 :]) / 2
+        error = pairs.std(dim=0) / len(pairs) ** 0.5
+        return pairs.mean(0).movedim(0, 1), values[0], error.movedim(0, 1)
+
+    return solve
