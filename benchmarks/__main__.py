@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-NAMES = ["decomposition", "gradients", "memory"]
+NAMES = ["decomposition", "gradients", "passes", "memory"]
 
 
 def main():
