@@ -21,10 +21,18 @@ from sktrim.transforms import (
 )
 
 
-def drifting_sines(n_features):
-    """Atoms that are neither orthonormal nor square."""
-    grid = np.arange(n_features)
-    return np.array([np.cos(0.3 + f * grid) for f in (0.0, 0.4, 1.1)])
+class DriftingSines:
+    """Atoms that are neither orthonormal nor square; its name is the same everywhere."""
+
+    def __call__(self, n_features):
+        grid = np.arange(n_features)
+        return np.array([np.cos(0.3 + f * grid) for f in (0.0, 0.4, 1.1)])
+
+    def __repr__(self):
+        return "DriftingSines()"
+
+
+drifting_sines = DriftingSines()
 
 
 ESTIMATORS = [
