@@ -30,6 +30,8 @@ def alternating_seconds(functions, repeats=7):
 
 
 def _show(value):
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
