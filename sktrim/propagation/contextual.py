@@ -32,6 +32,18 @@ class ContextualDecomposition(Method):
         self.bias = bias
         self.nonlinearity = nonlinearity
         self.partition = partition
+        self._buffers: dict[Any, torch.Tensor] = {}
+
+    def scratch(self, like: torch.Tensor, slot: int = 0) -> torch.Tensor:
+        """Return working memory of a tensor's shape, reused from call to call.
+
+        Fresh memory of this size costs more than the arithmetic on it.
+        """
+        key = slot, like.dtype, like.device
+        buffer = self._buffers.get(key)
+        if buffer is None or buffer.numel() < like.numel():
+            buffer = self._buffers[key] = like.new_empty(like.numel())
+        return buffer[: like.numel()].view(like.shape)
 
     def enter(self, full: torch.Tensor, rel: torch.Tensor) -> Carrier:
         """Return the carrier of an input; both are cloned, since models write."""

@@ -55,20 +55,32 @@ def symmetric(
         phi of the whole and of zero; phi(0) is shared like a bias. In a partition
         what the marginals leave is shared in proportion to them.
     """
-    parts, rest = x.rel, x.full - x.rel
+    parts = x.rel
     if method.partition:
-        remainder = (x.full - x.rel.sum(0))[None]
-        parts = torch.cat([x.rel, remainder])
-        rest = x.full - parts
-    marginal = 0.5 * (phi(parts) - origin + full - phi(rest))
+        parts = torch.cat([x.rel, (x.full - x.rel.sum(0))[None]])
+    room = None if torch.is_grad_enabled() else method.scratch(parts)
+    rest = torch.sub(x.full, parts, out=room)
+    marginal = _half_difference(phi(parts), phi(rest), full - origin)
     if method.partition:
         return Carrier(method, full, _settle(method, marginal, full, origin), x.axis)
     if method.bias != "context" and origin.any():
         # phi acts alike everywhere, so its value at 0 has no channels of its own
         one = origin.reshape(-1)[0]
         share = bias_share(method, x.rel, x.full, one, x.axis)
-        marginal = marginal + share * origin
+        if torch.is_grad_enabled() or share.numel() == marginal.numel():
+            marginal = marginal + share * origin
+        else:
+            marginal.add_(share * origin)
     return Carrier(method, full, marginal, x.axis)
+
+
+def _half_difference(
+    alone: torch.Tensor, rest: torch.Tensor, whole: torch.Tensor
+) -> torch.Tensor:
+    """Return (alone + whole - rest) / 2, in place where nothing is recorded."""
+    if torch.is_grad_enabled():
+        return 0.5 * (alone + whole - rest)
+    return alone.sub_(rest).add_(whole).mul_(0.5)
 
 
 def _settle(

@@ -87,7 +87,8 @@ def _centred(x: Carrier, dims: tuple[int, ...], eps: float) -> tuple:
     centre = x.full.mean(dims, keepdim=True)
     variance = (x.full - centre).square().mean(dims, keepdim=True)
     scale = torch.rsqrt(variance + eps)
-    part = (x.rel - x.rel.mean(dims, keepdim=True)) * scale
+    part = x.rel - x.rel.mean(dims, keepdim=True)
+    part = part * scale if torch.is_grad_enabled() else part.mul_(scale)
     return part, (x.full - centre) * scale
 
 
@@ -95,7 +96,9 @@ def _affinely(
     method: Any, result: Carrier, whole: torch.Tensor, weight: Any, bias: Any
 ) -> Carrier:
     if weight is not None:
-        result.rel, whole = result.rel * weight, whole * weight
+        quick = not torch.is_grad_enabled()
+        result.rel = result.rel.mul_(weight) if quick else result.rel * weight
+        whole = whole * weight
     if bias is not None:
         result.rel = add_bias(method, result.rel, whole, bias, result.axis)
     return result
@@ -155,8 +158,7 @@ def softmax(method: Any, call: Call) -> Carrier:
     """Split by the symmetric rule; what is masked with -inf stays masked."""
     x = call.carriers[0]
     full = call.on_full()
-    masked = torch.isinf(x.full)
-    hidden = masked if masked.any() else None
+    hidden = torch.isinf(x.full) if x.full.amin() == -torch.inf else None
     log = call.operation.name == "log_softmax"
 
     def one(values: torch.Tensor) -> torch.Tensor:

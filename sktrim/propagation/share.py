@@ -111,13 +111,13 @@ def _magnitudes(
     if linear.is_complex():
         return _sum(rel.abs(), pool), _sum(rel.abs() + (linear - rel).abs(), pool)
     # |a| + |l - a| = max(|l|, |l - 2 a|)
-    total = torch.sub(linear, rel, alpha=2)
     if torch.is_grad_enabled():
-        total = torch.maximum(total.abs(), linear.abs())
+        total = torch.maximum((linear - 2 * rel).abs(), linear.abs())
         return _sum(rel.abs(), pool), _sum(total, pool)
+    total = torch.sub(linear, rel, alpha=2, out=options.scratch(rel))
     torch.maximum(total.abs_(), linear.abs(), out=total)
     if not pool:
-        return rel.abs(), total
+        return torch.abs(rel, out=options.scratch(rel, 1)), total
     whole = _sum(total, pool)
     return _sum(torch.abs(rel, out=total), pool), whole
 

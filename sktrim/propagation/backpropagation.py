@@ -1,0 +1,168 @@
+"""Modified backpropagation: values that are the model's own, gradients that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from .carrier import Carrier, find_carriers
+from .decomposition import check_model
+from .method import Call, Method
+from .registry import UnsupportedOperationError, find_rule
+from .rules_shape import _mark_aliases
+
+
+class ModifiedBackpropagation(Method):
+    """Base of the methods that change how gradients pass an operation.
+
+    A carrier's `full` is the activation of the plain model, in an autograd graph
+    whose gradients are the wanted ones; `rel` is what a method keeps beside it.
+
+    Attributes
+    ----------
+    key : str
+        What the rules of the method are registered under.
+    """
+
+    key = ""
+    # the rules that recurrent layers share with contextual decomposition then go
+    # step by step, in terms of other operations
+    partition = True
+
+    def enter(self, x: torch.Tensor, rel: Any = None) -> Carrier:
+        """Return the carrier of an input; cloned, since models write in place."""
+        rel = rel.clone() if isinstance(rel, torch.Tensor) else rel
+        return Carrier(self, x.clone(), rel)
+
+    def apply(self, call: Call) -> Any:
+        """Return the result of a call by the rule of its operation."""
+        found = find_rule(self.key, call.operation)
+        if found is None:
+            self.refuse(call.func)
+        return found(self, call)
+
+    def snapshot(self, target: Carrier) -> Carrier:
+        """Return the target before a write; cloned where the write hits its storage."""
+        before = Carrier(self, target.full, target.rel)
+        if target.aliased:
+            before.full = target.full.clone()
+            if isinstance(target.rel, torch.Tensor):
+                before.rel = target.rel.clone()
+        before.ending = target.ending
+        return before
+
+    def overwrite(self, target: Carrier, result: Carrier) -> None:
+        """Store a result; through the storage where other carriers look at it."""
+        if not target.aliased:
+            target.full, target.rel = result.full, result.rel
+            target.aliased = result.aliased
+            return
+        target.full.copy_(result.full)
+        if isinstance(target.rel, torch.Tensor):
+            target.rel.copy_(result.rel)
+        else:
+            target.rel = result.rel
+
+
+def run(model: Callable, *inputs: Carrier) -> Carrier:
+    """Run a model on carriers; the output is that before its ending.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        If an operation has no rule, or the output does not depend on the input.
+    """
+    check_model(model)
+    value = model(*inputs)
+    value = list(value.values()) if isinstance(value, dict) else value
+    value = list(value) if isinstance(value, tuple | list) else value
+    carrier = next(find_carriers(value), None)
+    if carrier is None:
+        raise UnsupportedOperationError(
+            f"The model returned {type(value).__name__} that left the rules on the "
+            "way (through NumPy, .item() or a constant output). Keep the path from "
+            "input to output in torch operations."
+        )
+    return carrier if carrier.ending is None else carrier.ending.strip()
+
+
+class _Held(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, held: Any) -> torch.Tensor:
+        value, ctx.pull, saved = held
+        ctx.save_for_backward(*saved)
+        return value
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return ctx.pull(gradient, *ctx.saved_tensors), None
+
+
+def with_gradient(
+    x: torch.Tensor,
+    value: torch.Tensor,
+    pull: Callable[..., torch.Tensor],
+    *saved: torch.Tensor,
+) -> torch.Tensor:
+    """Return a value whose gradient in x is pulled back as one likes.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+    value : torch.Tensor
+        Of a storage of its own, without a graph.
+    pull : callable
+        ``pull(gradient, *saved)`` turns the gradient of the value into that of x.
+    *saved : torch.Tensor
+        Kept for the backward pass.
+    """
+    return _Held.apply(x, (value.detach(), pull, saved))
+
+
+def scaled(
+    x: torch.Tensor, value: torch.Tensor, multiplier: torch.Tensor
+) -> torch.Tensor:
+    """Return a value whose gradient in x is the multiplier."""
+    return with_gradient(x, value, torch.mul, multiplier)
+
+
+def passed(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Return a value of the shape of x whose gradient in x is 1."""
+    return with_gradient(x, value, _same)
+
+
+def _same(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient
+
+
+def plainly(call: Call) -> Any:
+    """Return what the plain model gets, without a graph."""
+    with torch.no_grad():
+        return call.on_full()
+
+
+def wrap(method: Any, full: Any, rel: Any = None) -> Any:
+    """Make carriers of the floating tensors among results, beside what is kept."""
+    if isinstance(full, torch.Tensor):
+        floating = full.is_floating_point() or full.is_complex()
+        return Carrier(method, full, rel) if floating else full
+    if isinstance(full, tuple | list) and not isinstance(full, torch.Size):
+        rels = rel if isinstance(rel, tuple | list) else [rel] * len(full)
+        parts = [wrap(method, f, r) for f, r in zip(full, rels, strict=True)]
+        return type(full)(parts)
+    return full
+
+
+def mark_aliases(call: Call, result: Any) -> None:
+    """Note which carriers of a view share their storage with its argument."""
+    found = list(_outputs(result))
+    for carrier in call.carriers:
+        if carrier.full.layout == torch.strided:
+            _mark_aliases(carrier, found)
+
+
+def _outputs(result: Any) -> Iterator[Carrier]:
+    yield from find_carriers(result if isinstance(result, Carrier) else list(result))

@@ -1,0 +1,134 @@
+"""Where DeepLIFT loses or gains output: the completeness of every operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .backpropagation import run
+from .carrier import Carrier, find_carriers
+from .method import Call, _is_pattern_only, call_site, describe
+from .registry import find_operation, spell
+from .rules_backward_deeplift import DeepLiftRescale
+
+
+@dataclass
+class Gap:
+    """By how much one operation misses completeness.
+
+    Attributes
+    ----------
+    operation : str
+        Dotted name of the torch function.
+    site : str
+        File, line and function of the model that called it.
+    size : float
+        Sum over arguments less sum over results of multiplier times difference;
+        infinite where the operation read something else off the baseline.
+    """
+
+    operation: str
+    site: str
+    size: float
+
+
+class _Traced(DeepLiftRescale):
+    """DeepLIFT that keeps what went into and came out of every operation."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str, list, list]] = []
+        self.branches: list[Gap] = []
+        self.depth = 0
+
+    def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
+        operation = find_operation(func, spell(func).name)
+        if operation is not None and operation.kind == "query":
+            self._compare(Call(operation, func, args, kwargs))
+        return super().__call__(func, args, kwargs)
+
+    def _compare(self, call: Call) -> None:
+        """Note a comparison that comes out differently for the baseline."""
+        if _is_pattern_only(call) or self.depth:
+            return
+        first = call.on_full()
+        args, kwargs = call.replaced(lambda carrier: carrier.rel)
+        second = call.func(*args, **kwargs)
+        tensors = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+        if tensors and first.dtype in (torch.bool, torch.int64) and first.ndim:
+            if not torch.equal(first, second):
+                gap = Gap(describe(call.func), call_site(), float("inf"))
+                self.branches.append(gap)
+
+    def apply(self, call: Call) -> Any:
+        """Run one operation on aliases of its arguments, and keep both sides."""
+        if self.depth or call.operation.name == "__setitem__":
+            return super().apply(call)
+        pairs = {}
+
+        def alias(carrier: Carrier) -> Carrier:
+            if id(carrier) not in pairs:
+                own = Carrier(self, carrier.full.view_as(carrier.full), carrier.rel)
+                own.ending, own.aliased = carrier.ending, carrier.aliased
+                pairs[id(carrier)] = own
+            return pairs[id(carrier)]
+
+        args, kwargs = call.replaced(alias)
+        self.depth += 1
+        try:
+            result = super().apply(Call(call.operation, call.func, args, kwargs))
+        finally:
+            self.depth -= 1
+        outs = list(find_carriers(result if isinstance(result, Carrier) else [result]))
+        ins = [(c.full, c.rel) for c in pairs.values()]
+        kept = [(c.full, c.rel) for c in outs]
+        self.steps.append((describe(call.func), call_site(), ins, kept))
+        return result
+
+
+def completeness_gaps(
+    model: Callable, x: torch.Tensor, baseline: torch.Tensor, target: Callable
+) -> list[Gap]:
+    """Return the operations that are not complete, the worst first.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+        In eval mode.
+    x, baseline : torch.Tensor of shape (n, ...)
+    target : callable
+        From outputs (n, n_out), of carriers too, to scalars (n, n_targets).
+
+    Returns
+    -------
+    list of Gap
+        Those larger than rounding errors.
+    """
+    method = _Traced()
+    point = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        out = target(run(model, method.enter(point, baseline)).reshape(len(x), -1))
+        scalar = out.full.sum()
+    gaps = list(method.branches)
+    scale = float((out.full.detach() - out.rel).abs().sum())
+    for name, site, ins, outs in method.steps:
+        incoming, arrived = (_flow(scalar, side) for side in (ins, outs))
+        size = incoming - arrived
+        if abs(size) > 1e-5 * max(scale, abs(arrived)):
+            gaps.append(Gap(name, site, size))
+    return sorted(gaps, key=lambda gap: -abs(gap.size))
+
+
+def _flow(scalar: torch.Tensor, pairs: list) -> float:
+    """Sum multiplier times difference."""
+    total = 0.0
+    for full, rel in pairs:
+        if full.requires_grad:
+            (found,) = torch.autograd.grad(
+                scalar, full, retain_graph=True, allow_unused=True
+            )
+            if found is not None:
+                total += float((found * (full.detach() - rel)).sum())
+    return total

@@ -1,0 +1,257 @@
+"""The rules of layer-wise relevance propagation as plain data, and their arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Term:
+    """One contribution ``sign * input * weight`` of a rule, with its bias.
+
+    Attributes
+    ----------
+    x, w, b : str
+        How input, weight and bias enter: "all", "positive", "negative", "square",
+        "one", "zero"; of the weight also "gamma+" and "gamma-", itself plus gamma
+        times its positive or negative part; of the input also "low" and "high", the
+        bounds.
+    sign : int
+    """
+
+    x: str
+    w: str
+    b: str
+    sign: int = 1
+
+
+@dataclass(frozen=True)
+class Side:
+    """Terms that share a denominator, the sum of all their contributions.
+
+    Attributes
+    ----------
+    terms : tuple of Term
+    coefficient : float
+        What part of the relevance this side shares out.
+    where : {"all", "positive", "negative"}
+        For which outputs, by their sign.
+    """
+
+    terms: tuple[Term, ...]
+    coefficient: float = 1.0
+    where: str = "all"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an affine operation shares out relevance among its inputs.
+
+    Attributes
+    ----------
+    name : str
+    sides : tuple of Side
+        Empty for epsilon, which is written with plain gradients.
+    epsilon : float
+        Added to the denominator with its sign (epsilon alone).
+    gamma : float
+    low, high : float or tensor
+        Bounds of the input (z-box alone).
+    """
+
+    name: str
+    sides: tuple[Side, ...] = ()
+    epsilon: float = 0.0
+    gamma: float = 0.0
+    low: Any = None
+    high: Any = None
+
+
+_PLUS = (Term("positive", "positive", "positive"), Term("negative", "negative", "zero"))
+_MINUS = (
+    Term("positive", "negative", "negative"),
+    Term("negative", "positive", "zero"),
+)
+_GAMMA = (
+    Side(
+        (Term("positive", "gamma+", "gamma+"), Term("negative", "gamma-", "zero")),
+        where="positive",
+    ),
+    Side(
+        (Term("positive", "gamma-", "gamma-"), Term("negative", "gamma+", "zero")),
+        where="negative",
+    ),
+)
+_BOX = (
+    Term("all", "all", "all"),
+    Term("low", "positive", "positive", -1),
+    Term("high", "negative", "negative", -1),
+)
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "epsilon": Rule("epsilon", epsilon=1e-6),
+        "z_plus": Rule("z_plus", (Side(_PLUS),)),
+        "alpha_beta": Rule("alpha_beta", (Side(_PLUS, 2.0), Side(_MINUS, -1.0))),
+        "gamma": Rule("gamma", _GAMMA, gamma=0.25),
+        "z_box": Rule("z_box", (Side(_BOX),)),
+        "w_square": Rule("w_square", (Side((Term("one", "square", "square"),)),)),
+        "flat": Rule("flat", (Side((Term("one", "one", "zero"),)),)),
+    }
+)
+
+
+def alpha_beta(alpha: float, beta: float) -> Rule:
+    """Return the rule that shares alpha of it among positive contributions."""
+    sides = (Side(_PLUS, float(alpha)), Side(_MINUS, -float(beta)))
+    return Rule("alpha_beta", tuple(side for side in sides if side.coefficient))
+
+
+def named_rule(name: str, **parameters: Any) -> Rule:
+    """Return a rule of `RULES` with parameters of its own."""
+    return replace(RULES[name], **parameters)
+
+
+_CHANGES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "all": lambda t: t,
+    "positive": lambda t: t.clamp(min=0),
+    "negative": lambda t: t.clamp(max=0),
+    "square": torch.square,
+    "one": torch.ones_like,
+    "zero": torch.zeros_like,
+}
+
+
+def _changed(rule: Rule, how: str, value: Any) -> Any:
+    if value is None or how == "zero":
+        return None
+    if how == "gamma+":
+        return value + rule.gamma * value.clamp(min=0)
+    if how == "gamma-":
+        return value + rule.gamma * value.clamp(max=0)
+    if how in ("low", "high"):
+        bound = torch.as_tensor(getattr(rule, how)).to(value)
+        if 1 < bound.numel() == value[:1].numel():
+            bound = bound.reshape(value[:1].shape)
+        return bound.expand_as(value)
+    return _CHANGES[how](value)
+
+
+@dataclass
+class AffineMap:
+    """An affine operation with its weight set free: ``function(x, weight, bias)``.
+
+    Attributes
+    ----------
+    function : callable
+    weight : torch.Tensor
+    bias : torch.Tensor or None
+        Broadcastable to the result, or one value per channel.
+    channel : int
+        The axis of the result that the bias runs along, counted from the end.
+    out_axis : int or None
+        The axis of the weight for the channels of the result; None where scaling
+        them is not a scaling of the weight.
+    kind : {"conv", "linear"}
+    """
+
+    function: Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    channel: int = -1
+    out_axis: int | None = 0
+    kind: str = "linear"
+    cache: dict = field(default_factory=dict)
+
+    def changed(self, rule: Rule, term: Term) -> tuple[Any, Any]:
+        """Return weight and bias as they enter a term; kept for the next target."""
+        key = (term.w, term.b)
+        if key not in self.cache:
+            self.cache[key] = (
+                _changed(rule, term.w, self.weight.detach()),
+                _changed(
+                    rule, term.b, None if self.bias is None else self.bias.detach()
+                ),
+            )
+        return self.cache[key]
+
+    def merged(self, scale: torch.Tensor, shift: torch.Tensor) -> AffineMap | None:
+        """Return this map followed by scale and shift of every channel.
+
+        Parameters
+        ----------
+        scale, shift : torch.Tensor of shape () or (n_channels,)
+        """
+        if self.out_axis is None:
+            return None
+        shape = [1] * self.weight.ndim
+        shape[self.out_axis] = -1
+        weight = self.weight * scale.reshape(shape if scale.ndim else ())
+        bias = shift if self.bias is None else self.bias * scale + shift
+        count = self.weight.shape[self.out_axis]
+        return replace(self, weight=weight, bias=bias.expand(count), cache={})
+
+
+def share_out(
+    rule: Rule, layer: AffineMap, x: torch.Tensor, relevance: torch.Tensor
+) -> torch.Tensor:
+    """Return the relevance of the inputs of an affine map.
+
+    Parameters
+    ----------
+    rule : Rule
+        With sides.
+    layer : AffineMap
+    x : torch.Tensor
+        What the map was applied to.
+    relevance : torch.Tensor
+        That of its result.
+
+    Returns
+    -------
+    torch.Tensor of the shape of x
+    """
+    signed = any(side.where != "all" for side in rule.sides)
+    with torch.no_grad():
+        z = layer.function(x, layer.weight, layer.bias) if signed else None
+        nonnegative = bool((x >= 0).all())
+    total = torch.zeros_like(x)
+    for side in rule.sides:
+        part = relevance if side.where == "all" else relevance * _where(side, z)
+        terms = [t for t in side.terms if not (nonnegative and t.x == "negative")]
+        total += side.coefficient * _one_side(rule, terms, layer, x, part)
+    return total
+
+
+def _where(side: Side, z: Any) -> torch.Tensor:
+    return z > 0 if side.where == "positive" else z < 0
+
+
+def _one_side(
+    rule: Rule, terms: list[Term], layer: AffineMap, x: torch.Tensor, part: torch.Tensor
+) -> torch.Tensor:
+    with torch.enable_grad():
+        inputs = [_changed(rule, t.x, x).detach().requires_grad_() for t in terms]
+        outs = [
+            t.sign * layer.function(value, *layer.changed(rule, t))
+            for t, value in zip(terms, inputs, strict=True)
+        ]
+        whole = sum(outs[1:], outs[0])
+        # of the contributions' sum, at once: its gradient is sign * weight
+        shares = torch.autograd.grad(whole, inputs, divided(part, whole.detach()))
+    return sum(v.detach() * g for v, g in zip(inputs, shares, strict=True))
+
+
+def divided(part: torch.Tensor, whole: torch.Tensor, epsilon: float = 0.0) -> Any:
+    """Return part / (whole + epsilon sign(whole)), 0 where that is 0 / 0.
+
+    sign(0) is 1.
+    """
+    if epsilon:
+        return part / torch.where(whole < 0, whole - epsilon, whole + epsilon)
+    none = whole == 0
+    return torch.where(none, 0, part / torch.where(none, 1, whole))

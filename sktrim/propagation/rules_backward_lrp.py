@@ -1,0 +1,384 @@
+"""Layer-wise relevance propagation: the gradient of an activation is its relevance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from .backpropagation import (
+    ModifiedBackpropagation,
+    mark_aliases,
+    passed,
+    plainly,
+    with_gradient,
+    wrap,
+)
+from .carrier import Carrier, map_carriers
+from .method import Call
+from .registry import rule
+from .relevance import AffineMap, Rule, divided, share_out
+from .relevance_input import Raw, fold
+from .rules_affine import _CONVOLUTION, _batch_norm_arguments
+from .rules_composite import add_elementwise, add_product, broadcast_tensors, lerp
+from .rules_shape import pass_on
+
+
+@dataclass
+class Layer:
+    """What is known of the result of an affine operation, so that others may merge.
+
+    Attributes
+    ----------
+    source : Carrier
+        What the operation was applied to.
+    map : AffineMap
+        With what has been merged since.
+    opened : torch.Tensor or None
+        The result before the division by itself, for the epsilon rule.
+    rule : Rule
+    """
+
+    source: Carrier
+    map: AffineMap
+    opened: torch.Tensor | None
+    rule: Rule
+
+
+@dataclass
+class Refused:
+    """A value without a rule: refused once it is used, unless it is the ending."""
+
+    func: Any
+    why: str
+
+
+class RelevancePropagation(ModifiedBackpropagation):
+    """Share out relevance from operation to operation (Bach et al. 2015).
+
+    The gradient of an activation is its relevance. Only on the way from the input to
+    the first affine operation it is relevance over value, so that the relevance of a
+    coefficient is its value times the gradient pulled back through T^-1.
+
+    Parameters
+    ----------
+    composite : mapping
+        Rules by kind and depth: "first" (the first affine operation on the way from
+        the input), "conv", "linear", and "join" (sums and averages).
+    budget : int
+        Bytes that a folded map may take.
+    """
+
+    name = "layer-wise relevance propagation"
+    key = "lrp"
+
+    def __init__(self, composite: Any, budget: int = 2**30) -> None:
+        self.composite = composite
+        self.budget = budget
+
+    def apply(self, call: Call) -> Any:
+        """Return the result of a call by the rule of its operation."""
+        if call.operation.kind != "shape":
+            for carrier in call.carriers:
+                if isinstance(carrier.rel, Refused):
+                    self.refuse(carrier.rel.func, carrier.rel.why)
+        return super().apply(call)
+
+    def overwrite(self, target: Carrier, result: Carrier) -> None:
+        """Store a result; what shares its storage merges with nothing any more."""
+        if target.aliased and _is_raw(target):
+            self.refuse(torch.Tensor.copy_, "into a view of the input has no rule")
+        if target.aliased:
+            result.rel = None
+        super().overwrite(target, result)
+
+
+def relevance_of(method: Any, carrier: Carrier) -> torch.Tensor:
+    """Return an activation whose gradient is its relevance."""
+    if isinstance(carrier.rel, Refused):
+        method.refuse(carrier.rel.func, carrier.rel.why)
+    return carrier.rel.closed(carrier.full) if _is_raw(carrier) else carrier.full
+
+
+def _is_raw(carrier: Carrier) -> bool:
+    return isinstance(carrier.rel, Raw)
+
+
+def multiplier_of(method: Any, carrier: Carrier) -> torch.Tensor:
+    """Return an activation whose gradient is relevance over value."""
+    if _is_raw(carrier):
+        return carrier.full
+    x = relevance_of(method, carrier)
+    return with_gradient(x, x.detach(), torch.mul, x.detach())
+
+
+def divide_by_itself(opened: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """Return a result whose gradient is its relevance, from one where it is R / z."""
+
+    def pull(gradient: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return divided(gradient, z, epsilon)
+
+    return with_gradient(opened, opened.detach(), pull, opened.detach())
+
+
+@rule("lrp", "kind:shape")
+def move(method: Any, call: Call) -> Any:
+    """Move the relevance with the values; what is joined to them has none."""
+    carriers = call.carriers
+    refused = next((c.rel for c in carriers if isinstance(c.rel, Refused)), None)
+    if refused is not None:
+        return wrap(method, plainly(call), refused)
+    if len(carriers) == 1 and _is_raw(carriers[0]):
+        full = call.on_full()
+        raws = carriers[0].rel.moved(call, carriers[0], full)
+        result = wrap(method, full, raws)
+    else:
+        args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
+        result = wrap(method, call.func(*args, **kwargs))
+    mark_aliases(call, result)
+    return result
+
+
+rule("lrp", "dropout", "dropout1d", "dropout2d", "dropout3d")(pass_on)
+rule("lrp", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")(pass_on)
+
+
+@rule("lrp", "__setitem__")
+def write_item(method: Any, call: Call) -> None:
+    """Write into the storage, which every view of it sees."""
+    target = call.args[0]
+    if not isinstance(target, Carrier):
+        method.refuse(call.func, "writes in place into a plain tensor")
+    if _is_raw(target) and target.aliased:
+        method.refuse(call.func, "into a view of the input has no rule")
+    target.ending = None
+    full = relevance_of(method, target)
+    target.full, target.rel = full if target.aliased else full.clone(), None
+    args, kwargs = map_carriers(
+        lambda carrier: relevance_of(method, carrier), (call.args, call.kwargs)
+    )
+    call.func(*args, **kwargs)
+
+
+@rule("lrp", "kind:elementwise", "pow")
+def activation(method: Any, call: Call) -> Carrier:
+    """Pass the relevance of the result on to the argument."""
+    if len(call.carriers) > 1:
+        method.refuse(call.func, "of several values that vary has no rule")
+    x = relevance_of(method, call.carriers[0])
+    return Carrier(method, passed(x, plainly(call)))
+
+
+@rule("lrp", "kind:select")
+def select(method: Any, call: Call) -> Any:
+    """Give the relevance to the winner."""
+    args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
+    return wrap(method, call.func(*args, **kwargs))
+
+
+@rule("lrp", "kind:normalise", "kind:recurrent", "kind:composite")
+def refuse_later(method: Any, call: Call) -> Any:
+    """Refuse, unless it is the ending, before which the explanation starts."""
+    why = 'has no rule (the scorers "cd", "deeplift" and "gradient" have one)'
+    return wrap(method, plainly(call), Refused(call.func, why))
+
+
+rule("lrp", "addmm", "baddbmm", "addmv", "addr")(add_product)
+rule("lrp", "addcmul", "addcdiv")(add_elementwise)
+rule("lrp", "lerp")(lerp)
+rule("lrp", "broadcast_tensors")(broadcast_tensors)
+
+
+@rule("lrp", "kind:average", "kind:affine", "kind:bilinear")
+def mixture(method: Any, call: Call) -> Any:
+    """Share out by the contributions to the result, which absorbs a bias."""
+    carriers = call.carriers
+    if call.operation.kind != "average" and len(carriers) > 1:
+        method.refuse(call.func, "of several values that vary has no rule")
+    if len(carriers) == 1 and _is_raw(carriers[0]):
+        full = call.on_full()
+        return wrap(method, full, carriers[0].rel.moved(call, carriers[0], full))
+    return _joined(method, call)
+
+
+def _joined(method: Any, call: Call) -> Any:
+    args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
+    opened = call.func(*args, **kwargs)
+    epsilon = method.composite["join"].epsilon
+    if not isinstance(opened, torch.Tensor):
+        opened = type(opened)(divide_by_itself(o, epsilon) for o in opened)
+        return wrap(method, opened)
+    return Carrier(method, divide_by_itself(opened, epsilon))
+
+
+@rule("lrp", "linear")
+def linear(method: Any, call: Call) -> Carrier:
+    """Share out by the rule for linear layers."""
+    x, weight, bias = call.bind("input", "weight", bias=None)
+    return _layer(method, call, x, AffineMap(F.linear, weight, bias))
+
+
+@rule("lrp", "matmul", "mm")
+def matmul(method: Any, call: Call) -> Any:
+    """Treat a product with a constant matrix as a linear layer."""
+    x, matrix = call.bind("input", "other")
+    matrix = call.kwargs.get("mat2", matrix)
+    constant = isinstance(matrix, torch.Tensor) and isinstance(x, Carrier)
+    if not constant or matrix.ndim != 2:
+        return mixture(method, call)
+    return _layer(method, call, x, AffineMap(F.linear, matrix.T, None))
+
+
+@rule("lrp", "conv1d", "conv2d", "conv3d")
+@rule("lrp", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def convolution(method: Any, call: Call) -> Carrier:
+    """Share out by the rule for convolutions."""
+    names = _CONVOLUTION[call.operation.name]
+    x, weight, bias, *rest = call.bind("input", "weight", "bias", *names)
+    options = {k: v for k, v in zip(names, rest, strict=True) if v is not None}
+
+    def function(value: Any, w: Any, b: Any) -> torch.Tensor:
+        return call.func(value, w, b, **options)
+
+    transposed = call.operation.name.startswith("conv_t")
+    out_axis = 1 if transposed else 0
+    if transposed and options.get("groups", 1) != 1:
+        out_axis = None
+    channel = 1 - weight.ndim
+    layer = AffineMap(function, weight, bias, channel, out_axis, "conv")
+    return _layer(method, call, x, layer)
+
+
+def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
+    if not isinstance(x, Carrier) or len(call.carriers) > 1:
+        method.refuse(call.func, "with a weight that depends on the input has no rule")
+    first = _is_raw(x) and "first" in method.composite
+    chosen = method.composite["first" if first else layer.kind]
+    opened, value = None, None
+    if chosen.sides:
+        value = plainly(call)
+    else:
+        args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
+        opened = call.func(*args, **kwargs)
+    return _closed(method, Layer(x, layer, opened, chosen), value)
+
+
+def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
+    """Return the carrier of a layer's result, which keeps the layer."""
+    if layer.opened is not None:
+        full = divide_by_itself(layer.opened, layer.rule.epsilon)
+        return Carrier(method, full, layer)
+    x = layer.source
+    if _is_raw(x) and not x.rel.is_signal:
+        return Carrier(method, fold(method, layer, value), layer)
+    target = x.rel.relevance if _is_raw(x) else relevance_of(method, x)
+
+    def pull(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return share_out(layer.rule, layer.map, values, gradient)
+
+    full = with_gradient(target, value, pull, x.full.detach())
+    return Carrier(method, full, layer)
+
+
+@rule("lrp", "batch_norm")
+def batch_norm(method: Any, call: Call) -> Any:
+    """Merge with the affine operation before; alone, an affine operation."""
+    x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
+    if len(call.carriers) > 1 or training or mean is None or variance is None:
+        method.refuse(call.func, "with the statistics of the batch has no rule")
+    scale = torch.rsqrt(variance + eps)
+    scale = scale if weight is None else scale * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    merged = _merged(method, call, x, scale.detach(), shift.detach())
+    return mixture(method, call) if merged is None else merged
+
+
+def _merged(
+    method: Any, call: Call, x: Carrier, scale: torch.Tensor, shift: torch.Tensor
+) -> Carrier | None:
+    """Return the layer that gave x followed by a scale and shift of its channels."""
+    layer = x.rel
+    if not isinstance(layer, Layer) or x.aliased:
+        return None
+    merged = layer.map.merged(scale, shift)
+    if merged is None:
+        return None
+    opened = None
+    if layer.opened is not None:
+        args, kwargs = call.replaced(lambda _: layer.opened)
+        opened = call.func(*args, **kwargs)
+    value = plainly(call) if opened is None else None
+    return _closed(method, replace(layer, map=merged, opened=opened), value)
+
+
+@rule("lrp", "add", "sub", "mul", "div", "neg")
+def arithmetic(method: Any, call: Call) -> Any:
+    """Merge constants with the layer before; sums share out, products pass on."""
+    carriers = call.carriers
+    name = call.operation.name
+    if len(carriers) == 1:
+        merged = _with_constant(method, call, carriers[0])
+        if merged is not None:
+            return merged
+    if name in ("mul", "div") and _count(call) > 1:
+        method.refuse(call.func, "of two values that vary has no rule")
+    if _count(call) == 1 and _is_raw(carriers[0]):
+        return mixture(method, call)
+    if name in ("mul", "div", "neg"):
+        return _scaled(method, call)
+    return _joined(method, call)
+
+
+def _scaled(method: Any, call: Call) -> Carrier:
+    """Pass relevance through a product with a constant."""
+    x, value = call.carriers[0], plainly(call)
+    if call.operation.name == "div" and x is not call.args[0]:
+        return activation(method, call)
+    if value.shape != x.full.shape:
+        return _joined(method, call)
+    return Carrier(method, passed(relevance_of(method, x), value))
+
+
+def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
+    """Return the layer before merged with a constant per channel, where it can be."""
+    if not isinstance(x.rel, Layer) or _count(call) > 1:
+        return None
+    other = [a for a in call.args if not isinstance(a, Carrier)]
+    other += [v for k, v in call.kwargs.items() if k == "other"]
+    if not all(_per_channel(o, x.full, x.rel.map.channel) for o in other):
+        return None
+    if call.operation.name == "div" and not isinstance(call.args[0], Carrier):
+        return None
+    shift, both = (_at(call, x.full.new_full((1,), v)) for v in (0.0, 1.0))
+    return _merged(method, call, x, both - shift, shift)
+
+
+def _at(call: Call, value: torch.Tensor) -> torch.Tensor:
+    """Return what a call gives per channel where the value is constant."""
+    args = tuple(_flat(a) for a in call.args)
+    kwargs = {k: _flat(v) for k, v in call.kwargs.items()}
+    args, kwargs = map_carriers(lambda _: value, (args, kwargs))
+    with torch.no_grad():
+        return call.func(*args, **kwargs)
+
+
+def _flat(value: Any) -> Any:
+    return value.reshape(-1) if isinstance(value, torch.Tensor) else value
+
+
+def _per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
+    """Tell whether a constant is one number, or one per channel."""
+    if not isinstance(value, torch.Tensor) or value.numel() == 1:
+        return True
+    if value.ndim > full.ndim or value.ndim < -channel:
+        return False
+    sizes = list(value.shape)
+    return sizes.pop(value.ndim + channel) == full.shape[channel] and set(sizes) <= {1}
+
+
+def _count(call: Call) -> int:
+    found: list[Carrier] = []
+    map_carriers(found.append, (call.args, call.kwargs))
+    return len(found)

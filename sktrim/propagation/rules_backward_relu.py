@@ -1,0 +1,90 @@
+"""Guided backpropagation and deconvnet: the gradient at a ReLU is clamped at 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .backpropagation import (
+    ModifiedBackpropagation,
+    mark_aliases,
+    plainly,
+    with_gradient,
+    wrap,
+)
+from .carrier import Carrier
+from .method import Call
+from .registry import rule
+from .rules_recurrent import cell, recurrent
+
+_NATIVE = (
+    "shape", "affine", "average", "elementwise", "select", "bilinear", "normalise",
+    "recurrent", "composite",
+)  # fmt: skip
+
+
+class GuidedBackpropagation(ModifiedBackpropagation):
+    """Gradients that are negative at a ReLU stop there (Springenberg et al. 2015).
+
+    The gradient of everything else is the plain one, by definition of the method.
+    """
+
+    name = "guided backpropagation"
+    key = "guided"
+
+
+class Deconvolution(ModifiedBackpropagation):
+    """ReLU is applied to the gradient instead (Zeiler and Fergus 2014)."""
+
+    name = "deconvnet"
+    key = "deconvnet"
+
+
+@rule("guided", *(f"kind:{kind}" for kind in _NATIVE))
+@rule("deconvnet", *(f"kind:{kind}" for kind in _NATIVE))
+def native(method: Any, call: Call) -> Any:
+    """Leave value and gradient to torch."""
+    result = wrap(method, call.on_full())
+    if call.operation.kind == "shape":
+        mark_aliases(call, result)
+    return result
+
+
+@rule("guided", "__setitem__")
+@rule("deconvnet", "__setitem__")
+def write_item(method: Any, call: Call) -> None:
+    """Write into the storage, which every view of it sees."""
+    target = call.args[0]
+    if not isinstance(target, Carrier):
+        method.refuse(call.func, "writes in place into a plain tensor")
+    target.ending = None
+    if not target.aliased:
+        target.full = target.full.clone()
+    call.on_full()
+
+
+for _method in ("guided", "deconvnet"):
+    rule(_method, "rnn_relu")(recurrent)
+    rule(_method, "rnn_relu_cell")(cell)
+
+
+@rule("guided", "relu", "relu6")
+def guided(method: Any, call: Call) -> Carrier:
+    """Clamp the gradient at 0, then apply that of the ReLU."""
+    x, value = call.carriers[0], plainly(call)
+    gate = x.full.detach() > 0
+    if call.operation.name == "relu6":
+        gate &= value < 6
+    return Carrier(method, with_gradient(x.full, value, _through_gate, gate))
+
+
+@rule("deconvnet", "relu", "relu6")
+def rectified(method: Any, call: Call) -> Carrier:
+    """Clamp the gradient at 0, whatever the activation."""
+    x = call.carriers[0]
+    return Carrier(method, with_gradient(x.full, plainly(call), torch.relu))
+
+
+def _through_gate(gradient: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+    return torch.relu(gradient).mul_(gate)
