@@ -5,6 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sktrim.evaluation._trace import (
+    check_scores,
+    rank_groups,
+    replacement_rows,
+    walk,
+)
+
+ORDERS = ("scores", "random", "magnitude")
+
 
 @dataclass(frozen=True)
 class FaithfulnessCurves:
@@ -15,7 +24,7 @@ class FaithfulnessCurves:
     fractions : ndarray of shape (n_points,)
         Share of the groups removed (deletion) or restored (insertion).
     deletion : ndarray of shape (n_samples, n_points)
-        Output as the groups are replaced by zero, the highest score first.
+        Output as the groups are replaced, the highest score first.
     insertion : ndarray of shape (n_samples, n_points)
         Output as the groups are put back, the highest score first.
     """
@@ -25,37 +34,160 @@ class FaithfulnessCurves:
     insertion: np.ndarray
 
     @property
+    def deletion_area(self) -> np.ndarray:
+        """Area under the deletion curve of each sample, (n_samples,); low is good."""
+        return np.trapezoid(self.deletion, self.fractions, axis=1)
+
+    @property
+    def insertion_area(self) -> np.ndarray:
+        """Area under the insertion curve of each sample, (n_samples,); high is good."""
+        return np.trapezoid(self.insertion, self.fractions, axis=1)
+
+    @property
     def gap(self) -> np.ndarray:
         """Area between insertion and deletion of each sample, (n_samples,)."""
         difference = self.insertion - self.deletion
         return np.trapezoid(difference, self.fractions, axis=1)
 
+    @property
+    def score(self) -> float:
+        """Mean gap."""
+        return float(self.gap.mean())
 
-def _steps(n_groups: int, max_steps: int) -> np.ndarray:
-    """Numbers of groups removed at the points of a curve, from 0 to all."""
+    @property
+    def std_error(self) -> float:
+        """Standard error of the mean gap over samples; infinite for one sample."""
+        return std_error(self.gap)
+
+
+@dataclass(frozen=True)
+class FaithfulnessReport:
+    """Faithfulness of the scores beside its two controls.
+
+    Parameters
+    ----------
+    scores : FaithfulnessCurves
+        Groups in the order of the scores.
+    random : FaithfulnessCurves
+        Groups in random order.
+    magnitude : FaithfulnessCurves
+        Groups in the order of the size of their coefficients: no network needed.
+    """
+
+    scores: FaithfulnessCurves
+    random: FaithfulnessCurves
+    magnitude: FaithfulnessCurves
+
+    @property
+    def beats_controls(self) -> bool:
+        """Whether the mean gap exceeds both controls' by two standard errors."""
+        gap = self.scores.gap
+        margins = (gap - self.random.gap, gap - self.magnitude.gap)
+        return all(m.mean() > 2 * std_error(m) for m in margins)
+
+    def __str__(self) -> str:
+        rows = {
+            "scores": self.scores,
+            "random order": self.random,
+            "order of |s|": self.magnitude,
+        }
+        return "\n".join(
+            f"{name:14s}{curves.score:8.4f} +- {curves.std_error:.4f}"
+            for name, curves in rows.items()
+        )
+
+
+def std_error(values: np.ndarray) -> float:
+    """Return the standard error of a mean; infinite for a single value.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+
+    Returns
+    -------
+    float
+    """
+    if len(values) < 2:
+        return np.inf
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def curve_steps(n_groups: int, max_steps: int) -> np.ndarray:
+    """Return the numbers of groups removed along a curve, from 0 to all.
+
+    Parameters
+    ----------
+    n_groups, max_steps : int
+
+    Returns
+    -------
+    ndarray of int
+    """
+    if max_steps < 1:
+        raise ValueError(f"max_steps={max_steps}; expected at least 1.")
     n_points = min(n_groups, max_steps) + 1
     return np.unique(np.linspace(0, n_groups, n_points).round().astype(int))
 
 
-def _curve(model, target, keep, masks, order, steps, restore) -> torch.Tensor:
-    """Trace outputs (n_samples, n_points) while groups are cut out or restored."""
-    cut = torch.ones_like(model.s)
-    points = []
-    for before, after in zip(np.r_[0, steps[:-1]], steps, strict=True):
-        for j in range(before, after):
-            cut = cut * (1 - masks[order[:, j]])
-        kept = keep + (1 - cut) * (1 - keep) if restore else cut
-        points.append(target(model(model.s * kept))[:, 0])
-    return torch.stack(points, dim=1)
+def _magnitude_order(tracer, groups, random_state) -> np.ndarray:
+    """Order the groups by the size of their coefficients."""
+    s = tracer.model.s[:, : groups.n_coefficients].cpu().numpy()
+    return rank_groups(groups.aggregate(s.astype(float) ** 2), random_state)
 
 
-def faithfulness_curves(trim, X, y=None, *, scores=None, max_steps=20):
+def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
+    """Curves for several orders at once."""
+    scores = check_scores(scores, trim)
+    steps = curve_steps(scores.shape[1], options["max_steps"])
+    ranked = {
+        "scores": rank_groups(scores, random_state),
+        "random": rank_groups(np.zeros_like(scores), random_state + 1),
+    }
+
+    def visit(tracer, rows):
+        found = []
+        for name in orders:
+            if name == "magnitude":
+                order = _magnitude_order(tracer, trim.groups_, random_state)
+            else:
+                order = ranked[name][rows]
+            order = torch.as_tensor(order, device=tracer.model.s.device)
+            found.extend(tracer.curves(order, steps))
+        return tuple(found)
+
+    rows = replacement_rows(trim, options["replacement"], options["n_rows"])
+    found = walk(
+        trim, X, y, visit, rows=rows, verbose=options["verbose"], n_samples=len(scores)
+    )
+    if not trim.explains_probability:
+        spread = found[0][:, 0].std()
+        found = [curve / (spread if spread > 0 else 1.0) for curve in found]
+    pairs = zip(orders, found[::2], found[1::2], strict=True)
+    fractions = steps / steps[-1]
+    return {name: FaithfulnessCurves(fractions, d, i) for name, d, i in pairs}
+
+
+def faithfulness_curves(
+    trim,
+    X,
+    y=None,
+    *,
+    scores=None,
+    order="scores",
+    replacement="zero",
+    n_rows=8,
+    max_steps=20,
+    random_state=0,
+    verbose=None,
+):
     """Remove and restore groups in the order of their scores and watch the output.
 
     The output is the probability of the explained class for a classifier, and the
     explained output in units of its standard deviation over X for a regressor, so
     that curves of different transforms compare. Coefficients outside every group
-    stay; the residual is held as ``trim.residual`` says.
+    stay; the residual is held as ``trim.residual`` says. Equal scores are ordered at
+    random.
 
     Parameters
     ----------
@@ -66,43 +198,79 @@ def faithfulness_curves(trim, X, y=None, *, scores=None, max_steps=20):
         For ``target="true"``.
     scores : ndarray of shape (n_samples, n_groups) or None
         Order the groups by these; None: by ``trim.explain(X, y).values``.
+    order : {"scores", "random", "magnitude"}, default="scores"
+        The two others are controls: chance, and the size of the coefficients.
+    replacement : {"zero", "mean", "rows"}, default="zero"
+        What replaces removed coefficients: zeros, the training mean, or `n_rows`
+        training rows in turn, over which the output is averaged.
+    n_rows : int, default=8
+        Training rows for ``replacement="rows"``.
     max_steps : int, default=20
         Groups beyond this number are removed several at a time.
+    random_state : int, default=0
+        Seeds the order of ties and the random control.
+    verbose : int or None, default=None
+        1 shows a progress bar; None: as ``trim.verbose``.
 
     Returns
     -------
     FaithfulnessCurves
+
+    Raises
+    ------
+    ValueError
+        If there are several targets per sample, or an option is unknown.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r}; expected one of {', '.join(ORDERS)}.")
+    if scores is None:
+        scores = trim.explain(X, y).values
+    options = {
+        "replacement": replacement,
+        "n_rows": n_rows,
+        "max_steps": max_steps,
+        "verbose": verbose,
+    }
+    return _trace(trim, X, y, scores, [order], random_state, options)[order]
+
+
+def faithfulness_report(
+    trim,
+    X,
+    y=None,
+    *,
+    scores=None,
+    replacement="zero",
+    n_rows=8,
+    max_steps=20,
+    random_state=0,
+    verbose=None,
+):
+    """Measure faithfulness beside a random order and the order of |s|.
+
+    Parameters
+    ----------
+    trim, X, y, scores, replacement, n_rows, max_steps, random_state, verbose
+        See `faithfulness_curves`.
+
+    Returns
+    -------
+    FaithfulnessReport
     """
     if scores is None:
         scores = trim.explain(X, y).values
-    scores = np.asarray(scores)
-    if scores.ndim != 2:
-        raise ValueError(
-            'Faithfulness needs one target per sample; target="all" has several. Use '
-            'target="predicted" or an output column.'
-        )
-    steps = _steps(scores.shape[1], max_steps)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    deletion, insertion = [], []
-    with torch.no_grad():
-        for rows, model, target, masks in trim.composed_models(X, y):
-            dense = masks.dense()[: scores.shape[1]]
-            keep = torch.ones_like(model.s)
-            for mask in dense:
-                keep = keep * (1 - mask)
-            at = torch.as_tensor(order[rows], device=dense.device)
-            args = (model, target, keep, dense, at, steps)
-            deletion.append(_curve(*args, restore=False).cpu().numpy())
-            insertion.append(_curve(*args, restore=True).cpu().numpy())
-    deletion, insertion = np.concatenate(deletion), np.concatenate(insertion)
-    if not trim.explains_probability:
-        spread = deletion[:, 0].std()
-        scale = spread if spread > 0 else 1.0
-        deletion, insertion = deletion / scale, insertion / scale
-    return FaithfulnessCurves(steps / steps[-1], deletion, insertion)
+    options = {
+        "replacement": replacement,
+        "n_rows": n_rows,
+        "max_steps": max_steps,
+        "verbose": verbose,
+    }
+    return FaithfulnessReport(
+        **_trace(trim, X, y, scores, ORDERS, random_state, options)
+    )
 
 
-def faithfulness_score(trim, X, y=None, *, max_steps=20) -> float:
+def faithfulness_score(trim, X, y=None, **options) -> float:
     """Mean area between the insertion and the deletion curve; higher is better.
 
     Parameters
@@ -110,7 +278,7 @@ def faithfulness_score(trim, X, y=None, *, max_steps=20) -> float:
     trim : fitted TransformImportance
     X : array-like of shape (n_samples, ...)
     y : array-like of shape (n_samples,) or None
-    max_steps : int, default=20
+    **options
         See `faithfulness_curves`.
 
     Returns
@@ -119,4 +287,4 @@ def faithfulness_score(trim, X, y=None, *, max_steps=20) -> float:
         Around 0 for scores that order the groups at random, at most 1 for a
         classifier.
     """
-    return float(faithfulness_curves(trim, X, y, max_steps=max_steps).gap.mean())
+    return faithfulness_curves(trim, X, y, **options).score

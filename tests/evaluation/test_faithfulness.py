@@ -3,7 +3,11 @@ import pytest
 import torch
 
 from sktrim import FourierTransformer, TransformImportance
-from sktrim.evaluation import faithfulness_curves, faithfulness_score
+from sktrim.evaluation import (
+    faithfulness_curves,
+    faithfulness_report,
+    faithfulness_score,
+)
 from tests.nets import linear_net, mlp
 
 
@@ -112,3 +116,106 @@ def test_the_scale_of_a_transform_does_not_matter(X):
     fourier = TransformImportance(mlp(8), FourierTransformer(), "occlusion").fit(X)
     assert -1 <= plain <= 1
     assert -1 <= fourier.score(X) <= 1
+
+
+class CountingNet(torch.nn.Module):
+    """Counts the rows that pass through it."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.n_rows = net, 0
+
+    def forward(self, x):
+        self.n_rows += len(x)
+        return self.net(x)
+
+
+@pytest.fixture
+def bands():
+    """A linear network on frequencies 3 and 7 of 32 samples, and white signals."""
+    cosines = FourierTransformer().fit(np.zeros((1, 32)))
+    weight = np.zeros(32)
+    weight[[5, 6, 13, 14]] = 3.0, -2.0, 1.0, 2.0
+    net = linear_net(cosines.inverse_transform(weight[None])[0])
+    X = np.random.default_rng(3).standard_normal((300, 32))
+    return TransformImportance(net, FourierTransformer(), "input_x_gradient").fit(X), X
+
+
+def test_the_groups_a_linear_network_uses_are_near_the_maximum(bands):
+    trim, X = bands
+    report = faithfulness_report(trim, X)
+    scores = trim.transform(X)
+    upper = np.maximum(scores, 0).sum(1) - np.minimum(scores, 0).sum(1)
+    possible = upper.mean() / trim.predict(X).std()
+    assert report.scores.score > 0.85 * possible
+    assert report.scores.score > report.magnitude.score + 0.1
+    assert report.beats_controls
+    assert abs(report.random.score) < 3 * report.random.std_error
+
+
+def test_a_constant_score_is_a_random_order(bands):
+    trim, X = bands
+    flat = faithfulness_curves(trim, X, scores=np.ones((300, 17)))
+    assert abs(flat.score) < 3 * flat.std_error
+    report = faithfulness_report(trim, X, scores=np.zeros((300, 17)))
+    assert not report.beats_controls
+    assert "random order" in str(report)
+
+
+def test_ties_are_ordered_at_random_but_repeatably(bands):
+    trim, X = bands
+    scores = np.zeros((300, 17))
+    one = faithfulness_curves(trim, X, scores=scores).gap
+    again = faithfulness_curves(trim, X, scores=scores).gap
+    other = faithfulness_curves(trim, X, scores=scores, random_state=5).gap
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 0.1
+
+
+@pytest.mark.parametrize("replacement", ["mean", "rows"])
+def test_replacement_by_training_coefficients(X, replacement):
+    X = X + 1
+    weight = np.arange(8.0)
+    trim = TransformImportance(linear_net(weight), scorer="input_x_gradient").fit(X)
+    curves = faithfulness_curves(trim, X, replacement=replacement, n_rows=5)
+    rows = trim.background_ if replacement == "mean" else trim.background_[-5:]
+    emptied = (rows @ weight + 0.3).mean() / (X @ weight + 0.3).std()
+    np.testing.assert_allclose(curves.deletion[:, -1], emptied)
+    np.testing.assert_allclose(curves.insertion[:, 0], emptied)
+
+
+def test_no_more_forward_passes_than_needed(X):
+    """20 groups: 21 + 21 points that share their two ends."""
+    net = CountingNet(mlp(20)).eval()
+    X = np.random.default_rng(0).standard_normal((1000, 20))
+    trim = TransformImportance(net, scorer="input_x_gradient").fit(X)
+    scores = trim.transform(X)
+    net.n_rows = 0
+    faithfulness_curves(trim, X, scores=scores)
+    needed = 40 * 1000
+    assert needed <= net.n_rows <= 1.2 * needed
+
+
+def test_a_progress_bar_when_asked(X, capsys):
+    trim = TransformImportance(mlp(8)).fit(X)
+    faithfulness_score(trim, X)
+    assert capsys.readouterr().err == ""
+    faithfulness_score(trim, X, verbose=1)
+    assert "sample" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": "best"}, "order='best'"),
+        ({"replacement": "noise"}, "replacement='noise'"),
+        ({"max_steps": 0}, "max_steps=0"),
+        ({"replacement": "rows", "n_rows": 0}, "n_rows=0"),
+        ({"scores": np.full((40, 8), np.nan)}, "NaN"),
+        ({"scores": np.zeros((40, 7))}, "7 columns for 8 groups"),
+    ],
+)
+def test_options_out_of_range_are_named(X, options, message):
+    trim = TransformImportance(mlp(8)).fit(X)
+    with pytest.raises(ValueError, match=message):
+        faithfulness_curves(trim, X, **options)

@@ -1,0 +1,205 @@
+"""Network outputs along the way as groups are replaced or restored one by one."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+REPLACEMENTS = ("zero", "mean", "rows")
+
+
+def rank_groups(scores, random_state=0) -> np.ndarray:
+    """Order the groups of each sample, the highest score first, ties at random.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_groups)
+    random_state : int
+        Seeds the order of ties.
+
+    Returns
+    -------
+    ndarray of int, shape (n_samples, n_groups)
+    """
+    noise = np.random.default_rng(random_state).random(scores.shape)
+    return np.lexsort((noise, -scores), axis=1)
+
+
+def check_scores(scores, trim=None) -> np.ndarray:
+    """Check group scores: 2-D, finite, one target per sample.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_samples, n_groups)
+    trim : fitted TransformImportance or None
+        Whose groups they should be.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 2:
+        raise ValueError(
+            f"scores have shape {scores.shape}; this needs one target per sample, "
+            '(n_samples, n_groups), and target="all" has several. Use '
+            'target="predicted" or an output column.'
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("scores hold NaN or infinity; leave those samples out first.")
+    if trim is not None and scores.shape[1] != len(trim.groups_):
+        raise ValueError(
+            f"scores have {scores.shape[1]} columns for {len(trim.groups_)} groups; "
+            "give one per group."
+        )
+    return scores
+
+
+def replacement_rows(trim, replacement: str, n_rows: int) -> np.ndarray:
+    """Return the rows of coefficients that stand in for what is removed.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    replacement : {"zero", "mean", "rows"}
+    n_rows : int
+        How many of the training rows that `trim` keeps, for "rows": the last ones,
+        since scorers compare with the first.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_coefficients)
+
+    Raises
+    ------
+    ValueError
+    """
+    background = trim.background_
+    if replacement not in REPLACEMENTS:
+        raise ValueError(
+            f"replacement={replacement!r}; expected one of {', '.join(REPLACEMENTS)}."
+        )
+    if replacement == "zero":
+        return np.zeros_like(background[:1])
+    if replacement == "mean":
+        return background.mean(axis=0, keepdims=True)
+    if n_rows < 1:
+        raise ValueError(f"n_rows={n_rows}; expected at least 1.")
+    return background[-n_rows:]
+
+
+def read_target(model, target):
+    """Read the explained scalar off outputs, (n_points, n_samples)."""
+    return lambda outputs: target(outputs)[..., 0]
+
+
+class Tracer:
+    """Outputs of one chunk of samples at partly replaced coefficients.
+
+    Parameters
+    ----------
+    model : ComposedModel
+    masks : torch.Tensor of shape (n_groups, n_coefficients)
+    rows : ndarray of shape (n_rows, n_coefficients)
+        Replacements; what is read is averaged over them.
+    read : callable
+        Outputs (n_points, n_samples, n_outputs) to values (n_points, n_samples).
+    """
+
+    def __init__(self, model, masks, rows, read):
+        self.model, self.read = model, read
+        self.rows = model.extend(torch.as_tensor(rows).to(model.s))
+        self.complement = 1 - masks
+        self.floor = self.complement.prod(0)
+
+    def weights(self, order, steps) -> torch.Tensor:
+        """Share of each coefficient left when the first groups of an order are cut.
+
+        Parameters
+        ----------
+        order : torch.Tensor of int, shape (n_samples, n_groups)
+        steps : ndarray of int, shape (n_points,)
+            How many groups are cut at each point.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_points, n_samples, n_coefficients)
+        """
+        cut = torch.ones_like(self.model.s)
+        left = []
+        for before, after in zip(np.r_[0, steps[:-1]], steps, strict=True):
+            for j in range(before, after):
+                cut = cut * self.complement[order[:, j]]
+            left.append(cut)
+        return torch.stack(left)
+
+    def restored(self, left: torch.Tensor) -> torch.Tensor:
+        """Turn weights left by cutting into weights brought back by restoring."""
+        return self.floor + (1 - left) * (1 - self.floor)
+
+    def values(self, kept: torch.Tensor) -> torch.Tensor:
+        """Mean over the replacements of what is read, (n_points, n_samples)."""
+        s = self.model.s
+        at_once = max(1, self.model.rows_at_once() // len(s))
+        total: Any = 0
+        for row in self.rows:
+            away = s - row
+            parts = [
+                self.read(self.model(torch.addcmul(row, k, away)))
+                for k in kept.split(at_once)
+            ]
+            total = total + torch.cat(parts)
+        return total / len(self.rows)
+
+    def curves(self, order, steps) -> tuple[np.ndarray, np.ndarray]:
+        """Trace deletion and insertion, (n_samples, n_points); shared ends run once."""
+        left = self.weights(order, steps)
+        deletion = self.values(left)
+        inner = deletion[:0]
+        if len(left) > 2:
+            inner = self.values(self.restored(left[1:-1]))
+        insertion = torch.cat([deletion[-1:], inner, deletion[:1]])
+        return deletion.T.cpu().numpy(), insertion.T.cpu().numpy()
+
+
+@torch.inference_mode(False)
+def walk(trim, X, y, visit, *, rows, read=read_target, verbose=None, n_samples=None):
+    """Call a function on the tracer of each chunk and gather what it returns.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    X, y
+        What ``trim.explain`` takes.
+    visit : callable
+        ``visit(tracer, rows)`` with the slice of samples; returns a tuple of arrays
+        with one row per sample.
+    rows : ndarray of shape (n_rows, n_coefficients)
+        Replacements.
+    read : callable
+        ``read(model, target)`` gives what is read off the outputs.
+    verbose : int or None
+        1 shows a progress bar; None: as `trim` does.
+    n_samples : int or None
+        Length of the bar.
+
+    Returns
+    -------
+    list of ndarray
+    """
+    found = []
+    verbose = trim.verbose if verbose is None else verbose
+    with (
+        torch.no_grad(),
+        tqdm(total=n_samples, unit="sample", disable=not verbose) as bar,
+    ):
+        for chunk, model, target, masks in trim.composed_models(X, y):
+            dense = masks.dense(slice(0, len(trim.groups_)))
+            found.append(visit(Tracer(model, dense, rows, read(model, target)), chunk))
+            bar.update(chunk.stop - chunk.start)
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
