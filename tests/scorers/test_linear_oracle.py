@@ -15,7 +15,13 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import sktrim
 from sktrim import transform_importance
-from sktrim.scorers import ContextualDecomposition, IntegratedGradients
+from sktrim.scorers import (
+    ContextualDecomposition,
+    IntegratedGradients,
+    KernelShap,
+    Lime,
+    Shapley,
+)
 from tests.nets import linear_net
 
 N, D = 20, 16
@@ -57,6 +63,9 @@ SCORERS = {
     "integrated_gradients": "integrated_gradients",
     "few steps": IntegratedGradients(n_steps=2),
     "occlusion": "occlusion",
+    "sampled shapley": Shapley(max_exact=0, n_permutations=4),
+    "kernel_shap": KernelShap(n_subsets=100),
+    "lime": Lime(n_selected=None, n_draws=64, ridge=0.0),
     "cd": ContextualDecomposition(bias="context"),
     "cd symmetric": ContextualDecomposition(bias="context", nonlinearity="symmetric"),
 }
@@ -128,3 +137,17 @@ def test_groups_add_up_their_coefficients():
         natural = fourier.feature_groups(by="natural")
         expected = natural.aggregate(oracle(fourier, X, weight))
         np.testing.assert_allclose(explanation.values, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("scorer", [Shapley(), KernelShap()])
+def test_all_subsets_of_soft_groups_give_their_coefficients(case, scorer):
+    X, transformer = case
+    weight = np.random.default_rng(1).standard_normal(D)
+    expected = oracle(transformer, X, weight)
+    masks = np.random.default_rng(6).uniform(0, 0.2, (5, expected.shape[1]))
+    explanation = transform_importance(
+        linear_net(weight), X, transformer=transformer, scorer=scorer, groups=masks
+    )
+    np.testing.assert_allclose(
+        explanation.values, expected @ masks.T, rtol=1e-10, atol=1e-10
+    )
