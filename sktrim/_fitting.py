@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sktrim.network import FixedModule, unwrap
+from sktrim.network import FixedModule, is_skorch, unwrap
 
 
 def dressed(estimator) -> BaseEstimator:
@@ -53,11 +53,11 @@ def clone_keeping_modules(estimator):
 
 
 def fit_network(estimator, X, y):
-    """Clone and fit an unfitted net, or a Pipeline that ends in one.
+    """Clone and fit an unfitted net, another predictor, or a Pipeline.
 
     Parameters
     ----------
-    estimator : skorch net or Pipeline
+    estimator : skorch net, classifier, regressor or Pipeline
     X : ndarray or CSR matrix; anything a Pipeline takes
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
 
@@ -68,7 +68,7 @@ def fit_network(estimator, X, y):
         Labels of a classifier's outputs where they were encoded for it.
     """
     net: Any = clone(estimator)
-    if hasattr(net, "steps"):
+    if hasattr(net, "steps") or not is_skorch(net):
         return net.fit(X, y), None
     X = X.toarray() if sp.issparse(X) else X
     X = X.astype(np.float32, copy=False)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
-from sktrim.network import Network, evaluation_mode
+from sktrim.network import Network, evaluation_mode, has_gradient, unwrap
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import (
     ResolvedTarget,
@@ -283,6 +283,29 @@ class Question:
         return extras
 
 
+def check_gradient(estimator, scorer) -> None:
+    """Raise for a scorer that goes through the network where there is none.
+
+    Parameters
+    ----------
+    estimator : object
+        As the user gave it, fitted or not.
+    scorer : Scorer
+
+    Raises
+    ------
+    TypeError
+    """
+    if has_gradient(estimator) or not getattr(scorer, "needs_gradient", True):
+        return
+    raise TypeError(
+        f"{type(scorer).__name__} needs the gradient or the inside of a network, and "
+        f"{type(unwrap(estimator)).__name__} is neither a torch.nn.Module nor a skorch "
+        "net, nor a Pipeline that ends in one. Use a scorer that only looks at the "
+        "output: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
+    )
+
+
 def names_out(network: Network):
     """Return the names of the signal's coordinates after preprocessing, if known.
 
@@ -339,6 +362,7 @@ def ask(
         If the parts do not fit together.
     """
     scorer = check_scorer(scorer)
+    check_gradient(network.estimator, scorer)
     if settings["residual"] not in RESIDUALS:
         raise ValueError(
             f"residual={settings['residual']!r}; expected one of "

@@ -26,6 +26,7 @@ from sktrim._question import (
     Question,
     as_rows,
     ask,
+    check_gradient,
     check_signals,
     coefficients_of,
     draw_seed,
@@ -65,11 +66,13 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    estimator : skorch net, torch.nn.Module or Pipeline ending in a net
-        Whatever is fitted is used as it is; an unfitted net is cloned and fitted. In
-        a fitted Pipeline, leading steps with an affine ``transform`` (scalers, PCA)
-        count as part of the network, others are preprocessing and the signal is
-        their output. Freeze with ``sklearn.frozen.FrozenEstimator`` to keep clones
+    estimator : skorch net, torch.nn.Module, classifier, regressor or Pipeline
+        Whatever is fitted is used as it is; what is not fitted is cloned and fitted.
+        In a fitted Pipeline, leading steps with an affine ``transform`` (scalers,
+        PCA) count as part of the network, others are preprocessing and the signal is
+        their output. Predictors without torch, such as a random forest, go with the
+        scorers that need no gradient; a classifier's probability is explained.
+        Freeze with ``sklearn.frozen.FrozenEstimator`` to keep clones
         (grid searches) from refitting.
     transformer : transformer with ``inverse_transform`` or None, default=None
         T; cloned and fitted. None: the signal's own coordinates.
@@ -191,7 +194,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             If a frozen network is not fitted.
         """
         self._validate_params()
-        check_scorer(self.scorer)
+        check_gradient(self.estimator, check_scorer(self.scorer))
         X, y = self._check_fit(X, y)
         self.estimator_, classes = self.estimator, None
         if not (is_trained(self.estimator) or self._is_frozen()):
@@ -422,6 +425,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
         """
         outputs = torch.as_tensor(self._outputs(X))
+        if self.network_.gives_probabilities:
+            return outputs.numpy()
         if outputs.shape[1] == 1:
             positive = outputs.sigmoid().numpy()
             return np.hstack([1 - positive, positive])

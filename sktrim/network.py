@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sktrim._predictor import PredictorModule
 from sktrim.inverse import forward_module
 from sktrim.propagation import explained_output, find_ending
 
@@ -162,6 +163,16 @@ class Network:
         self.flat_output = False
         self.bytes_per_row = 0
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the outputs are differentiable: not for predictors without torch."""
+        return not isinstance(self.module, PredictorModule)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the outputs are probabilities that no logits are known behind."""
+        return not self.has_gradient and self.kind == "classifier"
+
     def prepare(self, X):
         """Run the preprocessing steps; the result is the signal.
 
@@ -212,7 +223,8 @@ class Network:
             with _ByteCounter() as counter:
                 plain = self._run(rows)
             self.bytes_per_row = max(1, counter.total // len(rows))
-            self.ending = find_ending(self.composed, rows)
+            if self.has_gradient:
+                self.ending = find_ending(self.composed, rows)
         self.flat_output = plain.ndim == 1
         if plain.shape[0] != len(rows) or plain.ndim > 2:
             raise ValueError(
@@ -343,7 +355,8 @@ def resolve_network(estimator, X) -> Network:
 
     Parameters
     ----------
-    estimator : torch.nn.Module, fitted skorch net, or fitted Pipeline ending in one
+    estimator : torch.nn.Module, fitted skorch net, other fitted classifier or \
+            regressor, or fitted Pipeline ending in one of them
         FrozenEstimator around any of them is taken off.
     X : array-like
         Rows as the estimator takes them; used to check the torch twins of a
@@ -356,7 +369,7 @@ def resolve_network(estimator, X) -> Network:
     Raises
     ------
     TypeError
-        If there is no torch module in it.
+        If it is none of these, or a classifier without ``predict_proba``.
     NotFittedError
         If it is not fitted.
     """
@@ -366,7 +379,7 @@ def resolve_network(estimator, X) -> Network:
     if isinstance(inner, nn.Module):
         return Network(inner, estimator=estimator)
     return Network(
-        _skorch_module(inner),
+        _skorch_module(inner) if is_skorch(inner) else _predictor_module(inner),
         kind=_kind(inner),
         classes=getattr(inner, "classes_", None) if is_classifier(inner) else None,
         estimator=estimator,
@@ -379,13 +392,55 @@ def _kind(estimator) -> str | None:
     return "regressor" if is_regressor(estimator) else None
 
 
-def _skorch_module(net) -> nn.Module:
-    if not (hasattr(net, "module") and hasattr(net, "infer")):
+def is_skorch(estimator) -> bool:
+    """Tell whether an estimator is a skorch net.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    return hasattr(estimator, "module") and hasattr(estimator, "infer")
+
+
+def has_gradient(estimator) -> bool:
+    """Tell whether an estimator, fitted or not, is or ends in a torch module.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    inner = unwrap(estimator)
+    if isinstance(inner, Pipeline):
+        return has_gradient(inner.steps[-1][1])
+    return isinstance(inner, nn.Module) or is_skorch(inner)
+
+
+def _predictor_module(predictor) -> PredictorModule:
+    if not hasattr(predictor, "predict"):
         raise TypeError(
-            f"estimator is a {type(net).__name__}; expected a torch.nn.Module, a "
-            "skorch net, or a Pipeline that ends in one. For other predictors there "
-            "is no network to explain."
+            f"estimator is a {type(predictor).__name__}; expected a torch.nn.Module, a "
+            "skorch net, a fitted classifier or regressor, or a Pipeline that ends in "
+            "one."
         )
+    check_is_fitted(predictor)
+    if is_classifier(predictor) and not hasattr(predictor, "predict_proba"):
+        raise TypeError(
+            f"The classifier {type(predictor).__name__} has no predict_proba, and "
+            "labels alone cannot be explained. Wrap it in "
+            "sklearn.calibration.CalibratedClassifierCV."
+        )
+    return PredictorModule(predictor, is_classifier(predictor))
+
+
+def _skorch_module(net) -> nn.Module:
     module = getattr(net, "module_", None)
     if not isinstance(module, nn.Module):
         raise NotFittedError(

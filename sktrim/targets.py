@@ -121,6 +121,13 @@ def check_output(output: str, network) -> str:
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r}; expected one of {', '.join(OUTPUTS)}.")
     classifier = network.kind == "classifier"
+    if network.gives_probabilities:
+        if output in ("margin", "logit"):
+            raise ValueError(
+                f"output={output!r} needs logits, but this estimator gives "
+                'probabilities alone; use output="probability" (or "auto").'
+            )
+        return "probability"
     if output == "auto":
         return "margin" if classifier else "raw"
     if output in ("margin", "probability") and not classifier:
@@ -147,7 +154,9 @@ def refuse_probabilities(outputs: np.ndarray, network, output: str) -> None:
     ValueError
         If every row lies in [0, 1] and sums to 1 and no softmax was recognised.
     """
-    if network.kind != "classifier" or network.ending or output in ("raw",):
+    if network.kind != "classifier" or network.ending or output == "raw":
+        return
+    if network.gives_probabilities:
         return
     if looks_like_probabilities(torch.as_tensor(outputs)):
         raise ValueError(
@@ -229,7 +238,7 @@ def _n_columns(network, n_outputs: int) -> int:
 
 
 def _squash(output: str, n_outputs: int, network) -> str | None:
-    if output != "probability":
+    if output != "probability" or network.gives_probabilities:
         return None
     one = n_outputs == 1 or network.ending == "sigmoid"
     return "sigmoid" if one else "softmax"

@@ -7,6 +7,8 @@ from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 from torch import nn
 
 import sktrim
@@ -145,10 +147,31 @@ def test_mixed_devices():
         TransformImportance(net).fit(X)
 
 
-def test_estimators_without_a_network():
+@pytest.mark.parametrize("scorer", ["cd", "gradient", "integrated_gradients"])
+def test_gradients_of_what_has_none(scorer):
     fitted = LogisticRegression().fit(X, np.arange(8) % 2)
+    for estimator in (fitted, LogisticRegression(), make_pipeline(PCA(2), fitted)):
+        with pytest.raises(TypeError, match=r"gradient.*'occlusion', 'shapley'"):
+            TransformImportance(estimator, scorer=scorer).fit(X)
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module nor a skorch"):
+        transform_importance(fitted, X, scorer=scorer)
+
+
+def test_estimators_that_predict_nothing():
     with pytest.raises(TypeError, match=r"torch\.nn\.Module, a skorch net"):
-        TransformImportance(fitted).fit(X)
+        transform_importance(PCA(2).fit(X), X, scorer="occlusion")
+    machine = LinearSVC().fit(X, np.arange(8) % 2)
+    with pytest.raises(TypeError, match="CalibratedClassifierCV"):
+        transform_importance(machine, X, scorer="occlusion")
+    with pytest.raises(NotFittedError):
+        transform_importance(LogisticRegression(), X, scorer="occlusion")
+
+
+@pytest.mark.parametrize("output", ["margin", "logit"])
+def test_logits_of_what_gives_probabilities(output):
+    fitted = LogisticRegression().fit(X, np.arange(8) % 2)
+    with pytest.raises(ValueError, match="probabilities alone"):
+        transform_importance(fitted, X, scorer="occlusion", output=output)
 
 
 @pytest.mark.parametrize(

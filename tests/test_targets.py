@@ -12,6 +12,8 @@ from sktrim.targets import (
 
 
 class FakeNetwork:
+    gives_probabilities = False
+
     def __init__(self, kind="classifier", classes=None, ending=None):
         self.kind, self.ending = kind, ending
         self.classes = None if classes is None else np.asarray(classes)

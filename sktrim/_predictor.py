@@ -1,0 +1,56 @@
+"""A predictor without torch, such as a random forest, as a module without gradient."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class PredictorModule(nn.Module):
+    """``predict_proba`` or ``predict`` of a fitted estimator on torch tensors.
+
+    Parameters
+    ----------
+    predictor : fitted estimator
+    classifier : bool
+        Whether ``predict_proba`` is what is asked.
+    """
+
+    def __init__(self, predictor, classifier: bool):
+        super().__init__()
+        self.predictor = predictor
+        self.classifier = classifier
+        # says which dtype and device signals come in
+        self.register_buffer("_empty", torch.zeros(0, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return probabilities (n, n_classes) or predictions (n, n_outputs).
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, *signal_shape)
+
+        Raises
+        ------
+        ValueError
+            If the predictor gives several outputs' probabilities at once.
+        """
+        rows = self._table(x.detach().cpu().numpy())
+        ask = (
+            self.predictor.predict_proba if self.classifier else self.predictor.predict
+        )
+        found = ask(rows)
+        if isinstance(found, list):
+            raise ValueError(
+                f"predict_proba returned a list of {len(found)} arrays: one output at "
+                "a time can be explained. Wrap the estimator to return one of them."
+            )
+        return torch.as_tensor(np.asarray(found)).to(x).reshape(len(x), -1)
+
+    def _table(self, rows):
+        """Name the columns where the predictor was fitted on named ones."""
+        names = getattr(self.predictor, "feature_names_in_", None)
+        if names is None or rows.ndim != 2:
+            return rows
+        import pandas as pd
+
+        return pd.DataFrame(rows, columns=names)
