@@ -1,5 +1,6 @@
 """Attribution methods: how much each group of coefficients counts."""
 
+from sktrim.scorers._backpropagation import Deconvnet, DeepLift, GuidedBackprop
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._cd import ContextualDecomposition
 from sktrim.scorers._composed import ComposedModel, GroupMasks
@@ -15,18 +16,41 @@ from sktrim.scorers._kernel_shap import KernelShap
 from sktrim.scorers._lime import Lime
 from sktrim.scorers._perturbation import Occlusion
 from sktrim.scorers._registry import check_scorer, get_scorer_names, scorer_name
+from sktrim.scorers._relevance import (
+    DeepTaylor,
+    LRPAlphaBeta,
+    LRPComposite,
+    LRPEpsilon,
+    LRPFlat,
+    LRPGamma,
+    LRPWSquare,
+    LRPZBox,
+    LRPZPlus,
+)
 from sktrim.scorers._shapley import Shapley
 
 __all__ = [
     "Attribution",
     "ComposedModel",
     "ContextualDecomposition",
+    "Deconvnet",
+    "DeepLift",
+    "DeepTaylor",
     "ExpectedGradients",
     "Gradient",
     "GroupMasks",
+    "GuidedBackprop",
     "InputTimesGradient",
     "IntegratedGradients",
     "KernelShap",
+    "LRPAlphaBeta",
+    "LRPComposite",
+    "LRPEpsilon",
+    "LRPFlat",
+    "LRPGamma",
+    "LRPWSquare",
+    "LRPZBox",
+    "LRPZPlus",
     "Lime",
     "Occlusion",
     "Scorer",

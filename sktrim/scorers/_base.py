@@ -1,6 +1,6 @@
 """What a scorer is, what it is given, and what it returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from sklearn.base import BaseEstimator
@@ -19,11 +19,14 @@ class Attribution:
         output. None where the method has no such notion (a plain gradient).
     std_errors : torch.Tensor like values, or None
         Standard errors of sampled scores.
+    extra : dict of torch.Tensor of shape (n_samples, n_targets)
+        What else there is to say per sample; it goes to the explanation's metadata.
     """
 
     values: torch.Tensor
     base_values: torch.Tensor | None = None
     std_errors: torch.Tensor | None = None
+    extra: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 class Scorer(BaseEstimator):

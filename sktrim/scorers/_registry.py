@@ -1,5 +1,6 @@
 """Scorers by name."""
 
+from sktrim.scorers._backpropagation import Deconvnet, DeepLift, GuidedBackprop
 from sktrim.scorers._base import Scorer
 from sktrim.scorers._cd import ContextualDecomposition
 from sktrim.scorers._gradient import (
@@ -13,6 +14,17 @@ from sktrim.scorers._gradient import (
 from sktrim.scorers._kernel_shap import KernelShap
 from sktrim.scorers._lime import Lime
 from sktrim.scorers._perturbation import Occlusion
+from sktrim.scorers._relevance import (
+    DeepTaylor,
+    LRPAlphaBeta,
+    LRPComposite,
+    LRPEpsilon,
+    LRPFlat,
+    LRPGamma,
+    LRPWSquare,
+    LRPZBox,
+    LRPZPlus,
+)
 from sktrim.scorers._shapley import Shapley
 
 SCORERS: dict[str, type[Scorer]] = {
@@ -23,6 +35,18 @@ SCORERS: dict[str, type[Scorer]] = {
     "integrated_gradients": IntegratedGradients,
     "expected_gradients": ExpectedGradients,
     "smoothgrad": SmoothGrad,
+    "guided_backprop": GuidedBackprop,
+    "deconvnet": Deconvnet,
+    "deeplift": DeepLift,
+    "lrp_epsilon": LRPEpsilon,
+    "lrp_alpha_beta": LRPAlphaBeta,
+    "lrp_gamma": LRPGamma,
+    "lrp_z_plus": LRPZPlus,
+    "lrp_z_box": LRPZBox,
+    "lrp_w_square": LRPWSquare,
+    "lrp_flat": LRPFlat,
+    "lrp_composite": LRPComposite,
+    "deep_taylor": DeepTaylor,
     "occlusion": Occlusion,
     "shapley": Shapley,
     "kernel_shap": KernelShap,

@@ -1,0 +1,180 @@
+"""Scorers from modified gradients: guided backpropagation, deconvnet, DeepLIFT."""
+
+import torch
+
+from sktrim._chunks import chunks
+from sktrim.propagation.backpropagation import run
+from sktrim.propagation.backpropagation_gaps import completeness_gaps
+from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.rules_backward_relu import (
+    Deconvolution,
+    GuidedBackpropagation,
+)
+from sktrim.scorers._base import Attribution, Scorer
+from sktrim.scorers._gradient import _gradients, baseline_rows, check_positive
+
+_COPIES = 3
+"""Network rows in memory per row explained: values, what is saved, gradients."""
+
+
+def row_chunks(model, n_rows):
+    """Yield slices of samples that fit in memory with a graph of modified gradients."""
+    yield from chunks(n_rows, max(1, model.rows_at_once() // _COPIES))
+
+
+def gathered(parts: list[Attribution]) -> Attribution:
+    """Join what chunks of samples gave."""
+    base = [part.base_values for part in parts]
+    joined = None if base[0] is None else torch.cat(base)
+    extra = {
+        key: torch.cat([part.extra[key] for part in parts]) for key in parts[0].extra
+    }
+    return Attribution(torch.cat([p.values for p in parts]), joined, extra=extra)
+
+
+class _ReluGradient(Scorer):
+    """Gradient of the target with another rule at the ReLUs."""
+
+    additive = True
+    _method: type
+
+    def attribute(self, model, s, groups, target):
+        """Score groups; see `Scorer.attribute`."""
+        found = []
+        for rows in row_chunks(model, len(s)):
+            gradient = self._gradient(model[rows], target[rows])
+            found.append(groups.aggregate(gradient).movedim(0, -1))
+        return torch.cat(found)
+
+    def _gradient(self, model, target):
+        """Return gradients, shape (n_targets, n, n_coefficients)."""
+        leaf = (model.x if model.is_affine else model.s).detach().requires_grad_()
+        with torch.enable_grad():
+            x = leaf if model.is_affine else model.signal(leaf)
+            out = run(model.module, self._method().enter(x)).full
+            gradient = _gradients(target(out.reshape(len(x), -1)), leaf)
+        return model.pull_back(gradient) if model.is_affine else gradient
+
+
+class GuidedBackprop(_ReluGradient):
+    """Gradient that stops at a ReLU where it is negative, in the space of T.
+
+    Guided backpropagation (Springenberg et al. 2015): at every ReLU the incoming
+    gradient is clamped at 0 and then multiplied by the ReLU's own gradient. The
+    score of a group is the sum over its coefficients. It sharpens pictures and says
+    little about the class that is explained (Adebayo et al. 2018).
+    """
+
+    _method = GuidedBackpropagation
+
+
+class Deconvnet(_ReluGradient):
+    """Gradient with ReLU applied to it, in the space of T (Zeiler and Fergus 2014).
+
+    At every ReLU the incoming gradient is clamped at 0 and passed on, whatever the
+    activation was.
+    """
+
+    _method = Deconvolution
+
+
+class DeepLift(Scorer):
+    """Differences from a baseline, shared out by the Rescale rule.
+
+    DeepLIFT (Shrikumar et al. 2017): the multiplier of a nonlinearity is the
+    difference of its results over the difference of its arguments, between sample
+    and baseline. Max pooling gives the difference to the winner of the sample or of
+    the baseline; each of two factors is multiplied by the mean of the other; softmax
+    and normalisation are written in terms of those. Every rule is complete, so the
+    scores are, to rounding. Averaged over several baselines this is DeepSHAP
+    (Lundberg and Lee 2017).
+
+    Parameters
+    ----------
+    baseline : {"zero", "mean", "rows"} or array of shape (n_coefficients,) or \
+            (n_rows, n_coefficients), default="zero"
+        In coefficients. "mean" is the mean of the background, "rows" are its first
+        `n_rows` rows; several are averaged over.
+    n_rows : int, default=16
+        Background rows for ``baseline="rows"``, the same for every sample.
+    """
+
+    additive = True
+    complete = True
+
+    def __init__(self, baseline="zero", n_rows=16):
+        self.baseline = baseline
+        self.n_rows = n_rows
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether `attribute` takes background rows."""
+        baseline = self.baseline
+        return isinstance(baseline, str) and baseline in ("mean", "rows")
+
+    def attribute(self, model, s, groups, target, *, background=None):
+        """Score groups; see `Scorer.attribute`."""
+        rows = self._rows(model, background)
+        parts = []
+        for some in row_chunks(model, len(s)):
+            values, base = 0, 0
+            for row in rows:
+                found, start = _rescaled(model[some], target[some], row)
+                values = values + groups.aggregate(found * (s[some] - row))
+                base = base + start
+            values = (values / len(rows)).movedim(0, -1)
+            parts.append(Attribution(values, base / len(rows)))
+        return gathered(parts)
+
+    def _rows(self, model, background):
+        check_positive(self.n_rows, "n_rows")
+        rows = baseline_rows(self.baseline, model, background)
+        every = isinstance(self.baseline, str) and self.baseline == "rows"
+        return rows[: self.n_rows] if every else rows
+
+    def diagnose(self, model, s, target, *, background=None) -> str:
+        """Name the operation of the network where completeness is lost.
+
+        Parameters
+        ----------
+        model, s, target, background
+            As `attribute` takes them, for the samples in question.
+
+        Returns
+        -------
+        str
+            A sentence; empty where every operation is complete.
+        """
+        row = self._rows(model, background)[:1]
+        function, point = _entry(model)
+        baseline = model.signal(row.expand_as(s)) if model.is_affine else row
+        gaps = completeness_gaps(
+            function, point, baseline.detach().expand_as(point), target
+        )
+        if not gaps:
+            return ""
+        gap = gaps[0]
+        return f"It arises at {gap.operation} (called at {gap.site})."
+
+
+def _entry(model):
+    """Return what carriers run through and where they start: signals or s."""
+    if model.is_affine:
+        return model.module, model.x
+    return (lambda s: model.module(model.signal(s))), model.s
+
+
+def _rescaled(model, target, row):
+    """Multipliers (n_targets, n, n_coefficients) and the output at the baseline."""
+    function, point = _entry(model)
+    start = row.expand_as(model.s)
+    with torch.no_grad():
+        origin = model.signal(start)
+        base = target(model.output(origin))
+    leaf = point.detach().requires_grad_()
+    with torch.enable_grad():
+        carrier = DeepLiftRescale().enter(leaf, origin if model.is_affine else start)
+        out = run(function, carrier)
+        scalars = target(out.reshape(len(point), -1)).full
+        found = _gradients(scalars, leaf)
+    return (model.pull_back(found) if model.is_affine else found), base
