@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .carrier import Carrier, map_carriers
+from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
 
@@ -51,7 +52,11 @@ class ContextualDecomposition(Method):
 
     def apply(self, call: Call) -> Any:
         """Return the result of a call by the rule of its operation."""
-        own = call.operation.options.get("decomposition")
+        options = call.operation.options
+        if not options.get("folds"):
+            for carrier in call.carriers:
+                _multiply_out(carrier, call)
+        own = options.get("decomposition")
         if own is not None:
             return _apply_own(self, own, call)
         found = find_rule("cd", call.operation)
@@ -61,6 +66,8 @@ class ContextualDecomposition(Method):
 
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; cloned where the write hits its storage."""
+        if isinstance(target.rel, LowRank):
+            _multiply_out(target, None)
         full, rel = target.full, target.rel
         if target.aliased:
             full, rel = full.clone(), rel.clone()
@@ -76,6 +83,15 @@ class ContextualDecomposition(Method):
         else:
             target.full, target.rel = result.full, result.rel
             target.aliased = result.aliased
+
+
+def _multiply_out(carrier: Carrier, call: Call | None) -> None:
+    if not isinstance(carrier.rel, LowRank):
+        return
+    writes = call is None or call.operation.name == "__setitem__"
+    if writes and carrier.aliased:
+        raise NeedsDense
+    carrier.rel = carrier.rel.dense()
 
 
 def over_masks(call: Call, func: Callable | None = None) -> Any:

@@ -147,7 +147,7 @@ def contextual_decomposition(
         value if part is None else method.enter(value, part)
         for value, part in zip(inputs, parts, strict=True)
     ]
-    output = _first_carrier(model(*carriers))
+    output = first_carrier(model(*carriers))
     if strip and output.ending is not None:
         output = output.ending.strip()
     if partition:
@@ -298,7 +298,8 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | list) else value
 
 
-def _first_carrier(value: Any) -> Carrier:
+def first_carrier(value: Any) -> Carrier:
+    """Return the first decomposed value of a model's output, or raise."""
     carrier = next(find_carriers(_listed(value)), None)
     if carrier is None:
         raise UnsupportedOperationError(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from .registry import declare
 
+# "folds": takes relevant parts that are not multiplied out (see lowrank)
 declare(
     "shape",
-    """view reshape flatten unflatten ravel view_as reshape_as contiguous
-    expand expand_as broadcast_to tile repeat repeat_interleave
+    "view reshape flatten unflatten ravel view_as reshape_as",
+    folds=True,
+)
+declare(
+    "shape",
+    """contiguous expand expand_as broadcast_to tile repeat repeat_interleave
     clone detach alias to type type_as float double half bfloat16 cpu cuda positive
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout
     feature_alpha_dropout native_channel_shuffle channel_shuffle pixel_shuffle
@@ -21,6 +26,7 @@ declare(
     __getitem__ diagonal chunk split split_with_sizes tensor_split hsplit vsplit dsplit
     unbind unsafe_chunk unsafe_split data""",
     view=True,
+    folds=True,
 )
 declare("shape", "cat", joins=True)
 declare("shape", "stack", joins=True, new_axis=True)
@@ -30,11 +36,9 @@ declare("shape", "__setitem__ zero fill copy")
 declare("shape", "real imag view_as_real view_as_complex conj resolve_conj resolve_neg")
 declare("shape", "complex", joins=True)
 
-declare(
-    "affine",
-    """linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d
-    conv_transpose3d batch_norm add sub neg""",
-)
+declare("affine", "linear conv1d conv2d conv3d", folds=True)
+declare("affine", "conv_transpose1d conv_transpose2d conv_transpose3d", folds=True)
+declare("affine", "batch_norm add sub neg")
 declare(
     "affine",
     """fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft

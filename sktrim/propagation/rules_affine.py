@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from .axes import aligned_axis, axis_kept, axis_reduced
 from .carrier import Carrier
 from .contextual import over_masks, wrap
+from .lowrank import LowRank
 from .method import Call
 from .registry import rule
 from .share import add_bias, leading
@@ -60,12 +62,24 @@ def linear(method: Any, call: Call) -> Carrier:
     """W rel + share of the bias."""
     x, weight, bias = call.bind("input", "weight", bias=None)
     full = _constant_weight(method, call, weight, bias)
-    rel = F.linear(x.rel, weight)
+    rel = _through(x, weight, lambda part: F.linear(part, weight), x.full.shape[-1])
     axis = x.axis if x.axis != -1 else None
     if bias is None:
         return Carrier(method, full, rel, axis)
     whole = F.linear(x.full, weight)
     return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
+
+
+def _through(
+    x: Carrier, weight: torch.Tensor, linear: Callable, fan_in: int
+) -> torch.Tensor:
+    """Apply a linear map to the parts, or to their basis where that is cheaper."""
+    if not isinstance(x.rel, LowRank):
+        return linear(x.rel)
+    if x.axis == -x.full.ndim and x.rel.members.width <= fan_in:
+        return x.rel.pushed(weight, linear)
+    x.rel = x.rel.dense()
+    return linear(x.rel)
 
 
 @rule("cd", "conv1d", "conv2d", "conv3d")
@@ -79,9 +93,14 @@ def convolution(method: Any, call: Call) -> Carrier:
     names = _CONVOLUTION[call.operation.name]
     options = {k: v for k, v in zip(names, rest, strict=True) if v is not None}
     batch = full.ndim == weight.ndim
-    stacked = x.rel.flatten(0, 1) if batch else x.rel
-    rel = call.func(stacked, weight, None, **options)
-    rel = rel.unflatten(0, x.rel.shape[:2]) if batch else rel
+
+    def convolve(part: torch.Tensor) -> torch.Tensor:
+        if not batch:
+            return torch.vmap(lambda one: call.func(one, weight, None, **options))(part)
+        out = call.func(part.flatten(0, 1), weight, None, **options)
+        return out.unflatten(0, part.shape[:2])
+
+    rel = _through(x, weight, convolve, weight[0].numel())
     axis = -full.ndim if batch and x.axis == -full.ndim else None
     if bias is None:
         return Carrier(method, full, rel, axis)

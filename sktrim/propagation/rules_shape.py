@@ -9,6 +9,7 @@ import torch
 from .axes import axis_kept, axis_of_view
 from .carrier import Carrier, find_carriers, map_carriers
 from .contextual import over_masks, wrap
+from .lowrank import LowRank
 from .method import Call
 from .registry import rule
 from .share import add_bias, whole_share
@@ -27,6 +28,11 @@ def move(method: Any, call: Call) -> Any:
     carrier = call.carriers[0]
     full = call.on_full()
     name = call.operation.name
+    if isinstance(carrier.rel, LowRank):
+        moved = _move_basis(method, call, carrier, full)
+        if moved is not None:
+            return moved
+        carrier.rel = carrier.rel.dense()
     if name in _RESHAPES and not isinstance(call.args[-1], torch.dtype):
         rel = _reshape(carrier, full)
         result = Carrier(method, full, rel, axis_kept(carrier, full, reshaped=True))
@@ -120,6 +126,26 @@ def constant(method: Any, full: torch.Tensor, before: Carrier) -> Carrier:
         return Carrier(method, full, zeros, before.axis)
     share = whole_share(method, before.rel, before.full, before.axis)
     return Carrier(method, full, zeros + share * full, before.axis)
+
+
+def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
+    """Move the basis signals, where the samples stay on the first axis."""
+    axis = _axes(call, carrier, full)
+    if not isinstance(full, torch.Tensor) or carrier.axis != -carrier.full.ndim:
+        return None
+    axis = axis[0] if isinstance(axis, list) else axis
+    if axis != -full.ndim or full.shape[0] != carrier.full.shape[0]:
+        return None
+    low = carrier.rel
+    values = low.basis.unsqueeze(1).expand(-1, len(carrier.full), *low.basis.shape[1:])
+    probe = Carrier(method, carrier.full, values, carrier.axis)
+    args, kwargs = call.replaced(lambda _: probe)
+    basis = over_masks(Call(call.operation, call.func, args, kwargs))
+    if basis.stride(1) != 0 and basis.shape[1] != 1:
+        return None
+    result = Carrier(method, full, low.moved(basis[:, 0]), axis)
+    _mark_aliases(carrier, result)
+    return result
 
 
 def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:

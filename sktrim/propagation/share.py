@@ -46,7 +46,7 @@ def add_bias(
     if options.bias == "context":
         return rel
     share = bias_share(options, rel, linear, bias, axis)
-    if torch.is_grad_enabled() or share.numel() * bias.numel() == 0:
+    if torch.is_grad_enabled() or share.numel() == 0:
         return rel + share * bias
     if share.shape == rel.shape:
         return rel.addcmul_(share, bias.expand(linear.shape))
@@ -68,17 +68,20 @@ def bias_share(
     operation over that sample; where that is 0/0 too, one half.
     """
     pool = _positions(options, linear, bias, axis)
-    part, total = _magnitudes(options, rel, linear, pool)
-    everywhere = tuple(d for d in range(-linear.ndim, 0) if d != axis)
-    everywhere = () if axis is None else everywhere
-    whole_part, whole = _sum(part, everywhere), _sum(total, everywhere)
-    fallback = _whole_share(options, whole_part, whole, len(rel))
-    share = _divide(part, total, whole, fallback, _count(part, everywhere))
-    settled = (fallback == 0) | (fallback == 1)
-    if everywhere and settled.any():
-        # wholly relevant, or not at all: no unit's round-off may say otherwise
-        share = torch.where(settled, fallback, share)
-    return share
+    part, total, least = _magnitudes(options, rel, linear, pool)
+    dims = tuple(d for d in range(-linear.ndim, 0) if d != axis)
+    dims = dims if axis is not None else ()
+    whole = _sum(total, dims)
+    fallback, settled = _whole_share(options, _sum(part, dims), whole, len(rel))
+    count = total[0].numel() // max(1, whole[0].numel())
+    noise = _NOISE * torch.finfo(total.dtype).eps / max(1, count) * whole
+    if (least <= noise.amax(0)).any():
+        small = total <= noise
+        share = torch.where(small, fallback, part / torch.where(small, 1, total))
+    else:
+        share = part / total if torch.is_grad_enabled() else part.div_(total)
+    # wholly relevant, or not at all: no unit's round-off may say otherwise
+    return share if settled is None else torch.where(settled, fallback, share)
 
 
 def whole_share(
@@ -86,8 +89,9 @@ def whole_share(
 ) -> torch.Tensor:
     """Return the share of the whole operation, with axes of length 1 (but samples)."""
     dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
-    part, total = _magnitudes(options, rel, full, () if axis is None else dims)
-    return _whole_share(options, part, total, len(rel))
+    dims = dims if axis is not None else ()
+    part, total, _ = _magnitudes(options, rel, full, dims)
+    return _whole_share(options, part, total, len(rel))[0]
 
 
 def _positions(
@@ -102,57 +106,44 @@ def _positions(
 
 def _magnitudes(
     options: Any, rel: torch.Tensor, linear: torch.Tensor, pool: tuple[int, ...]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return sum |rel| and sum |rel| + sum |irrel| over the pooled axes."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return sum |rel|, sum |rel| + sum |irrel| and a lower bound of the latter."""
+    whole = linear.abs()
+    least = _sum(whole, pool)
     if options.partition:
         part = _sum(rel.abs(), pool)
         rest = _sum((linear - rel.sum(0)).abs()[None], pool)
-        return part, part.sum(0, keepdim=True) + rest
+        return part, part.sum(0, keepdim=True) + rest, least
     if linear.is_complex():
-        return _sum(rel.abs(), pool), _sum(rel.abs() + (linear - rel).abs(), pool)
+        part = _sum(rel.abs(), pool)
+        return part, part + _sum((linear - rel).abs(), pool), least
     # |a| + |l - a| = max(|l|, |l - 2 a|)
     if torch.is_grad_enabled():
-        total = torch.maximum((linear - 2 * rel).abs(), linear.abs())
-        return _sum(rel.abs(), pool), _sum(total, pool)
+        total = torch.maximum((linear - 2 * rel).abs(), whole)
+        return _sum(rel.abs(), pool), _sum(total, pool), least
     total = torch.sub(linear, rel, alpha=2, out=options.scratch(rel))
-    torch.maximum(total.abs_(), linear.abs(), out=total)
+    torch.maximum(total.abs_(), whole, out=total)
     if not pool:
-        return torch.abs(rel, out=options.scratch(rel, 1)), total
-    whole = _sum(total, pool)
-    return _sum(torch.abs(rel, out=total), pool), whole
+        return torch.abs(rel, out=options.scratch(rel, 1)), total, least
+    pooled = _sum(total, pool)
+    return _sum(torch.abs(rel, out=total), pool), pooled, least
 
 
 def _whole_share(
     options: Any, part: torch.Tensor, total: torch.Tensor, n_masks: int
-) -> torch.Tensor:
-    half = 1 / (1 + (n_masks if options.partition else 1))
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the share of a whole operation, and where it is all or nothing."""
     none = total == 0
-    share = torch.where(none, half, part / torch.where(none, 1, total))
+    share = part / torch.where(none, 1, total)
+    low, high = (value.item() for value in share.aminmax())
     noise = _NOISE * torch.finfo(total.dtype).eps
-    share = torch.where(share <= noise, 0, share)
-    return torch.where(share >= 1 - noise, 1, share)
-
-
-def _divide(
-    part: torch.Tensor,
-    total: torch.Tensor,
-    whole: torch.Tensor,
-    fallback: torch.Tensor,
-    count: int,
-) -> torch.Tensor:
-    """Return part / total, the fallback where the total is but noise."""
-    small = total <= _NOISE * torch.finfo(total.dtype).eps / count * whole
-    if not small.any():
-        return part / total if torch.is_grad_enabled() else part.div_(total)
-    return torch.where(small, fallback, part / torch.where(small, 1, total))
+    if low > noise and high < 1 - noise:
+        return share, None
+    half = 1 / (1 + (n_masks if options.partition else 1))
+    share = torch.where(none, half, share)
+    share = torch.where(share <= noise, 0, torch.where(share >= 1 - noise, 1, share))
+    return share, (share == 0) | (share == 1)
 
 
 def _sum(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
     return values.sum(dims, keepdim=True) if dims else values
-
-
-def _count(values: torch.Tensor, dims: tuple[int, ...]) -> int:
-    count = 1
-    for d in dims:
-        count *= values.shape[d]
-    return max(1, count)

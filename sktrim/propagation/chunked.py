@@ -1,0 +1,134 @@
+"""Contextual decomposition of many samples and masks within bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+
+from .carrier import Carrier
+from .contextual import ContextualDecomposition
+from .decomposition import check_model, first_carrier
+from .lowrank import LowRank, Members, NeedsDense
+
+
+class Parts(Protocol):
+    """What a decomposition starts from."""
+
+    n_masks: int
+
+    def take(self, rows: slice, masks: slice) -> Any:
+        """Return the relevant parts of some samples for some masks."""
+        ...
+
+
+class DenseParts:
+    """Relevant parts that are computed for the samples and masks in work.
+
+    Parameters
+    ----------
+    n_masks : int
+    parts : callable
+        ``parts(rows, masks)``, two slices, gives a tensor ``(K, n, *signal)``.
+    """
+
+    def __init__(self, n_masks: int, parts: Callable) -> None:
+        self.n_masks = n_masks
+        self._parts = parts
+
+    def take(self, rows: slice, masks: slice) -> torch.Tensor:
+        """Return the relevant parts of some samples for some masks."""
+        return self._parts(rows, masks)
+
+
+class LowRankParts:
+    """Relevant parts that are coefficients times basis signals.
+
+    Where the model's first operation is linear (views aside), it is applied to the
+    basis, once for all samples and masks, instead of to every part.
+
+    Parameters
+    ----------
+    coefficients : torch.Tensor of shape (n, m)
+    basis : torch.Tensor of shape (m, *signal)
+        For a linear inverse transform, its value for each unit vector.
+    masks : torch.Tensor of shape (K, m)
+        Weights of the coefficients in every group.
+    """
+
+    def __init__(
+        self, coefficients: torch.Tensor, basis: torch.Tensor, masks: torch.Tensor
+    ) -> None:
+        self.n_masks = len(masks)
+        self._coefficients = coefficients
+        self._basis = basis
+        self._masks = masks
+        self._members: dict[tuple[int, int], tuple[Members, dict]] = {}
+
+    def take(self, rows: slice, masks: slice) -> LowRank:
+        """Return the relevant parts of some samples for some masks."""
+        key = masks.start, masks.stop
+        if key not in self._members:
+            self._members[key] = Members(self._masks[masks]), {}
+        members, cache = self._members[key]
+        return LowRank(self._coefficients[rows], self._basis, members, cache)
+
+
+def decompose(
+    model: Callable,
+    x: torch.Tensor,
+    parts: Parts,
+    *,
+    bias: str = "channel",
+    nonlinearity: str = "relevant",
+    strip: bool = True,
+    rows_at_once: int = 2048,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Decompose all samples for all masks, in chunks.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+        In eval mode.
+    x : torch.Tensor of shape (n, *signal)
+    parts : DenseParts or LowRankParts
+    bias, nonlinearity, strip
+        As in `contextual_decomposition`.
+    rows_at_once : int
+        The largest number of samples times masks in work.
+
+    Returns
+    -------
+    rel_out : torch.Tensor of shape (K, n, n_out)
+    output : torch.Tensor of shape (n, n_out)
+        What is decomposed: the irrelevant part is ``output - rel_out``.
+    """
+    check_model(model)
+    method = ContextualDecomposition(bias, nonlinearity, False)
+    at_once = max(1, min(rows_at_once, parts.n_masks))
+    step = max(1, rows_at_once // at_once)
+    found, outputs = [], []
+    for start in range(0, len(x), step):
+        rows = slice(start, min(start + step, len(x)))
+        pieces = []
+        for first in range(0, parts.n_masks, at_once):
+            masks = slice(first, min(first + at_once, parts.n_masks))
+            output = _run(method, model, x[rows], parts.take(rows, masks), strip)
+            pieces.append(output.rel)
+        found.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
+        outputs.append(output.full)
+    return torch.cat(found, 1), torch.cat(outputs)
+
+
+def _run(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
+    try:
+        return _once(method, model, x, part, strip)
+    except NeedsDense:
+        return _once(method, model, x, part.dense(), strip)
+
+
+def _once(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
+    carrier = Carrier(method, x.clone(), part, -x.ndim)
+    output = first_carrier(model(carrier))
+    return output.ending.strip() if strip and output.ending is not None else output

@@ -1,0 +1,95 @@
+"""Relevant parts as coefficients times basis signals, pushed through one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+class NeedsDense(Exception):
+    """A model writes into a view of its input, which needs the parts themselves."""
+
+
+class Members:
+    """Which coefficients each group has, padded to one length.
+
+    Parameters
+    ----------
+    masks : torch.Tensor of shape (K, m)
+        Weights of the coefficients in every group.
+    """
+
+    def __init__(self, masks: torch.Tensor) -> None:
+        used = masks != 0
+        self.sizes = used.sum(1)
+        width = int(self.sizes.max()) if len(masks) else 0
+        # the coefficients of a group first; what follows has weight 0
+        order = used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+        self.index = order[:, :width]
+        self.weights = masks.gather(1, self.index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def width(self) -> int:
+        """The largest number of coefficients in a group."""
+        return self.index.shape[1]
+
+
+class LowRank:
+    """The relevant parts ``(K, n, *signal)``, not yet multiplied out.
+
+    Parameters
+    ----------
+    coefficients : torch.Tensor of shape (n, m)
+    basis : torch.Tensor of shape (m, *signal)
+        What a coefficient of 1 adds to the signal.
+    members : Members
+    cache : dict
+        Products that hold for all samples; shared between chunks of them.
+    """
+
+    def __init__(
+        self,
+        coefficients: torch.Tensor,
+        basis: torch.Tensor,
+        members: Members,
+        cache: dict[Any, Any],
+    ) -> None:
+        self.coefficients = coefficients
+        self.basis = basis
+        self.members = members
+        self.cache = cache
+
+    def dense(self) -> torch.Tensor:
+        """Multiply out."""
+        return self._combine(self._gathered("dense", None, lambda b: b))
+
+    def pushed(self, weight: torch.Tensor, linear: Callable) -> torch.Tensor:
+        """Return a linear operation of the parts: it acts on the basis, once."""
+        return self._combine(self._gathered("pushed", weight, linear))
+
+    def moved(self, basis: torch.Tensor) -> LowRank:
+        """Return the same coefficients of another basis."""
+        return LowRank(self.coefficients, basis, self.members, self.cache)
+
+    def _gathered(self, what: str, weight: Any, linear: Callable) -> torch.Tensor:
+        """Return the basis signals of every group, (K, width, *out)."""
+        kept = self.cache.get(what)
+        quick = not torch.is_grad_enabled()
+        if quick and kept is not None and kept[0] is weight:
+            return kept[1]
+        values = linear(self.basis.unsqueeze(1)).squeeze(1)[self.members.index]
+        if quick:
+            self.cache[what] = (weight, values)
+        return values
+
+    def _combine(self, values: torch.Tensor) -> torch.Tensor:
+        count, width = values.shape[:2]
+        own = self.coefficients[:, self.members.index.flatten()]
+        own = own.unflatten(1, (count, width)).transpose(0, 1)
+        own = own * self.members.weights[:, None]
+        return torch.bmm(own, values.flatten(2)).unflatten(2, values.shape[2:])
