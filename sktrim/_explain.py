@@ -13,13 +13,13 @@ from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.network import evaluation_mode
 from sktrim.scorers import Attribution, scorer_name
+from sktrim.scorers._composed import SharedGradients
 
 
 class QuadratureWarning(UserWarning):
     """The scores of a complete method do not add up as they should."""
 
 
-@torch.inference_mode(False)
 def explain(question: Question, X, y=None) -> Explanation:
     """Explain samples.
 
@@ -35,24 +35,53 @@ def explain(question: Question, X, y=None) -> Explanation:
     -------
     Explanation
     """
-    s = coefficients_of(question.transformer, X)
-    outputs, resolved = question.resolve(X, y)
-    masks, extras = question.masks(), question.extras()
-    pieces = list(chunks(len(s), question.rows_at_once(len(s))))
-    tasks = (
-        delayed(_explain_chunk)(question, X[r], s[r], resolved.target[r], masks, extras)
-        for r in pieces
-    )
-    parallel = Parallel(n_jobs=question.n_jobs, prefer="threads", return_as="generator")
+    return explain_spaces([question], X, y)[0]
+
+
+@torch.inference_mode(False)
+def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
+    """Explain samples in several spaces; what the spaces share is computed once.
+
+    Parameters
+    ----------
+    questions : list of Question
+        They differ in the transformer and what belongs to it.
+    X : ndarray or CSR matrix of shape (n_samples, ...)
+        Signals, after any preprocessing.
+    y : array-like of shape (n_samples,) or None
+        For ``target="true"``.
+
+    Returns
+    -------
+    list of Explanation
+    """
+    first, n_samples = questions[0], X.shape[0]
+    spaces = [_Space(question, X) for question in questions]
+    outputs, resolved = first.resolve(X, y)
+    pieces = list(chunks(n_samples, first.rows_at_once(n_samples)))
+    tasks = (delayed(_explain_chunk)(spaces, X, r, resolved.target[r]) for r in pieces)
+    parallel = Parallel(n_jobs=first.n_jobs, prefer="threads", return_as="generator")
     results = []
-    with tqdm(total=len(s), unit="sample", disable=not question.verbose) as bar:
+    with tqdm(total=n_samples, unit="sample", disable=not first.verbose) as bar:
         for rows, result in zip(pieces, parallel(tasks), strict=True):
             results.append(result)
             bar.update(rows.stop - rows.start)
-    return _explanation(question, X, s, outputs, resolved, _gather(results))
+    return [
+        _explanation(space.question, X, space.s, outputs, resolved, _gather(found))
+        for space, found in zip(spaces, zip(*results, strict=True), strict=True)
+    ]
 
 
-def _gather(results: list[dict]) -> dict:
+class _Space:
+    """A question with the coefficients of all samples and what the scorer takes."""
+
+    def __init__(self, question: Question, X):
+        self.question = question
+        self.s = coefficients_of(question.transformer, X)
+        self.masks, self.extras = question.masks(), question.extras()
+
+
+def _gather(results) -> dict:
     """Concatenate what the chunks gave, entry by entry."""
     return {
         key: None if first is None else np.concatenate([r[key] for r in results])
@@ -60,21 +89,28 @@ def _gather(results: list[dict]) -> dict:
     }
 
 
-def _explain_chunk(question, x, s, target, masks, extras) -> dict:
-    """Score one chunk and bring it back to NumPy."""
-    module = question.network.module
+def _explain_chunk(spaces, X, rows, target) -> list[dict]:
+    """Score one chunk in every space and bring it back to NumPy."""
+    x, shared = X[rows], SharedGradients() if len(spaces) > 1 else None
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        evaluation_mode(module),
+        evaluation_mode(spaces[0].question.network.module),
     ):
-        model = question.model(x, s)
-        found = question.scorer.attribute(model, model.s, masks, target, **extras)
-        if not isinstance(found, Attribution):
-            found = Attribution(found)
-        with torch.no_grad():
-            explained = target(model.output(model.x))
-            error = _relative_norm(model.r, question.network.to_tensor(x))
+        return [_score(space, x, rows, target, shared) for space in spaces]
+
+
+def _score(space, x, rows, target, shared) -> dict:
+    """Score one chunk in one space."""
+    question, masks, s = space.question, space.masks, space.s[rows]
+    model = question.model(x, s)
+    model.shared = shared
+    found = question.scorer.attribute(model, model.s, masks, target, **space.extras)
+    if not isinstance(found, Attribution):
+        found = Attribution(found)
+    with torch.no_grad():
+        explained = target(model.output(model.x))
+        error = _relative_norm(model.r, question.network.to_tensor(x))
     _check_values(found.values, len(s), len(masks), target.n_targets, question.scorer)
     parts = {
         "values": found.values,

@@ -20,6 +20,7 @@ from torch import nn
 
 from sktrim._explain import explain
 from sktrim._fitting import clone_keeping_modules, dressed, fit_network
+from sktrim._function import transform_importance
 from sktrim._question import (
     CHECKS,
     RESIDUALS,
@@ -43,6 +44,8 @@ from sktrim.network import (
 )
 from sktrim.scorers import check_scorer
 from sktrim.targets import OUTPUTS, predicted_columns, resolve_target
+
+__all__ = ["TransformImportance", "transform_importance"]
 
 
 def _has_probabilities(self) -> bool:
@@ -468,90 +471,3 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def transform_importance(
-    model,
-    X,
-    *,
-    transformer=None,
-    scorer="cd",
-    y=None,
-    groups="natural",
-    target="predicted",
-    output="auto",
-    residual="constant",
-    background=None,
-    n_background=100,
-    random_state=None,
-    n_jobs=None,
-    verbose=0,
-) -> Explanation:
-    """Explain a trained network in the space of a fitted transformer.
-
-    Parameters
-    ----------
-    model : torch.nn.Module, fitted skorch net or fitted Pipeline ending in one
-        The network.
-    X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
-        Signals to explain.
-    transformer : fitted transformer or None, default=None
-        T; None: the signal's own coordinates.
-    scorer : str or scorer object, default="cd"
-        Attribution method.
-    y : array-like of shape (n_samples,), default=None
-        True labels, for ``target="true"``.
-    groups, target, output, residual, n_jobs, verbose
-        See `TransformImportance`.
-    background : array-like of rows like X, default=None
-        Rows that some scorers compare with; at most `n_background` are used.
-    n_background : int, default=100
-        See `background`.
-    random_state : int, RandomState or None, default=None
-        Seeds the choice of background rows and the scorers that draw.
-
-    Returns
-    -------
-    Explanation
-
-    Raises
-    ------
-    ValueError
-        If X does not fit the network or the transformer, or a parameter is out of
-        its range.
-    sklearn.exceptions.NotFittedError
-        If the network or the transformer is not fitted.
-
-    Examples
-    --------
-    >>> import numpy as np, torch
-    >>> from sktrim import transform_importance
-    >>> X = np.ones((2, 3), dtype="float32")
-    >>> transform_importance(torch.nn.Linear(3, 1), X, scorer="gradient")
-    Explanation(2 samples x 3 groups, scorer='gradient', output='raw')
-    """
-    network = resolve_network(model, X)
-    x = check_signals(network.prepare(X), network)
-    if transformer is not None:
-        check_is_fitted(transformer)
-    seed = draw_seed(random_state)
-    if background is not None:
-        rows = check_signals(network.prepare(background), network)
-        rows = rows[pick_rows(rows.shape[0], n_background, seed)]
-        background = coefficients_of(transformer, rows)
-    question = ask(
-        network,
-        x,
-        transformer=transformer,
-        scorer=scorer,
-        groups=groups,
-        names=names_out(network),
-        background=background,
-        target=target,
-        output=output,
-        residual=residual,
-        seed=seed,
-        n_jobs=n_jobs,
-        verbose=verbose,
-    )
-    return explain(question, x, y)

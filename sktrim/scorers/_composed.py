@@ -98,6 +98,51 @@ class GroupMasks:
         return out
 
 
+class SharedGradients:
+    """Input-space gradients found in one space, for other spaces to take over.
+
+    Spaces of lossless transforms share the explained point and the paths to a
+    baseline; the gradient there is computed once and pulled back to each.
+    """
+
+    def __init__(self):
+        self._found = []
+
+    def get(self, target, signals, compute) -> torch.Tensor:
+        """Return the gradient at signals, computed unless it is known.
+
+        Parameters
+        ----------
+        target : Target
+        signals : tuple of torch.Tensor
+            The explained signals first, then whatever else says where the gradient is
+            taken.
+        compute : callable
+            Gives the gradient.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        for known_target, known, gradient in self._found:
+            if known_target is target and _same_signals(known, signals):
+                return gradient
+        gradient = compute()
+        self._found.append((target, signals, gradient))
+        return gradient
+
+
+def _same_signals(first, second) -> bool:
+    """Tell whether signals are the same up to the round-off of a transform."""
+    if [a.shape for a in first] != [b.shape for b in second]:
+        return False
+    scale = first[0].abs().max()
+    off = 64 * torch.finfo(scale.dtype).eps * scale
+    return all(
+        bool(((a - b).abs() <= off).all()) for a, b in zip(first, second, strict=True)
+    )
+
+
 class ComposedModel:
     """The network as a function of coefficients, for a chunk of samples.
 
@@ -129,6 +174,7 @@ class ComposedModel:
         self.inverse = inverse
         self.is_affine: bool = inverse.is_affine
         self.component = residual == "component"
+        self.shared: SharedGradients | None = None
         self._s = s
         with torch.no_grad():
             represented = inverse(s).reshape(x.shape)
@@ -149,6 +195,7 @@ class ComposedModel:
         part = copy.copy(self)
         for name in ("x", "s", "r", "_s", "_held"):
             setattr(part, name, getattr(self, name)[rows])
+        part.shared = None
         return part
 
     def zero_baseline(self) -> torch.Tensor:

@@ -23,7 +23,9 @@ def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     )
 
 
-def coefficient_gradients(model, points, target, weights=None) -> torch.Tensor:
+def coefficient_gradients(
+    model, points, target, weights=None, *, signals=None
+) -> torch.Tensor:
     """Gradients of the target in coefficients, summed over points with weights.
 
     Where T^-1 is affine the gradient is taken in signal space and pulled back once.
@@ -35,27 +37,47 @@ def coefficient_gradients(model, points, target, weights=None) -> torch.Tensor:
     target : Target
     weights : torch.Tensor of shape (n_points,) or None
         None: the points are kept apart.
+    signals : tuple of torch.Tensor or None
+        Signals that say where the points are, the explained ones first; spaces where
+        they are the same share the gradient. None: it is not shared.
 
     Returns
     -------
     torch.Tensor of shape (n_targets, [n_points,] n_samples, n_coefficients)
     """
+    if not model.is_affine:
+        return _summed_gradients(model, model, points, target, weights)
+
+    def compute():
+        return _summed_gradients(model, model.output, points, target, weights)
+
+    if model.shared is None or signals is None:
+        return model.pull_back(compute())
+    return model.pull_back(model.shared.get(target, signals, compute))
+
+
+def _summed_gradients(model, function, points, target, weights) -> torch.Tensor:
+    """Gradients in what a function takes: signals, or coefficients themselves."""
+    in_signals = function is not model
     step = max(1, model.rows_at_once() // points.shape[1])
     collected = []
     for part in chunks(len(points), step):
         with torch.enable_grad():
-            point = model.signal(points[part]) if model.is_affine else points[part]
+            point = model.signal(points[part]) if in_signals else points[part]
             point = point.detach().requires_grad_()
-            out = model.output(point) if model.is_affine else model(point)
-            gradient = _gradients(target(out), point)
+            gradient = _gradients(target(function(point)), point)
         if weights is not None:
             gradient = torch.einsum("p,tp...->t...", weights[part], gradient)
         collected.append(gradient)
     if weights is not None:
-        total = torch.stack(collected).sum(0)
-    else:
-        total = torch.cat(collected, dim=1)
-    return model.pull_back(total) if model.is_affine else total
+        return torch.stack(collected).sum(0)
+    return torch.cat(collected, dim=1)
+
+
+def _gradient_at(model, s, target) -> torch.Tensor:
+    """Gradient at the explained coefficients, (n_targets, n, n_coefficients)."""
+    gradient = coefficient_gradients(model, s[None], target, signals=(model.x,))
+    return gradient[:, 0]
 
 
 def _output_at(model, target, s) -> torch.Tensor:
@@ -76,7 +98,7 @@ class Gradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = coefficient_gradients(model, s[None], target)[:, 0]
+        gradient = _gradient_at(model, s, target)
         return groups.aggregate(gradient).movedim(0, -1)
 
 
@@ -87,7 +109,7 @@ class SquaredGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = coefficient_gradients(model, s[None], target)[:, 0]
+        gradient = _gradient_at(model, s, target)
         return groups.aggregate(gradient**2).movedim(0, -1)
 
 
@@ -102,7 +124,7 @@ class InputTimesGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = coefficient_gradients(model, s[None], target)[:, 0]
+        gradient = _gradient_at(model, s, target)
         values = groups.aggregate(gradient * s).movedim(0, -1)
         return Attribution(values, _output_at(model, target, model.zero_baseline()))
 
@@ -242,7 +264,11 @@ def _path_gradient(model, row, target, n_steps) -> torch.Tensor:
     s = model.s
     alphas = torch.as_tensor((nodes + 1) / 2).to(s)[:, None, None]
     weights = torch.as_tensor(weights / 2).to(s)
-    return coefficient_gradients(model, row + alphas * (s - row), target, weights)
+    points, signals = row + alphas * (s - row), None
+    if model.shared is not None:
+        with torch.no_grad():
+            signals = (model.x, model.signal(row.expand_as(s)))
+    return coefficient_gradients(model, points, target, weights, signals=signals)
 
 
 def baseline_rows(baseline, model, background) -> torch.Tensor:

@@ -1,0 +1,128 @@
+"""The function `transform_importance`, for people who want no meta-estimator."""
+
+from sklearn.utils.validation import check_is_fitted
+
+from sktrim._explain import explain_spaces
+from sktrim._question import (
+    ask,
+    check_signals,
+    coefficients_of,
+    draw_seed,
+    names_out,
+    pick_rows,
+)
+from sktrim.explanation import Explanation
+from sktrim.network import resolve_network
+
+
+def transform_importance(
+    model,
+    X,
+    *,
+    transformer=None,
+    scorer="cd",
+    y=None,
+    groups="natural",
+    target="predicted",
+    output="auto",
+    residual="constant",
+    background=None,
+    n_background=100,
+    random_state=None,
+    n_jobs=None,
+    verbose=0,
+) -> Explanation | list[Explanation]:
+    """Explain a trained network in the space of a fitted transformer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, fitted skorch net, predictor or Pipeline ending in one
+        The network; see `TransformImportance`.
+    X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
+        Signals to explain.
+    transformer : fitted transformer, None, or list of these, default=None
+        T; None: the signal's own coordinates. With a list there is one Explanation
+        each, and gradients that the spaces share are computed once.
+    scorer : str or scorer object, default="cd"
+        Attribution method.
+    y : array-like of shape (n_samples,), default=None
+        True labels, for ``target="true"``.
+    groups, target, output, residual, n_jobs, verbose
+        See `TransformImportance`. With a list of transformers `groups` may be a list
+        of one per transformer.
+    background : array-like of rows like X, default=None
+        Rows that some scorers compare with; at most `n_background` are used.
+    n_background : int, default=100
+        See `background`.
+    random_state : int, RandomState or None, default=None
+        Seeds the choice of background rows and the scorers that draw.
+
+    Returns
+    -------
+    Explanation or list of Explanation
+
+    Raises
+    ------
+    ValueError
+        If X does not fit the network or the transformer, or a parameter is out of
+        its range.
+    sklearn.exceptions.NotFittedError
+        If the network or the transformer is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sktrim import transform_importance
+    >>> X = np.ones((2, 3), dtype="float32")
+    >>> transform_importance(torch.nn.Linear(3, 1), X, scorer="gradient")
+    Explanation(2 samples x 3 groups, scorer='gradient', output='raw')
+    """
+    several = isinstance(transformer, (list, tuple))
+    transformers = list(transformer) if several else [transformer]
+    rules = _one_each(groups, len(transformers)) if several else [groups]
+    for fitted in transformers:
+        if fitted is not None:
+            check_is_fitted(fitted)
+    network = resolve_network(model, X)
+    x, seed = check_signals(network.prepare(X), network), draw_seed(random_state)
+    if background is not None:
+        background = check_signals(network.prepare(background), network)
+        background = background[pick_rows(background.shape[0], n_background, seed)]
+    questions = [
+        ask(
+            network,
+            x,
+            transformer=fitted,
+            scorer=scorer,
+            groups=rule,
+            names=names_out(network),
+            background=_coefficients(fitted, background),
+            target=target,
+            output=output,
+            residual=residual,
+            seed=seed,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        for fitted, rule in zip(transformers, rules, strict=True)
+    ]
+    found = explain_spaces(questions, x, y)
+    return found if several else found[0]
+
+
+def _coefficients(transformer, rows):
+    return None if rows is None else coefficients_of(transformer, rows)
+
+
+def _one_each(groups, n_transformers: int) -> list:
+    """Give every transformer its rule for groups."""
+    if not n_transformers:
+        raise ValueError("transformer is an empty list; give at least one, or None.")
+    if not isinstance(groups, (list, tuple)):
+        return [groups] * n_transformers
+    if len(groups) != n_transformers:
+        raise ValueError(
+            f"groups is a list of {len(groups)} for {n_transformers} transformers; "
+            "give one per transformer, or a single rule such as 'natural'."
+        )
+    return list(groups)
