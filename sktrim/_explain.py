@@ -1,7 +1,6 @@
 """Run a scorer over all samples, chunk by chunk, and gather an `Explanation`."""
 
 import copy
-import warnings
 
 import numpy as np
 import torch
@@ -9,15 +8,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
+from sktrim._completeness import report_incomplete
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.network import evaluation_mode
 from sktrim.scorers import Attribution, scorer_name
 from sktrim.scorers._composed import SharedGradients
-
-
-class QuadratureWarning(UserWarning):
-    """The scores of a complete method do not add up as they should."""
 
 
 def explain(question: Question, X, y=None) -> Explanation:
@@ -118,6 +114,7 @@ def _score(space, x, rows, target, shared) -> dict:
         "std_errors": found.std_errors,
         "explained": explained,
         "reconstruction_error": error,
+        **{f"extra {name}": part for name, part in found.extra.items()},
     }
     return {
         key: None if part is None else part.detach().cpu().numpy()
@@ -148,7 +145,11 @@ def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
 
 def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
     """Put the gathered arrays into an `Explanation`."""
-    found = {**found, **_completeness(question, found)}
+    error = _completeness(question, found)
+    if not np.isnan(error).any():
+        difference = found["explained"] - found["base"]
+        report_incomplete(question, x, s, resolved.target, error, difference)
+    found["completeness_error"] = error
     if question.residual == "component":
         found["residual"] = found["values"][:, -1]
         found["values"] = found["values"][:, :-1]
@@ -182,40 +183,29 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
             "explained": found["explained"],
             "reconstruction_error": shares,
             "signal_space": question.transformer is None,
+            **_extra(found),
         },
     )
 
 
-def _completeness(question, found) -> dict:
+def _extra(found) -> dict:
+    """Return what else the scorer had to say, by name."""
+    prefix = "extra "
+    return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+
+
+def _completeness(question, found) -> np.ndarray:
     """Return base + scores - explained output; NaN where it is not defined."""
     explained, base = found["explained"], found["base"]
     if base is None or not question.groups.sums_to_one:
-        return {"completeness_error": np.full(explained.shape, np.nan)}
-    error = base + found["values"].sum(axis=1) - explained
-    _warn_incomplete(question.scorer, error, explained - base)
-    return {"completeness_error": error}
+        return np.full(explained.shape, np.nan)
+    return base + found["values"].sum(axis=1) - explained
 
 
 def _signal_shape(transformer, x) -> tuple[int, ...]:
     """Return how one signal is laid out, as far as anyone has said."""
     last = transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
     return tuple(getattr(last, "signal_shape_", x.shape[1:]))
-
-
-def _warn_incomplete(scorer, error, difference) -> None:
-    """Warn where a method that promises completeness is off by more than 1 %."""
-    if not getattr(scorer, "complete", False):
-        return
-    scale = np.abs(difference).max()
-    worst = np.abs(error).max()
-    if worst > 0.01 * scale and worst > 1e-6:
-        warnings.warn(
-            f"{type(scorer).__name__}: base value plus scores misses the explained "
-            f"output by up to {worst:.3g} ({100 * worst / max(scale, 1e-300):.1f} % of "
-            "the largest difference explained). More quadrature steps make it smaller.",
-            QuadratureWarning,
-            stacklevel=2,
-        )
 
 
 class ComponentFunction:

@@ -2,6 +2,7 @@
 
 from sklearn.utils.validation import check_is_fitted
 
+from sktrim._completeness import check_on_incomplete
 from sktrim._explain import explain_spaces
 from sktrim._question import (
     ask,
@@ -31,6 +32,7 @@ def transform_importance(
     random_state=None,
     n_jobs=None,
     verbose=0,
+    on_incomplete="warn",
 ) -> Explanation | list[Explanation]:
     """Explain a trained network in the space of a fitted transformer.
 
@@ -47,7 +49,7 @@ def transform_importance(
         Attribution method.
     y : array-like of shape (n_samples,), default=None
         True labels, for ``target="true"``.
-    groups, target, output, residual, n_jobs, verbose
+    groups, target, output, residual, n_jobs, verbose, on_incomplete
         See `TransformImportance`. With a list of transformers `groups` may be a list
         of one per transformer.
     background : array-like of rows like X, default=None
@@ -77,6 +79,7 @@ def transform_importance(
     >>> transform_importance(torch.nn.Linear(3, 1), X, scorer="gradient")
     Explanation(2 samples x 3 groups, scorer='gradient', output='raw')
     """
+    check_on_incomplete(on_incomplete)
     several = isinstance(transformer, (list, tuple))
     transformers = list(transformer) if several else [transformer]
     rules = _one_each(groups, len(transformers)) if several else [groups]
@@ -103,6 +106,7 @@ def transform_importance(
             seed=seed,
             n_jobs=n_jobs,
             verbose=verbose,
+            on_incomplete=on_incomplete,
         )
         for fitted, rule in zip(transformers, rules, strict=True)
     ]

@@ -200,6 +200,8 @@ class Question:
         For scorers that draw; the same for every chunk.
     n_jobs : int or None
     verbose : int
+    on_incomplete : {"warn", "raise", "ignore"}
+        What to do where a complete method misses the explained output.
     """
 
     network: Network
@@ -214,6 +216,7 @@ class Question:
     seed: int = 0
     n_jobs: int | None = None
     verbose: int = 0
+    on_incomplete: str = "warn"
 
     def rows_at_once(self, n_samples: int) -> int:
         """How many samples to hand a scorer at once."""

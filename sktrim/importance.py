@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 from torch import nn
 
+from sktrim._completeness import ON_INCOMPLETE
 from sktrim._explain import explain
 from sktrim._fitting import clone_keeping_modules, dressed, fit_network
 from sktrim._function import transform_importance
@@ -105,6 +106,10 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Chunks explained at once, in threads unless joblib is told otherwise.
     verbose : int, default=0
         1 shows a progress bar.
+    on_incomplete : {"warn", "raise", "ignore"}, default="warn"
+        What to do where base value plus scores of a method that promises
+        completeness miss the explained output; the message names the operation of
+        the network, where the method can tell.
 
     Attributes
     ----------
@@ -144,6 +149,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         "random_state": ["random_state"],
         "n_jobs": [None, Integral],
         "verbose": ["verbose"],
+        "on_incomplete": [StrOptions(set(ON_INCOMPLETE))],
     }
 
     def __init__(
@@ -160,6 +166,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         random_state=None,
         n_jobs=None,
         verbose=0,
+        on_incomplete="warn",
     ):
         self.estimator = estimator
         self.transformer = transformer
@@ -172,6 +179,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.on_incomplete = on_incomplete
 
     @torch.inference_mode(False)
     def fit(self, X, y=None):
@@ -265,6 +273,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             seed=self._seed,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
+            on_incomplete=self.on_incomplete,
         )
 
     def _check_target(self) -> None:
@@ -318,6 +327,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """Return the question with parameters that may change after `fit`."""
         check_is_fitted(self)
         self._question.verbose = self.verbose
+        self._question.on_incomplete = self.on_incomplete
         self._question.n_jobs = self.n_jobs
         return self._question
 

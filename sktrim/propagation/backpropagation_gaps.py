@@ -82,6 +82,10 @@ class _Traced(DeepLiftRescale):
         finally:
             self.depth -= 1
         outs = list(find_carriers(result if isinstance(result, Carrier) else [result]))
+        for carrier in outs:
+            if not carrier.full.requires_grad:
+                # cut off (detach): a new start, so that what arrives here is known
+                carrier.full = carrier.full.detach().requires_grad_().clone()
         ins = [(c.full, c.rel) for c in pairs.values()]
         kept = [(c.full, c.rel) for c in outs]
         self.steps.append((describe(call.func), call_site(), ins, kept))

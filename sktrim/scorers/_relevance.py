@@ -231,7 +231,9 @@ class LRPEpsilon(LRPComposite):
         if not self.epsilon >= 0:
             raise ValueError(f"epsilon={self.epsilon!r}; expected at least 0.")
         rule = named_rule("epsilon", epsilon=float(self.epsilon))
-        return {"conv": rule, "linear": rule, "join": rule}
+        # sums and averages have no bias: all they need is a stabiliser
+        join = RULES["epsilon"] if self.epsilon > RULES["epsilon"].epsilon else rule
+        return {"conv": rule, "linear": rule, "join": join}
 
     def _base(self, model, target):
         return _output_at(model, target, model.zero_baseline())

@@ -1,0 +1,74 @@
+"""Says where a method that promises completeness does not keep it, and why."""
+
+import warnings
+
+import numpy as np
+import torch
+
+from sktrim.network import evaluation_mode
+
+ON_INCOMPLETE = ("warn", "raise", "ignore")
+
+
+class QuadratureWarning(UserWarning):
+    """The scores of a complete method do not add up as they should."""
+
+
+class IncompleteError(ValueError):
+    """The scores of a complete method do not add up, and that was to be an error."""
+
+
+def check_on_incomplete(value) -> None:
+    """Raise a ValueError unless value is one of `ON_INCOMPLETE`."""
+    if value not in ON_INCOMPLETE:
+        raise ValueError(
+            f"on_incomplete={value!r}; expected one of {', '.join(ON_INCOMPLETE)}."
+        )
+
+
+def report_incomplete(question, x, s, target, error, difference) -> None:
+    """Warn or raise where a method that promises completeness is off.
+
+    Parameters
+    ----------
+    question : Question
+    x, s : ndarray
+        Signals and coefficients of all samples.
+    target : Target
+        For all samples.
+    error : ndarray of shape (n_samples, n_targets)
+        Base value plus scores, less the explained output.
+    difference : ndarray of shape (n_samples, n_targets)
+        The explained output less the base value.
+
+    Raises
+    ------
+    IncompleteError
+        If ``question.on_incomplete`` is "raise".
+    """
+    scorer = question.scorer
+    if not getattr(scorer, "complete", False) or question.on_incomplete == "ignore":
+        return
+    scale, worst = np.abs(difference).max(), np.abs(error).max()
+    if worst <= getattr(scorer, "tolerance", 0.01) * scale or worst <= 1e-6:
+        return
+    row = int(np.abs(error).max(axis=1).argmax())
+    message = (
+        f"{type(scorer).__name__}: base value plus scores misses the explained output "
+        f"by up to {worst:.3g} ({100 * worst / max(scale, 1e-300):.1f} % of the "
+        f"largest difference explained), most for sample {row}. "
+        f"{_diagnosis(question, x, s, target, slice(row, row + 1))}"
+    ).strip()
+    if question.on_incomplete == "raise":
+        raise IncompleteError(message)
+    warnings.warn(message, QuadratureWarning, stacklevel=2)
+
+
+def _diagnosis(question, x, s, target, rows: slice) -> str:
+    """Ask the scorer why; the quadrature of a path is the reason otherwise."""
+    diagnose = getattr(question.scorer, "diagnose", None)
+    if diagnose is None:
+        return "More quadrature steps make it smaller."
+    with torch.enable_grad(), evaluation_mode(question.network.module):
+        model = question.model(x[rows], s[rows])
+        return diagnose(model, model.s, target[rows], **question.extras())
