@@ -1,6 +1,8 @@
 import re
 from importlib.metadata import version as installed_version
 
+import sktrim
+
 project = "sktrim"
 author = "The sktrim developers"
 project_copyright = "The sktrim developers"
@@ -20,6 +22,10 @@ root_doc = "index"
 default_role = "literal"
 
 autosummary_generate = True
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+# the page of a room leaves out what the page of sktrim has
+autosummary_context = {"top_level": sktrim.__all__}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -31,7 +37,7 @@ html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-
 
 
 def _escape_shapes(app, what, name, obj, options, lines):
-    """Keep ``(n, *signal_shape)`` and ``(n_groups_,)`` from being read as markup."""
+    """Keep ``(n, *signal_shape)``, ``(n_,)`` and ``|s|`` from being read as markup."""
 
     def escape(match):
         shape = re.sub(r"(?<![\\*])\*(?=\w)", r"\\*", match[0])
@@ -40,6 +46,7 @@ def _escape_shapes(app, what, name, obj, options, lines):
     for number, line in enumerate(lines):
         parts = re.split(r"(`+[^`]+`+)", line)
         parts[::2] = [re.sub(r"\([^()]*\)", escape, part) for part in parts[::2]]
+        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
         lines[number] = "".join(parts)
 
 

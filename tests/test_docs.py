@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sktrim.scorers import check_scorer, get_scorer_names
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.rst"))
 WITH_CODE = ["own_scorer.rst", "scorers.rst", "torch_tools.rst"]
@@ -24,6 +26,22 @@ def test_the_code_of_a_page_gives_what_is_printed(page):
     )
     assert results.attempted > 0
     assert results.failed == 0
+
+
+def test_the_guide_knows_every_scorer():
+    page = (ROOT / "docs" / "scorers.rst").read_text()
+    listed = re.findall(r'\* - `"(\w+)"`', page)
+    assert sorted(listed) == get_scorer_names()
+
+
+@pytest.mark.parametrize("name", get_scorer_names())
+def test_the_guide_tells_what_a_scorer_promises(name):
+    page = (ROOT / "docs" / "scorers.rst").read_text()
+    row = re.search(rf'\* - `"{name}"`\n +- .*\n +- (\w+).*\n +- (\w+)', page)
+    scorer = check_scorer(name)
+    assert row is not None
+    assert (row[1] == "yes") == scorer.additive
+    assert (row[2] == "yes") == scorer.complete
 
 
 def test_the_example_in_the_readme_draws_its_figure(tmp_path, monkeypatch):
