@@ -2,6 +2,7 @@
 
 from sktrim.scorers._backpropagation import Deconvnet, DeepLift, GuidedBackprop
 from sktrim.scorers._base import Attribution, Scorer
+from sktrim.scorers._captum import CaptumScorer
 from sktrim.scorers._cd import ContextualDecomposition
 from sktrim.scorers._composed import ComposedModel, GroupMasks
 from sktrim.scorers._gradient import (
@@ -31,6 +32,7 @@ from sktrim.scorers._shapley import Shapley
 
 __all__ = [
     "Attribution",
+    "CaptumScorer",
     "ComposedModel",
     "ContextualDecomposition",
     "Deconvnet",
