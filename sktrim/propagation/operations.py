@@ -13,7 +13,7 @@ declare(
 declare(
     "shape",
     """contiguous expand expand_as broadcast_to tile repeat repeat_interleave
-    clone detach alias to type type_as float double half bfloat16 cpu cuda positive
+    clone detach data alias to type type_as float double half bfloat16 cpu cuda positive
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout
     feature_alpha_dropout native_channel_shuffle channel_shuffle pixel_shuffle
     pixel_unshuffle roll flip fliplr flipud rot90 index_select gather
@@ -24,13 +24,13 @@ declare(
     "shape",
     """permute transpose t T mT H mH adjoint movedim squeeze unsqueeze select narrow
     __getitem__ diagonal chunk split split_with_sizes tensor_split hsplit vsplit dsplit
-    unbind unsafe_chunk unsafe_split data""",
+    unbind unsafe_chunk unsafe_split""",
     view=True,
     folds=True,
 )
 declare("shape", "cat", joins=True)
 declare("shape", "stack", joins=True, new_axis=True)
-declare("shape", "hstack vstack dstack column_stack", joins=True)
+declare("shape", "hstack vstack dstack", joins=True)
 declare("shape", "where masked_fill index_fill pad", joins=True)
 declare("shape", "__setitem__ zero fill copy")
 declare("shape", "real imag view_as_real view_as_complex conj resolve_conj resolve_neg")
@@ -111,5 +111,5 @@ declare("normalise", "logsumexp norm linalg_norm linalg_vector_norm var std")
 declare("recurrent", "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell")
 declare("recurrent", "rnn_tanh_cell rnn_relu_cell")
 declare("composite", "addmm baddbmm addmv addr addcmul addcdiv lerp glu")
-declare("composite", "broadcast_tensors embedding one_hot")
+declare("composite", "broadcast_tensors column_stack embedding one_hot")
 declare("composite", "scaled_dot_product_attention multi_head_attention_forward")

@@ -192,6 +192,7 @@ _ALIASES = {
     "upsample_nearest": "interpolate",
     "upsample_bilinear": "interpolate",
     "linalg_matmul": "matmul",
+    "_threshold": "threshold",
     "ger": "outer",
     "max_pool1d_with_indices": "max_pool1d",
     "max_pool2d_with_indices": "max_pool2d",
@@ -238,6 +239,8 @@ def _spell(func: Callable) -> Spelling:
         return Spelling(name, base, False, True)
     if raw in _PLAIN_UNDERSCORE or not raw.endswith("_"):
         name = _ALIASES.get(raw, raw)
+        # torch.func has no batching rule for this spelling
+        func = torch.movedim if raw == "moveaxis" else func
         reflected = raw == "rsub"
         return Spelling(name, torch.sub if reflected else func, reflected)
     if raw.startswith("__"):

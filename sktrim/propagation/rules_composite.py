@@ -57,6 +57,13 @@ def broadcast_tensors(method: Any, call: Call) -> Any:
     return tuple(v.expand(shape) for v in values)
 
 
+@rule("cd", "column_stack")
+def column_stack(method: Any, call: Call) -> Any:
+    """Join along columns; vectors are columns."""
+    columns = [v.unsqueeze(1) if v.dim() == 1 else v for v in call.args[0]]
+    return torch.cat(columns, 1)
+
+
 @rule("cd", "embedding")
 def embedding(method: Any, call: Call) -> Carrier:
     """Start here: the mask over tokens times their vectors."""

@@ -16,7 +16,7 @@ from .share import add_bias, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(
-    "clone detach alias contiguous to type float double half bfloat16 cpu cuda".split()
+    "clone detach data alias contiguous to type float double half bfloat16 cpu cuda".split()
 )
 
 
@@ -28,6 +28,8 @@ def move(method: Any, call: Call) -> Any:
     carrier = call.carriers[0]
     full = call.on_full()
     name = call.operation.name
+    if isinstance(full, str):
+        return full
     if isinstance(carrier.rel, LowRank):
         moved = _move_basis(method, call, carrier, full)
         if moved is not None:
@@ -42,7 +44,7 @@ def move(method: Any, call: Call) -> Any:
         if full.is_floating_point() and not carrier.full.is_floating_point():
             # tokens become values: the mask over them becomes a part of them
             rel = rel.to(full.dtype) * full
-        rel = rel.detach() if name == "detach" else rel
+        rel = rel.detach() if name in ("detach", "data") else rel
         rel = rel.clone() if name == "clone" else rel
         result = Carrier(method, full, rel, carrier.axis)
     else:
@@ -182,8 +184,17 @@ def _join(method: Any, call: Call) -> Carrier:
     linear = zeroed.on_full()
     bias = _finite_difference(full, linear)
     if bias.any():
-        rel = add_bias(method, rel, linear, bias, axis)
+        before = _share_before(method, call, full, axis)
+        rel = add_bias(method, rel, linear, bias, axis, otherwise=before)
     return Carrier(method, full, rel, axis)
+
+
+def _share_before(method: Any, call: Call, full: torch.Tensor, axis: Any) -> Any:
+    """Return the share of what a constant may have replaced altogether."""
+    first = call.carriers[0]
+    if axis is None or (first.axis, first.full.ndim) != (axis, full.ndim):
+        return None
+    return whole_share(method, first.rel, first.full, axis)
 
 
 def _finite_difference(full: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
@@ -216,8 +227,9 @@ def _without_constants(call: Call) -> tuple[Call, bool]:
         position = 2 if name == "masked_fill" else 3
         args[position:] = [_zero(a, True) for a in args[position:]]
         kwargs |= {"value": _zero(kwargs["value"], True)} if "value" in kwargs else {}
-    elif name == "pad":
-        args[3:] = [0.0 for _ in args[3:]]
+    elif name in ("pad", "constant_pad_nd"):
+        position = 3 if name == "pad" else 2
+        args[position:] = [0.0 for _ in args[position:]]
         if kwargs.get("value"):
             kwargs["value"] = 0.0
     else:

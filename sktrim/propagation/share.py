@@ -26,6 +26,7 @@ def add_bias(
     linear: torch.Tensor,
     bias: torch.Tensor,
     axis: int | None,
+    otherwise: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return ``rel + share * bias``.
 
@@ -42,10 +43,12 @@ def add_bias(
         Broadcastable to ``shape``.
     axis : int or None
         The sample axis, counted from the end.
+    otherwise : torch.Tensor, optional
+        The share where the whole operation is 0/0; one half by default.
     """
     if options.bias == "context":
         return rel
-    share = bias_share(options, rel, linear, bias, axis)
+    share = bias_share(options, rel, linear, bias, axis, otherwise)
     if torch.is_grad_enabled() or share.numel() == 0:
         return rel + share * bias
     if share.shape == rel.shape:
@@ -59,6 +62,7 @@ def bias_share(
     linear: torch.Tensor,
     bias: torch.Tensor,
     axis: int | None,
+    otherwise: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the share of a bias that the relevant part gets (DESIGN section 5).
 
@@ -72,7 +76,9 @@ def bias_share(
     dims = tuple(d for d in range(-linear.ndim, 0) if d != axis)
     dims = dims if axis is not None else ()
     whole = _sum(total, dims)
-    fallback, settled = _whole_share(options, _sum(part, dims), whole, len(rel))
+    fallback, settled = _whole_share(
+        options, _sum(part, dims), whole, len(rel), otherwise
+    )
     count = total[0].numel() // max(1, whole[0].numel())
     noise = _NOISE * torch.finfo(total.dtype).eps / max(1, count) * whole
     if (least <= noise.amax(0)).any():
@@ -130,7 +136,11 @@ def _magnitudes(
 
 
 def _whole_share(
-    options: Any, part: torch.Tensor, total: torch.Tensor, n_masks: int
+    options: Any,
+    part: torch.Tensor,
+    total: torch.Tensor,
+    n_masks: int,
+    otherwise: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return the share of a whole operation, and where it is all or nothing."""
     none = total == 0
@@ -139,8 +149,8 @@ def _whole_share(
     noise = _NOISE * torch.finfo(total.dtype).eps
     if low > noise and high < 1 - noise:
         return share, None
-    half = 1 / (1 + (n_masks if options.partition else 1))
-    share = torch.where(none, half, share)
+    half: Any = 1 / (1 + (n_masks if options.partition else 1))
+    share = torch.where(none, half if otherwise is None else otherwise, share)
     share = torch.where(share <= noise, 0, torch.where(share >= 1 - noise, 1, share))
     return share, (share == 0) | (share == 1)
 
