@@ -152,23 +152,33 @@ class ExplanationPlots:
         sample: int | None = None,
         kind: str = "auto",
         signal=None,
+        squared: bool = False,
+        place: str = "beside",
         target: int | str | None = None,
         title: str | None = None,
         ax=None,
     ) -> HeatmapDisplay:
-        """Draw samples x groups, or one sample's importances over its signal.
+        """Draw samples x groups, or one sample's importances and its signal.
+
+        A map of one sample is divided by its largest magnitude; zero is at the centre
+        of the colours. Over the signal, channels are summed.
 
         Parameters
         ----------
         sample : int, optional
             Which sample; the map over the signal needs one.
-        kind : {"auto", "matrix", "signal"}, default="auto"
-            "signal" lays the groups out as the signal, one group per number of it;
-            "auto" does so for one sample where ``metadata["signal_space"]`` says that
-            the groups are those.
+        kind : {"auto", "matrix", "signal", "groups"}, default="auto"
+            "matrix": samples x groups. "signal": the groups of one sample laid out as
+            the signal, one group per number of it. "groups": the groups of one
+            sample in a row. "auto" is "matrix" without `sample`, else "signal" where
+            ``metadata["signal_space"]`` says that the groups are those, else "groups".
         signal : array-like, optional
             The signal drawn beside the map; by default the sample's own, where
             `signals` is known.
+        squared : bool, default=False
+            Square the importances of the sample, before channels are summed.
+        place : {"beside", "under"}, default="beside"
+            For kind "signal": the signal beside the map, or under it.
         target : int or str, optional
             Which target, needed where there are several.
         title : str, optional
@@ -185,29 +195,35 @@ class ExplanationPlots:
         ValueError
             If `kind` is unknown, or the groups are not one per number of the signal.
         """
-        if kind not in ("auto", "matrix", "signal"):
-            raise ValueError(f"kind={kind!r}: use 'auto', 'matrix' or 'signal'.")
+        kinds = ("auto", "matrix", "signal", "groups")
+        if kind not in kinds:
+            raise ValueError(
+                f"kind={kind!r}: use one of {', '.join(map(repr, kinds))}."
+            )
         chosen = self._choose(target, sample)
         title = self._title(title, chosen, sample)
         if kind == "auto":
-            mapped = chosen.metadata.get("signal_space") and chosen.signal_shape
-            kind = "signal" if mapped and len(chosen) == 1 else "matrix"
+            kind = _heatmap_kind(chosen, sample)
+        common: dict = {"label": self._label(), "title": title, "ax": ax}
         if kind == "matrix":
             return HeatmapDisplay.from_matrix(
                 chosen.values,
                 chosen.group_names,
                 row_names=None if sample is None else [str(sample)],
-                label=self._label(),
-                title=title,
-                ax=ax,
+                **common,
             )
-        return HeatmapDisplay.from_signal(
-            chosen.values[0],
-            _mappable_shape(chosen),
-            signal=_signal(chosen) if signal is None else signal,
-            label=self._label(),
-            title=title,
-            ax=ax,
+        common["signal"] = _signal(chosen) if signal is None else signal
+        common["squared"] = squared
+        if kind == "signal":
+            shape = _mappable_shape(chosen)
+            return HeatmapDisplay.from_signal(
+                chosen.values[0], shape, place=place, **common
+            )
+        return HeatmapDisplay.from_groups(
+            _one_sample(chosen).values[0],
+            chosen.group_names,
+            signal_shape=chosen.signal_shape,
+            **common,
         )
 
     def components(
@@ -316,12 +332,28 @@ def _signal(chosen: Explanation):
     return sp.csr_array(signals).toarray()[0] if sp.issparse(signals) else signals[0]
 
 
-def _mappable_shape(chosen: Explanation) -> tuple[int, ...]:
+def _heatmap_kind(chosen: Explanation, sample) -> str:
+    """Choose a map over the signal where the groups are the numbers of it."""
+    if len(chosen) != 1:
+        return "matrix"
+    n_groups, shape = chosen.values.shape[1], chosen.signal_shape
+    if chosen.metadata.get("signal_space") and shape:
+        if int(np.prod(shape)) == n_groups:
+            return "signal"
+    return "matrix" if sample is None else "groups"
+
+
+def _one_sample(chosen: Explanation) -> Explanation:
     if len(chosen) != 1:
         raise ValueError(
             f"a map over the signal is drawn of one sample, not {len(chosen)}; say "
             "which with sample=."
         )
+    return chosen
+
+
+def _mappable_shape(chosen: Explanation) -> tuple[int, ...]:
+    _one_sample(chosen)
     n_groups, shape = chosen.values.shape[1], chosen.signal_shape
     if shape is None or int(np.prod(shape)) != n_groups:
         raise ValueError(

@@ -9,6 +9,7 @@ from sktrim.inspection._pictures import (
     draw_image,
     draw_signal,
     draw_signed_area,
+    draw_strip,
     flatten_channels,
     is_lines,
     lay_out,
@@ -16,6 +17,7 @@ from sktrim.inspection._pictures import (
 from sktrim.inspection._style import (
     DIVERGING,
     axes_grid,
+    check_option,
     check_values,
     largest,
     one_axes,
@@ -28,23 +30,26 @@ _MOST_TICKS = 40
 class HeatmapDisplay:
     """Importances on a diverging colour map with zero at its centre.
 
-    Make one with `from_matrix` (samples x groups) or `from_signal` (the importance of
-    every pixel or time step of one signal, beside that signal).
+    Make one with `from_matrix` (samples x groups), `from_signal` (the importance of
+    every pixel or time step of one signal) or `from_groups` (the groups of one sample,
+    beside its signal).
 
     Parameters
     ----------
     values : ndarray of shape (n_samples, n_groups), (height, width) or (1, length)
         What is drawn.
-    kind : {"matrix", "image", "lines"}
+    kind : {"matrix", "image", "lines", "groups"}
         How it is drawn.
     names : list of str, optional
-        Names of the groups (kind "matrix").
+        Names of the groups (kinds "matrix" and "groups").
     row_names : list of str, optional
         Names of the samples (kind "matrix").
     signal : ndarray, optional
         The signal drawn beside the map.
     label : str
         What the colours are.
+    place : {"beside", "under"}, default="beside"
+        Where the signal is drawn: see `from_signal`.
 
     Attributes
     ----------
@@ -56,13 +61,24 @@ class HeatmapDisplay:
         All axes: the map alone, or the signal and the map.
     """
 
-    def __init__(self, values, kind, *, names=None, row_names=None, signal=None, label):
+    def __init__(
+        self,
+        values,
+        kind,
+        *,
+        names=None,
+        row_names=None,
+        signal=None,
+        label,
+        place="beside",
+    ):
         self.values = values
         self.kind = kind
         self.names = names
         self.row_names = row_names
         self.signal = signal
         self.label = label
+        self.place = place
 
     @classmethod
     def from_matrix(
@@ -117,6 +133,8 @@ class HeatmapDisplay:
         signal_shape,
         *,
         signal=None,
+        squared: bool = False,
+        place: str = "beside",
         label: str = "importance",
         title: str | None = None,
         ax=None,
@@ -134,6 +152,11 @@ class HeatmapDisplay:
             channels first where there are some.
         signal : array-like of shape (n_pixels,) or signal_shape, optional
             The signal, drawn beside the map.
+        squared : bool, default=False
+            Square the importances before they are summed over channels.
+        place : {"beside", "under"}, default="beside"
+            The signal beside an image's map and above a curve's, or under the map,
+            which then is transparent where it is near zero.
         label : str, default="importance"
             What the values are.
         title : str, optional
@@ -151,8 +174,9 @@ class HeatmapDisplay:
         ValueError
             If the shapes do not fit or a value is not finite.
         """
+        check_option("place", place, ("beside", "under"))
         flat = check_values(np.ravel(values))
-        laid_out = lay_out(flat, signal_shape)
+        laid_out = lay_out(flat**2 if squared else flat, signal_shape)
         lines = is_lines(laid_out)
         # the mean over channels is their sum, once the largest is 1
         heat = laid_out.mean(axis=1)[0] if lines else flatten_channels(laid_out)[0]
@@ -161,7 +185,66 @@ class HeatmapDisplay:
             signal = lay_out(np.ravel(signal)[np.newaxis], signal_shape)[0]
         kind = "lines" if lines else "image"
         heat = heat[np.newaxis] if lines else heat
-        display = cls(heat, kind, signal=signal, label=f"{label}, largest = 1")
+        label = f"{_squared(label) if squared else label}, largest = 1"
+        display = cls(heat, kind, signal=signal, label=label, place=place)
+        return display.plot(ax=ax, title=title)
+
+    @classmethod
+    def from_groups(
+        cls,
+        values,
+        names,
+        *,
+        signal=None,
+        signal_shape=None,
+        squared: bool = False,
+        label: str = "importance",
+        title: str | None = None,
+        ax=None,
+    ) -> HeatmapDisplay:
+        """Draw the groups of one sample as a strip of colours, beside its signal.
+
+        The values are divided by their largest magnitude.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_groups,)
+            Importances of one sample.
+        names : sequence of str
+            One name per group.
+        signal : array-like, optional
+            The signal: an image stands beside the strip, a curve above it.
+        signal_shape : tuple of int, optional
+            How the signal is laid out; by default as it is.
+        squared : bool, default=False
+            Square the importances.
+        label : str, default="importance"
+            What the values are.
+        title : str, optional
+            Title of the strip.
+        ax : matplotlib Axes or sequence of two, optional
+            Where to draw; one Axes is divided where there is a signal; None makes a
+            figure.
+
+        Returns
+        -------
+        HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit or a value is not finite.
+        """
+        heat = check_values(np.ravel(values), names)
+        heat = heat**2 if squared else heat
+        if signal is not None:
+            signal = np.asarray(signal)
+            signal = lay_out(signal.ravel()[np.newaxis], signal_shape or signal.shape)
+            signal = signal[0]
+        label = f"{_squared(label) if squared else label}, largest = 1"
+        display = cls(
+            heat / largest(heat), "groups", names=names, signal=signal, label=label
+        )
         return display.plot(ax=ax, title=title)
 
     def plot(self, ax=None, *, title: str | None = None) -> HeatmapDisplay:
@@ -181,6 +264,10 @@ class HeatmapDisplay:
         """
         if self.kind == "matrix":
             self._plot_matrix(ax)
+        elif self.kind == "groups":
+            self._plot_groups(ax)
+        elif self.place == "under" and self.signal is not None:
+            self._plot_over_signal(ax)
         else:
             self._plot_signal(ax)
         if title is not None:
@@ -236,10 +323,61 @@ class HeatmapDisplay:
         mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
         add_color_bar(self.ax_, mappable, _in_lines(self.label))
 
+    def _plot_over_signal(self, ax) -> None:
+        lines = self.kind == "lines"
+        figsize = (7.0, 2.4) if lines else (4.4, 3.6)
+        self.figure_, self.ax_, _ = one_axes(ax, figsize)
+        self.axes_ = [self.ax_]
+        if not lines:
+            draw_signal(self.ax_, self.signal, lines)
+            mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
+            mappable.set_alpha(np.abs(self.values))
+            add_color_bar(self.ax_, mappable, _in_lines(self.label))
+            return
+        draw_signal(self.ax_, self.signal, lines)
+        low, high = self.ax_.get_ylim()
+        mappable = draw_strip(self.ax_, self.values, (low, high))
+        self.ax_.set_xlabel("position in the signal")
+        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+
+    def _plot_groups(self, ax) -> None:
+        image = self.signal is not None and not is_lines(self.signal[np.newaxis])
+        n_axes = 1 if self.signal is None else 2
+        cell = (3.8, 3.3) if image else (7.0, 2.0)
+        self.figure_, self.axes_ = axes_grid(ax, n_axes, 2 if image else 1, cell)
+        self.ax_ = self.axes_[-1]
+        if self.signal is not None:
+            draw_signal(self.axes_[0], self.signal, not image)
+            self.axes_[0].set_title("signal")
+        strip = self.values.T if image else self.values
+        mappable = self.ax_.imshow(
+            strip,
+            cmap=DIVERGING,
+            vmin=-1,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        picked = _ticks(self.values.shape[1], 24)
+        names = [shorten(name, 24) for name in np.asarray(self.names)[picked]]
+        if image:
+            self.ax_.set_yticks(picked, names, fontsize="small")
+            self.ax_.set_xticks([])
+        else:
+            slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+            self.ax_.set_xticks(picked, names, fontsize="small", **slanted)
+            self.ax_.set_yticks([])
+        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+
+
+def _squared(label: str) -> str:
+    quantity, bracket, rest = label.partition(" (")
+    return f"squared {quantity}{bracket}{rest}"
+
 
 def _in_lines(label: str) -> str:
     return label.replace(" (", "\n(").replace("), ", ")\n")
 
 
-def _ticks(length: int) -> np.ndarray:
-    return np.arange(0, length, -(-length // _MOST_TICKS))
+def _ticks(length: int, most: int = _MOST_TICKS) -> np.ndarray:
+    return np.arange(0, length, -(-length // most))

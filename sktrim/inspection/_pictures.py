@@ -114,6 +114,22 @@ def draw_signal(ax, laid_out_signal, lines: bool):
     return draw_image(ax, image, cmap="gray")
 
 
+def draw_strip(ax, row, heights):
+    """Colour the background of a curve by ``(1, length)`` values within [-1, 1]."""
+    length = row.shape[1]
+    return ax.imshow(
+        row,
+        cmap=DIVERGING,
+        vmin=-1,
+        vmax=1,
+        extent=(-0.5, length - 0.5, *heights),
+        aspect="auto",
+        interpolation="nearest",
+        zorder=0,
+        alpha=0.8,
+    )
+
+
 def draw_signed_area(ax, channels) -> None:
     """Draw ``(channels, length)``, summed over channels, filled by sign."""
     heights = channels.sum(axis=0)

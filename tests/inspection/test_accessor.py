@@ -70,7 +70,7 @@ def test_bare_cycles_are_of_the_whole_signal(shape, label):
 
 def test_the_heat_map_is_of_samples_unless_the_groups_are_the_signal():
     assert make().plot.heatmap().kind == "matrix"
-    assert make().plot.heatmap(sample=1).kind == "matrix"
+    assert make().plot.heatmap(sample=1).kind == "groups"
     pixels = make(metadata={"signal_space": True})
     assert pixels.plot.heatmap().kind == "matrix"
     for display in (
@@ -81,6 +81,18 @@ def test_the_heat_map_is_of_samples_unless_the_groups_are_the_signal():
         expected = VALUES[1].reshape(3, 4) / np.abs(VALUES[1]).max()
         np.testing.assert_allclose(display.values, expected)
         np.testing.assert_array_equal(display.signal, PARTS[1, 0])
+
+
+def test_groups_of_one_sample_stand_beside_its_signal():
+    display = make().plot.heatmap(sample=1, squared=True)
+    expected = VALUES[1:2] ** 2 / (VALUES[1] ** 2).max()
+    np.testing.assert_allclose(display.values, expected)
+    np.testing.assert_array_equal(display.signal, PARTS[1, 0])
+    assert len(display.axes_) == 2
+    few = make(metadata={"signal_space": True}, signal_shape=(2, 3), signals=None)
+    assert few.plot.heatmap(sample=1).kind == "groups"
+    with pytest.raises(ValueError, match="one sample, not 6"):
+        make().plot.heatmap(kind="groups")
 
 
 def test_a_map_over_the_signal_needs_one_sample_and_one_group_per_number():

@@ -40,6 +40,47 @@ def test_the_signal_stands_beside_its_map():
     assert display.ax_ is display.axes_[1]
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 6), (2, 50), (50,)])
+def test_the_square_is_taken_before_channels_are_summed(shape):
+    values = RNG.normal(size=shape)
+    display = HeatmapDisplay.from_signal(values, shape, squared=True)
+    n_channels = 1 if len(shape) == 1 else shape[0]
+    expected = (values**2).reshape(n_channels, -1).sum(axis=0)
+    np.testing.assert_allclose(display.values.ravel(), expected / expected.max())
+    assert "squared importance" in display.label
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6), (50,)])
+def test_the_signal_lies_under_its_map(shape):
+    values = RNG.normal(size=shape)
+    display = HeatmapDisplay.from_signal(values, shape, signal=values, place="under")
+    assert display.axes_ == [display.ax_]
+    heat = display.ax_.images[-1]
+    assert heat.get_clim() == (-1, 1)
+    np.testing.assert_allclose(np.asarray(heat.get_array()), display.values)
+    if len(shape) == 3:
+        np.testing.assert_allclose(heat.get_alpha(), np.abs(display.values))
+    else:
+        assert heat.get_zorder() < display.ax_.lines[0].get_zorder()
+    display.figure_.canvas.draw()
+    with pytest.raises(ValueError, match="place='over'"):
+        HeatmapDisplay.from_signal(values, shape, place="over")
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6), (50,), None])
+@pytest.mark.parametrize("n_groups", [1, 8, 100])
+def test_groups_of_one_sample_are_a_strip(shape, n_groups):
+    values = RNG.normal(size=n_groups)
+    names = [f"band {index}" for index in range(n_groups)]
+    signal = None if shape is None else RNG.normal(size=shape)
+    display = HeatmapDisplay.from_groups(values, names, signal=signal)
+    np.testing.assert_allclose(display.values, values[None] / np.abs(values).max())
+    strip = display.ax_.images[0]
+    assert strip.get_clim() == (-1, 1)
+    assert len(display.axes_) == (1 if shape is None else 2)
+    display.figure_.canvas.draw()
+
+
 def test_a_colour_image_stands_in_its_colours():
     signal = RNG.random((3, 4, 6))
     display = HeatmapDisplay.from_signal(signal, (3, 4, 6), signal=signal)
