@@ -103,7 +103,7 @@ def _without_cudnn_for_recurrent(module):
 
 
 class _ByteCounter(TorchDispatchMode):
-    """Add up the bytes of every tensor an operation returns."""
+    """Add up the bytes of every tensor an operation returns, views left out."""
 
     def __init__(self):
         super().__init__()
@@ -111,10 +111,19 @@ class _ByteCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
+        given = {_storage(t) for t in tree_leaves((args, kwargs)) if _is_tensor(t)}
         for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor):
+            if _is_tensor(leaf) and _storage(leaf) not in given:
                 self.total += leaf.numel() * leaf.element_size()
         return out
+
+
+def _is_tensor(value) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 class Network:

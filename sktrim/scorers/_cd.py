@@ -2,9 +2,12 @@
 
 import torch
 
-from sktrim._chunks import chunks
-from sktrim.propagation import contextual_decomposition
+from sktrim._chunks import chunks, rows_in_memory, rows_in_working_memory
+from sktrim.propagation.chunked import DenseParts, LowRankParts, decompose
 from sktrim.scorers._base import Attribution, Scorer
+
+SMALL_GROUP = 16
+"""Groups of more coefficients gain nothing from a basis that is pushed once."""
 
 
 class ContextualDecomposition(Scorer):
@@ -38,44 +41,55 @@ class ContextualDecomposition(Scorer):
     @torch.no_grad()
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        n_masks = len(groups) + 1
-        at_once = model.rows_at_once()
+        n_outputs = model.network.n_outputs
+        step = rows_in_memory(len(groups) * n_outputs * s.element_size())
         values, base = [], []
-        for rows in chunks(len(s), max(1, at_once // n_masks)):
+        for rows in chunks(len(s), step):
             part, picked = model[rows], target[rows]
-            scores = []
-            for some in chunks(n_masks, at_once):
-                masks = _with_everything(groups, some)
-                carried = part.linear(masks[:, None] * s[rows])
-                found, explained = self._decompose(part, carried, picked)
-                scores.append(found)
-            scores = torch.cat(scores)
-            values.append(scores[:-1].movedim(0, 1))
-            base.append(explained - scores[-1])
+            every = DenseParts(1, lambda r, _, part=part: part[r].everything()[None])
+            scores, explained = self._decompose(part, _parts(part, groups), picked)
+            together, _ = self._decompose(part, every, picked)
+            values.append(scores.movedim(0, 1))
+            base.append(explained - together[0])
         return Attribution(torch.cat(values), torch.cat(base))
 
-    def _decompose(self, model, carried, target):
-        """Scores (n_masks, n, n_targets) of carried signals, and the output's own."""
-        relevant, rest = contextual_decomposition(
+    def _decompose(self, model, parts, target):
+        """Scores (n_masks, n, n_targets) of parts of the signal, and the output's."""
+        relevant, full = decompose(
             model.module,
             model.x,
-            carried,
+            parts,
             bias=self.bias,
             nonlinearity=self.nonlinearity,
+            rows_at_once=model.rows_at_once(),
         )
-        relevant = relevant.reshape(*carried.shape[:2], -1)
-        full = relevant + rest.reshape(relevant.shape)
+        relevant = relevant.reshape(parts.n_masks, len(model.x), -1)
+        full = full.reshape(len(model.x), -1)
+        explained = target(full)
         if target.is_linear:
-            return target.linear(relevant), target(full[0])
-        zero = target(torch.zeros_like(full[0]))
-        alone = target(relevant) - zero
-        without = target(full) - target(full - relevant)
-        return (alone + without) / 2, target(full[0])
+            return target.linear(relevant), explained
+        alone = target(relevant) - target(torch.zeros_like(full))
+        without = explained - target(full - relevant)
+        return (alone + without) / 2, explained
 
 
-def _with_everything(groups, some: slice) -> torch.Tensor:
-    """Masks of a slice of the groups; one past the last is the mask of all."""
-    masks = groups.dense(some)
-    if some.stop <= len(groups):
-        return masks
-    return torch.cat([masks, torch.ones_like(groups.dense(slice(0, 1)))])
+def _parts(model, groups):
+    """Return what each group carries: over basis signals where that pays.
+
+    The basis is pushed through the network's first operation once, instead of the
+    part of every group and sample: less work where groups are small, and there are
+    more parts than basis signals.
+    """
+    n_coefficients = model.s.shape[1]
+    few = n_coefficients * 4 <= len(groups) * len(model.s)
+    fits = n_coefficients <= rows_in_working_memory(model.network.bytes_per_row)
+    small = groups.widest() <= SMALL_GROUP
+    if model.is_affine and not model.component and few and fits and small:
+        basis = model.inverse.linear(torch.eye(n_coefficients).to(model.s))
+        basis = basis.reshape(n_coefficients, *model.x.shape[1:])
+        return LowRankParts(model.s, basis, groups.dense())
+
+    def carried(rows, some):
+        return model[rows].linear(groups.dense(some)[:, None] * model.s[rows])
+
+    return DenseParts(len(groups), carried)

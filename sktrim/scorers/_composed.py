@@ -40,6 +40,10 @@ class GroupMasks:
     def __len__(self) -> int:
         return self.n_groups
 
+    def widest(self) -> int:
+        """Return the number of coefficients of the largest group."""
+        return int(torch.bincount(self.rows, minlength=1).max())
+
     def aggregate(self, values: torch.Tensor) -> torch.Tensor:
         """Sum values over each group.
 
@@ -238,6 +242,10 @@ class ComposedModel:
             amount = v[..., -1].reshape(*v.shape[:-1], *[1] * (self.x.ndim - 1))
             signal = signal + amount * self.r
         return signal
+
+    def everything(self) -> torch.Tensor:
+        """Return the signal that all coefficients carry, (n_samples, *signal_shape)."""
+        return self.linear(self.s)
 
     def signal(self, s: torch.Tensor) -> torch.Tensor:
         """Return T^-1(s) plus the residual; x bit for bit at the explained s.
