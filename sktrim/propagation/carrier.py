@@ -33,7 +33,7 @@ class Carrier:
         self,
         method: Callable,
         full: torch.Tensor,
-        rel: torch.Tensor | None = None,
+        rel: Any = None,
         axis: int | None = None,
     ) -> None:
         self.method = method

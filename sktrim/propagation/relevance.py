@@ -243,7 +243,10 @@ def _one_side(
         whole = sum(outs[1:], outs[0])
         # of the contributions' sum, at once: its gradient is sign * weight
         shares = torch.autograd.grad(whole, inputs, divided(part, whole.detach()))
-    return sum(v.detach() * g for v, g in zip(inputs, shares, strict=True))
+    found = torch.zeros_like(x)
+    for value, weight in zip(inputs, shares, strict=True):
+        found.addcmul_(value.detach(), weight)
+    return found
 
 
 def divided(part: torch.Tensor, whole: torch.Tensor, epsilon: float = 0.0) -> Any:

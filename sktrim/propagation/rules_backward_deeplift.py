@@ -166,7 +166,7 @@ def products(method: Any, call: Call) -> Carrier:
         method.refuse(call.func, "of more than two values that vary has no rule")
     if any(carrier.full.is_complex() for carrier in call.carriers):
         method.refuse(call.func, "of two complex values that vary has no rule")
-    split = sum(_with_other_half_way(call, chosen) for chosen in range(2))
+    split = _with_other_half_way(call, 0) + _with_other_half_way(call, 1)
     return Carrier(method, passed(split, plainly(call)), on_base(call))
 
 
@@ -192,7 +192,8 @@ def divide(method: Any, call: Call) -> Any:
         method.refuse(call.func, "with rounding has no rule")
     if not isinstance(b, Carrier):
         return wrap(method, call.on_full(), on_base(call))
-    return a * torch.reciprocal(b)
+    inverse: Any = method(torch.reciprocal, (b,), {})
+    return a * inverse
 
 
 @rule("deeplift", "kind:select")
@@ -261,7 +262,8 @@ def extreme(method: Any, call: Call) -> Any:
     (value, mine), (base, other) = (
         t.detach().max(-1, keepdim=True) for t in (flat.full, flat.rel)
     )
-    out = sign * _give_to_winner(method, flat, value, mine, base, other, 1).squeeze(-1)
+    out: Any = _give_to_winner(method, flat, value, mine, base, other, 1)
+    out = sign * out.squeeze(-1)
     for d in dims if keepdim else ():
         out = out.unsqueeze(d)
     full = plainly(call)
@@ -395,7 +397,7 @@ def normalise(method: Any, call: Call) -> Any:
 @rule("deeplift", "var", "std")
 def variance(method: Any, call: Call) -> Any:
     """Write it with a mean and squares; the correction is torch's."""
-    x = call.carriers[0]
+    x: Any = call.carriers[0]
     full = plainly(call)
     dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
     if isinstance(dim, bool) or not isinstance(full, torch.Tensor):
@@ -407,7 +409,7 @@ def variance(method: Any, call: Call) -> Any:
     dims = tuple(range(x.full.ndim)) if dim is None else dim
     keepdim = call.kwargs.get("keepdim", False)
     centred = x - torch.mean(x, dims, keepdim=True)
-    total = torch.sum(torch.square(centred), dims, keepdim=keepdim)
+    total: Any = torch.sum(torch.square(centred), dims, keepdim=keepdim)
     count = x.full.numel() // max(1, total.full.numel())
     total = total / max(0, count - correction)
     return torch.sqrt(total) if call.operation.name == "std" else total

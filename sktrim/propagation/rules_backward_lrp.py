@@ -99,7 +99,8 @@ def relevance_of(method: Any, carrier: Carrier) -> torch.Tensor:
     """Return an activation whose gradient is its relevance."""
     if isinstance(carrier.rel, Refused):
         method.refuse(carrier.rel.func, carrier.rel.why)
-    return carrier.rel.closed(carrier.full) if _is_raw(carrier) else carrier.full
+    raw: Any = carrier.rel
+    return raw.closed(carrier.full) if _is_raw(carrier) else carrier.full
 
 
 def _is_raw(carrier: Carrier) -> bool:
@@ -287,7 +288,7 @@ def batch_norm(method: Any, call: Call) -> Any:
     """Merge with the affine operation before; alone, an affine operation."""
     x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
-        method.refuse(call.func, "with the statistics of the batch has no rule")
+        return method.refuse(call.func, "with the statistics of the batch has no rule")
     scale = torch.rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale

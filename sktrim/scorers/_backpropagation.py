@@ -24,8 +24,8 @@ def row_chunks(model, n_rows):
 
 def gathered(parts: list[Attribution]) -> Attribution:
     """Join what chunks of samples gave."""
-    base = [part.base_values for part in parts]
-    joined = None if base[0] is None else torch.cat(base)
+    base = [p.base_values for p in parts if p.base_values is not None]
+    joined = torch.cat(base) if base else None
     extra = {
         key: torch.cat([part.extra[key] for part in parts]) for key in parts[0].extra
     }
@@ -117,14 +117,20 @@ class DeepLift(Scorer):
         rows = self._rows(model, background)
         parts = []
         for some in row_chunks(model, len(s)):
-            values, base = 0, 0
-            for row in rows:
-                found, start = _rescaled(model[some], target[some], row)
-                values = values + groups.aggregate(found * (s[some] - row))
-                base = base + start
-            values = (values / len(rows)).movedim(0, -1)
-            parts.append(Attribution(values, base / len(rows)))
+            part = Attribution(
+                *self._one_chunk(model[some], groups, target[some], rows)
+            )
+            parts.append(part)
         return gathered(parts)
+
+    def _one_chunk(self, model, groups, target, rows):
+        """Mean over baselines of scores and of the output there."""
+        scores, starts = [], []
+        for row in rows:
+            found, start = _rescaled(model, target, row)
+            scores.append(groups.aggregate(found * (model.s - row)).movedim(0, -1))
+            starts.append(start)
+        return torch.stack(scores).mean(0), torch.stack(starts).mean(0)
 
     def _rows(self, model, background):
         check_positive(self.n_rows, "n_rows")

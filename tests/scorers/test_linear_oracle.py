@@ -20,6 +20,7 @@ from sktrim.scorers import (
     IntegratedGradients,
     KernelShap,
     Lime,
+    LRPEpsilon,
     Shapley,
 )
 from tests.nets import linear_net
@@ -66,6 +67,8 @@ SCORERS = {
     "sampled shapley": Shapley(max_exact=0, n_permutations=4),
     "kernel_shap": KernelShap(n_subsets=100),
     "lime": Lime(n_selected=None, n_draws=64, ridge=0.0),
+    "deeplift": "deeplift",
+    "lrp_epsilon": LRPEpsilon(epsilon=0),
     "cd": ContextualDecomposition(bias="context"),
     "cd symmetric": ContextualDecomposition(bias="context", nonlinearity="symmetric"),
 }

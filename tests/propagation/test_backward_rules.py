@@ -1,0 +1,306 @@
+"""Rules of modified backpropagation, each complete or conserving by itself."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sktrim.propagation import UnsupportedOperationError, explained_output
+from sktrim.propagation.backpropagation import run
+from sktrim.propagation.backpropagation_gaps import completeness_gaps
+from sktrim.propagation.relevance import (
+    RULES,
+    AffineMap,
+    alpha_beta,
+    named_rule,
+    share_out,
+)
+from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.rules_backward_relu import (
+    Deconvolution,
+    GuidedBackpropagation,
+)
+from tests import zoo
+
+SIGNALS = [name for name in zoo.NETS if name not in zoo.TOKENS]
+
+
+def rescaled(function, x, base):
+    """Output, that at the baseline, and multipliers of the outputs' sum."""
+    leaves = [v.clone().requires_grad_() for v in x]
+    method = DeepLiftRescale()
+    carriers = [method.enter(v, b) for v, b in zip(leaves, base, strict=True)]
+    out = run(function, *carriers)
+    weight = torch.linspace(-1, 2, out.full.numel(), dtype=torch.float64)
+    scalar = (out.full.flatten() * weight).sum()
+    return out, weight, torch.autograd.grad(scalar, leaves)
+
+
+def assert_complete(function, x, base, atol=1e-10):
+    out, weight, multipliers = rescaled(function, x, base)
+    torch.testing.assert_close(out.full, function(*x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(out.rel, function(*base), rtol=1e-12, atol=1e-12)
+    total = sum(
+        (m * (v - b)).sum() for m, v, b in zip(multipliers, x, base, strict=True)
+    )
+    difference = ((function(*x) - function(*base)).flatten() * weight).sum()
+    torch.testing.assert_close(total, difference.detach(), rtol=1e-10, atol=atol)
+
+
+def some(shape, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_deeplift_is_complete_on_every_kind_of_network(name):
+    net, x = zoo.build(name), zoo.inputs(name)
+    x = x if isinstance(x, tuple) else (x,)
+    base = tuple(some(v.shape, 7) for v in x)
+
+    def plain(*values):
+        carried = any(not isinstance(v, torch.Tensor) for v in values)
+        return net(*values) if carried else explained_output(net, values)[0]
+
+    assert_complete(plain, x, base)
+
+
+@pytest.mark.parametrize("name", zoo.TOKENS)
+def test_deeplift_is_complete_after_an_embedding(name):
+    net, tokens = zoo.build(name), zoo.inputs(name)
+    vectors = net.embed(tokens).detach()
+
+    class Given(nn.Module):
+        def forward(self, _):
+            return self.given
+
+    net.embed = Given().eval()
+
+    def from_vectors(v):
+        net.embed.given = v
+        return net(tokens)
+
+    assert_complete(from_vectors, (vectors,), (some(vectors.shape, 3),))
+
+
+OPERATIONS = {
+    "pool": lambda x: F.max_pool2d(x, 2),
+    "overlapping pool": lambda x: F.max_pool2d(x, 3, 1, 1),
+    "adaptive pool": lambda x: F.adaptive_max_pool2d(x, 3),
+    "pool of negatives": lambda x: F.max_pool2d(-x.abs() - 1, 2),
+    "amax": lambda x: x.amax((1, 3)),
+    "min": lambda x: x.min(-1, keepdim=True).values,
+    "max of all": lambda x: x.max().reshape(1),
+    "maximum": lambda x: torch.maximum(x, x.flip(-1)),
+    "minimum": lambda x: torch.minimum(x, torch.tensor(0.1, dtype=x.dtype)),
+    "square": lambda x: x * x,
+    "quotient": lambda x: x / (x.exp() + 1),
+    "one over": lambda x: 2 / (x.abs() + 1),
+    "matmul": lambda x: x @ x.transpose(-1, -2),
+    # times two, since an ending would be left out
+    "softmax": lambda x: 2 * x.softmax(1),
+    "log softmax": lambda x: 2 * F.log_softmax(x, -1),
+    "softmin": lambda x: F.softmin(x, 1),
+    "masked softmax": lambda x: (
+        2 * x.masked_fill(torch.eye(6).bool(), float("-inf")).softmax(-1)
+    ),
+    "logsumexp": lambda x: torch.logsumexp(x, (1, 2)),
+    "layer norm": lambda x: F.layer_norm(x, (6, 6)),
+    "group norm": lambda x: F.group_norm(x, 2, torch.arange(4.0).double()),
+    "instance norm": lambda x: F.instance_norm(x),
+    "rms norm": lambda x: F.rms_norm(x, (6,), eps=0.01),
+    "normalize": lambda x: F.normalize(x, dim=1),
+    "norm": lambda x: x.norm(dim=(1, 2)),
+    "std": lambda x: torch.std(x, dim=2),
+    "var": lambda x: torch.var(x, dim=(1, 2), correction=0, keepdim=True),
+    "glu": lambda x: F.glu(x, 1),
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "hardtanh": F.hardtanh,
+    "leaky": lambda x: F.leaky_relu(x, 0.2),
+    "pow": lambda x: torch.pow(x, 3),
+    "log": lambda x: (x.abs() + 1).log(),
+    "lerp": lambda x: torch.lerp(x, x.sin(), x.sigmoid()),
+    "addmm": lambda x: torch.addmm(x[0, 0], x[0, 1], x[0, 2], beta=2, alpha=3),
+    "write": lambda x: _written(x),
+    "in place": lambda x: x.clone().sub_(0.1).relu_().mul_(x),
+    "cat": lambda x: torch.cat([x, torch.ones_like(x), x.tanh()], 1),
+}
+
+
+def _written(x):
+    h = x.clone()
+    h[:, 0] = torch.tanh(x[:, 1])
+    h[:, 2] = 0.5
+    return h * 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_every_operation_is_complete_by_itself(name, seed):
+    x, base = some((3, 4, 6, 6), seed), some((3, 4, 6, 6), seed + 10)
+    # parts that do not move, ties and zeros
+    base[:, 0, :2] = x[:, 0, :2]
+    x[:, 1, 2:4] = x[:, 1, :1, :1]
+    base[:, 2, 4:] = 0
+    assert_complete(OPERATIONS[name], (x,), (base,))
+
+
+def test_what_does_not_move_has_the_derivative_for_multiplier():
+    x = some((2, 5), 0)
+    _, weight, (multiplier,) = rescaled(torch.tanh, (x,), (x,))
+    expected = (1 - torch.tanh(x) ** 2) * weight.reshape(2, 5)
+    torch.testing.assert_close(multiplier, expected)
+    for function in (torch.sqrt, torch.log, F.relu):
+        zero = torch.zeros(2, 5, dtype=torch.float64)
+        assert rescaled(function, (zero,), (zero,))[2][0].isfinite().all()
+
+
+def test_a_nearly_equal_baseline_gives_the_derivative():
+    x = some((2, 5), 0)
+    _, weight, (multiplier,) = rescaled(torch.tanh, (x,), (x + 1e-14,))
+    expected = (1 - torch.tanh(x) ** 2) * weight.reshape(2, 5)
+    torch.testing.assert_close(multiplier, expected, rtol=1e-10, atol=0)
+
+
+def test_pooling_gives_the_difference_to_one_of_the_two_winners():
+    x = torch.tensor([[[1.0, 5.0, 2.0, 2.0]]], dtype=torch.float64)
+    base = torch.tensor([[[4.0, 0.0, 9.0, 1.0]]], dtype=torch.float64)
+    leaf = x.clone().requires_grad_()
+    out = run(lambda v: F.max_pool1d(v, 2), DeepLiftRescale().enter(leaf, base))
+    (multiplier,) = torch.autograd.grad(out.full.sum(), leaf)
+    # 5 - 4 to the sample's winner, 2 - 9 to the baseline's
+    torch.testing.assert_close(
+        multiplier * (x - base), torch.tensor([[[0.0, 1, -7, 0]]]).double()
+    )
+
+
+@pytest.mark.parametrize("method", [GuidedBackpropagation, Deconvolution])
+def test_relu_rules_change_the_gradient_and_nothing_else(method):
+    x = torch.tensor([-1.0, 0.0, 2.0, 3.0], requires_grad=True)
+    out = run(F.relu, method().enter(x)).full
+    assert torch.equal(out, F.relu(x))
+    (gradient,) = torch.autograd.grad(out, x, torch.tensor([1.0, 2, 3, -4]))
+    guided = method is GuidedBackpropagation
+    assert gradient.tolist() == ([0, 0, 3, 0] if guided else [1, 2, 3, 0])
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_relu_rules_leave_the_output_bit_for_bit(name):
+    net, x = zoo.build(name), zoo.inputs(name)
+    x = x if isinstance(x, tuple) else (x,)
+    method = GuidedBackpropagation()
+    out = run(net, *(method.enter(v.clone().requires_grad_()) for v in x)).full
+    assert torch.equal(out, explained_output(net, x)[0])
+
+
+class Ranked(nn.Module):
+    def forward(self, x):
+        return x.sort(-1).values
+
+
+def test_what_has_no_rule_is_refused_with_its_place():
+    x = some((2, 5), 0)
+    with pytest.raises(UnsupportedOperationError, match=r"sort.*test_backward_rules"):
+        run(Ranked().eval(), DeepLiftRescale().enter(x, x))
+
+
+class Cut(nn.Module):
+    def forward(self, x):
+        return x.tanh() * x.detach().exp()
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x * (x > 0)
+
+
+@pytest.mark.parametrize(
+    ("module", "culprit"), [(Cut(), "detach"), (Branching(), "__gt__")]
+)
+def test_the_operation_that_loses_output_is_named(module, culprit):
+    x, base = some((3, 4), 0), some((3, 4), 1)
+    gaps = completeness_gaps(module.eval(), x, base, lambda out: out)
+    assert culprit in gaps[0].operation
+    assert "test_backward_rules.py" in gaps[0].site
+
+
+def test_complete_networks_have_no_gaps():
+    net = zoo.build("vit")
+    x = zoo.inputs("vit")
+    assert not completeness_gaps(net, x, some(x.shape, 1), lambda out: out)
+
+
+def naive(rule, w, b, x, relevance):
+    """Matrix form: contributions over their sums, unit by unit."""
+    pos, neg = (lambda t: t.clamp(min=0)), (lambda t: t.clamp(max=0))
+    z = x[:, None] * w
+    sides = {
+        "z_plus": [(1, pos(z), pos(b))],
+        "alpha_beta": [(2, pos(z), pos(b)), (-1, neg(z), neg(b))],
+        "z_box": [(1, z + 2 * pos(w) - 2 * neg(w), b - pos(b) - neg(b))],
+        "w_square": [(1, (w**2).expand_as(z), b**2)],
+        "flat": [(1, torch.ones_like(z), torch.zeros_like(b))],
+    }
+    if rule == "gamma":
+        up = (z + 0.25 * pos(z), b + 0.25 * pos(b))
+        down = (z + 0.25 * neg(z), b + 0.25 * neg(b))
+        out = (z.sum(-1) + b) > 0
+        found = torch.zeros_like(x)
+        for where, (part, bias) in ((out, up), (~out, down)):
+            share = relevance * where / (part.sum(-1) + bias)
+            found += (part * share[..., None]).sum(1)
+        return found
+    found = torch.zeros_like(x)
+    for factor, part, bias in sides[rule]:
+        share = relevance / (part.sum(-1) + bias)
+        found += factor * (part * share[..., None]).sum(1)
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "rule", ["z_plus", "alpha_beta", "gamma", "z_box", "w_square", "flat"]
+)
+def test_rules_equal_their_matrix_form(rule, seed):
+    w, b, x = some((4, 6), seed), some(4, seed + 1), some((3, 6), seed + 2)
+    relevance = some((3, 4), seed + 3)
+    chosen = RULES[rule]
+    if rule == "z_box":
+        chosen = named_rule("z_box", low=-2.0, high=2.0)
+    found = share_out(chosen, AffineMap(F.linear, w, b), x, relevance)
+    torch.testing.assert_close(found, naive(rule, w, b, x, relevance))
+    # inputs without a negative one take a shorter way
+    x = x.abs()
+    found = share_out(chosen, AffineMap(F.linear, w, b), x, relevance)
+    torch.testing.assert_close(found, naive(rule, w, b, x, relevance))
+
+
+def test_without_bias_alpha_beta_conserves_alpha_minus_beta():
+    w, x, relevance = some((4, 6), 0), some((3, 6), 1), some((3, 4), 2)
+    for alpha, beta in ((1, 0), (2, 1), (1, 1), (0.5, 0.25)):
+        rule = alpha_beta(alpha, beta)
+        found = share_out(rule, AffineMap(F.linear, w, None), x, relevance)
+        total = (alpha - beta) * relevance.sum(1)
+        torch.testing.assert_close(found.sum(1), total, atol=1e-12, rtol=1e-10)
+
+
+def test_nothing_to_share_among_gives_zeros():
+    w, zero = some((4, 6), 0), torch.zeros(3, 6, dtype=torch.float64)
+    for rule in RULES.values():
+        if rule.sides and rule.name != "z_box":
+            layer = AffineMap(F.linear, 0 * w, None)
+            found = share_out(rule, layer, zero, some((3, 4), 1))
+            assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_merging_scales_the_channels_of_the_result(transposed):
+    conv = nn.ConvTranspose2d(2, 3, 3) if transposed else nn.Conv2d(2, 3, 3)
+    conv = conv.double()
+    x, scale, shift = some((2, 2, 5, 5), 0), some(3, 1), some(3, 2)
+    function = F.conv_transpose2d if transposed else F.conv2d
+    layer = AffineMap(function, conv.weight, conv.bias, -3, int(transposed), "conv")
+    merged = layer.merged(scale, shift)
+    expected = conv(x) * scale[:, None, None] + shift[:, None, None]
+    torch.testing.assert_close(function(x, merged.weight, merged.bias), expected)
