@@ -1,18 +1,24 @@
 """Rules over torch operations: how each treats a decomposed value."""
 
+from .chunked import DenseParts, LowRankParts, decompose
 from .decomposition import (
     contextual_decomposition,
     explained_output,
     find_ending,
     looks_like_probabilities,
 )
+from .interactions import pairwise_interactions
 from .registry import UnsupportedOperationError, register_operation
 
 __all__ = [
+    "DenseParts",
+    "LowRankParts",
     "UnsupportedOperationError",
     "contextual_decomposition",
+    "decompose",
     "explained_output",
     "find_ending",
     "looks_like_probabilities",
+    "pairwise_interactions",
     "register_operation",
 ]

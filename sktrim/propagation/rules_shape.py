@@ -16,7 +16,8 @@ from .share import add_bias, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(
-    "clone detach data alias contiguous to type float double half bfloat16 cpu cuda".split()
+    """clone detach data alias contiguous to type float double half bfloat16 cpu
+    cuda""".split()
 )
 
 

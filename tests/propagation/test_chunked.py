@@ -1,0 +1,99 @@
+"""Chunks and pushed basis signals change nothing but the time."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sktrim.propagation import (
+    DenseParts,
+    LowRankParts,
+    contextual_decomposition,
+    decompose,
+)
+from tests import zoo
+
+BIASES = ("channel", "proportional", "context")
+
+
+def low_rank(x, groups=5, seed=0):
+    """Random soft groups of the coefficients of an orthogonal transform."""
+    generator = torch.Generator().manual_seed(seed)
+    size = x[0].numel()
+    matrix = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    basis = torch.linalg.qr(matrix)[0].to(x.dtype)
+    coefficients = x.flatten(1) @ basis.T
+    masks = torch.rand(groups, size, generator=generator).to(x.dtype)
+    masks = masks * (torch.rand(groups, size, generator=generator) < 0.1)
+    rel = ((masks[:, None] * coefficients) @ basis).unflatten(2, x.shape[1:])
+    return LowRankParts(coefficients, basis.unflatten(1, x.shape[1:]), masks), rel
+
+
+SPELLINGS = {
+    "linear": lambda lin: lambda v: torch.relu(lin(v)),
+    "viewed": lambda lin: lambda v: torch.relu(lin(v.view(len(v), 1, -1))).squeeze(1),
+    "flattened": lambda lin: lambda v: F.relu(lin(nn.Flatten()(v[:, None]))),
+    "transposed": lambda lin: lambda v: lin(v.reshape(-1, 3, 4).mT.flatten(1)).relu(),
+    "scaled first": lambda lin: lambda v: torch.relu(lin((v - 0.3) / 2)),
+    "read twice": lambda lin: lambda v: torch.relu(lin(v)) + v[:, :5],
+    "written to": lambda lin: lambda v: lin(v.relu_()),
+    "written through a view": lambda lin: (
+        lambda v: (
+            F.relu_(v.view(-1, 2, 6)),
+            lin(v),
+        )[1]
+    ),
+    "matrix": lambda lin: lambda v: F.softplus(v @ lin.weight.T),
+}
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_pushed_basis_equals_dense_parts(name, bias, grad):
+    torch.manual_seed(0)
+    net = SPELLINGS[name](nn.Linear(12, 5).double())
+    x = torch.randn(7, 12, dtype=torch.float64)
+    parts, rel = low_rank(x)
+    with torch.set_grad_enabled(grad):
+        expected, _ = contextual_decomposition(net, x, rel, bias=bias)
+        out, full = decompose(net, x, parts, bias=bias, rows_at_once=11)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(full, net(x.clone()))
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("name", ["vgg", "lenet in place", "densenet", "spectral"])
+def test_networks_of_the_zoo(name, bias):
+    net, x = zoo.build(name), zoo.inputs(name, 5)
+    parts, rel = low_rank(x)
+    with torch.no_grad():
+        expected, _ = contextual_decomposition(net, x, rel, bias=bias)
+        out, _ = decompose(net, x, parts, bias=bias, rows_at_once=10)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 5, 12, 1000])
+@pytest.mark.parametrize("name", ["mlp", "resnet18", "m5"])
+def test_chunk_size_does_not_matter(name, rows_at_once):
+    net, x = zoo.build(name), zoo.inputs(name, 5)
+    rel = zoo.parts(x)
+    dense = DenseParts(3, lambda rows, masks: rel[masks, rows])
+    with torch.no_grad():
+        expected, rest = contextual_decomposition(net, x, rel)
+        out, full = decompose(net, x, dense, rows_at_once=rows_at_once)
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(full, (expected + rest)[0])
+
+
+def test_many_samples_push_the_basis_once():
+    net = nn.Linear(12, 5).double().eval()
+    x = torch.randn(20, 12, dtype=torch.float64)
+    parts, _ = low_rank(x)
+    with torch.no_grad():
+        decompose(net, x, parts, rows_at_once=10)
+        low = parts.take(slice(0, 2), slice(0, 5))
+    weight, pushed = low.cache["pushed"]
+    assert weight is net.weight
+    width = int((low.members.weights != 0).sum(1).max())
+    assert pushed.shape == (5, width, 5)
