@@ -1,5 +1,7 @@
 """Is the explanation right: curves, scores and studies."""
 
+from typing import TYPE_CHECKING
+
 from sktrim.evaluation._faithfulness import (
     FaithfulnessCurves,
     FaithfulnessReport,
@@ -17,9 +19,27 @@ from sktrim.evaluation._metrics import (
     sufficient_fraction,
 )
 
+if TYPE_CHECKING:
+    from sktrim.evaluation.recovery import (
+        RecoveryResult,
+        RecoverySetting,
+        RecoveryTable,
+        recovery_benchmark,
+    )
+
+_RECOVERY = (
+    "RecoveryResult",
+    "RecoverySetting",
+    "RecoveryTable",
+    "recovery_benchmark",
+)
+
 __all__ = [
     "FaithfulnessCurves",
     "FaithfulnessReport",
+    "RecoveryResult",
+    "RecoverySetting",
+    "RecoveryTable",
     "completeness_score",
     "explanation_scores",
     "faithfulness_curves",
@@ -28,6 +48,16 @@ __all__ = [
     "localisation_score",
     "marginal_changes",
     "neg_sufficient_fraction",
+    "recovery_benchmark",
     "sparsity_score",
     "sufficient_fraction",
 ]
+
+
+def __getattr__(name):
+    """Import the benchmark when it is asked for: it also runs as a script."""
+    if name in _RECOVERY:
+        from sktrim.evaluation import recovery
+
+        return getattr(recovery, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """Scores of an explanation that scikit-learn can maximise or report side by side."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -220,7 +221,7 @@ def marginal_changes(
         model, masks = tracer.model, 1 - tracer.complement
         at_once = max(1, model.rows_at_once() // len(model.s))
         whole = tracer.read(model.output(model.x))
-        total = 0
+        total: Any = 0
         for row in tracer.rows:
             away = row - model.s
             changes = [

@@ -111,11 +111,11 @@ class Tracer:
         Outputs (n_points, n_samples, n_outputs) to values (n_points, n_samples).
     """
 
-    def __init__(self, model, masks, rows, read):
+    def __init__(self, model, masks: torch.Tensor, rows, read):
         self.model, self.read = model, read
         self.rows = model.extend(torch.as_tensor(rows).to(model.s))
-        self.complement = 1 - masks
-        self.floor = self.complement.prod(0)
+        self.complement: torch.Tensor = 1 - masks
+        self.floor: torch.Tensor = self.complement.prod(0)
 
     def weights(self, order, steps) -> torch.Tensor:
         """Share of each coefficient left when the first groups of an order are cut.
