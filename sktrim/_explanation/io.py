@@ -239,7 +239,9 @@ def to_shap(explanation: Explanation):
     data = None
     coefficients = explanation.coefficients
     if coefficients is not None and _is_one_each(explanation):
-        data = coefficients.toarray() if sp.issparse(coefficients) else coefficients
+        if sp.issparse(coefficients):
+            coefficients = sp.csr_array(coefficients).toarray()
+        data = np.asarray(coefficients)
     per_target = explanation.values.ndim == 3
     return shap.Explanation(
         values=explanation.values,
