@@ -5,6 +5,7 @@ import torch
 
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim.scorers._base import Scorer
+from sktrim.scorers._channels_last import in_channels_last
 from sktrim.scorers._gradient import baseline_rows
 
 _MOST_PARTS = 64
@@ -97,8 +98,9 @@ def portions(model, target, n_points: int):
     target : Target
     """
     size = rows_in_memory(16 * n_points * target.n_targets)
+    fast = in_channels_last(model)
     for rows in chunks(len(model.s), size):
-        yield model[rows], target[rows]
+        yield fast[rows], target[rows]
 
 
 def responses(model, groups, target, rows, points, *, clip=True) -> torch.Tensor:

@@ -274,3 +274,29 @@ def test_images_in_float32_are_complete():
 def test_wrong_parameters_are_named(X, scorer, message):
     with pytest.raises(ValueError, match=message):
         transform_importance(mlp(), X, scorer=scorer)
+
+
+class Viewing(torch.nn.Module):
+    """Its view needs the usual layout of channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = small_conv(dtype=torch.float32)
+        self.pool = torch.nn.MaxPool2d(2)
+
+    def forward(self, x):
+        h = self.pool(torch.relu(self.net.conv(x)))
+        return self.net.head(h.view(len(h), -1))
+
+
+@pytest.mark.parametrize("build", [Viewing, lambda: small_conv(dtype=torch.float32)])
+def test_the_layout_of_the_weights_changes_nothing(build, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((3, 1, 12, 12)).astype("float32")
+    net = build().eval()
+    strides = [p.stride() for p in net.parameters()]
+    options = {"scorer": "shapley", "groups": np.arange(144) % 4}
+    fast = transform_importance(net, X, **options)
+    assert [p.stride() for p in net.parameters()] == strides
+    monkeypatch.setattr("sktrim.scorers._amounts.in_channels_last", lambda model: model)
+    plain = transform_importance(net, X, **options)
+    np.testing.assert_allclose(fast.values, plain.values, atol=1e-6)
