@@ -55,7 +55,10 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
     spaces = [_Space(question, X) for question in questions]
     outputs, resolved = first.resolve(X, y)
     pieces = list(chunks(n_samples, first.rows_at_once(n_samples)))
-    tasks = (delayed(_explain_chunk)(spaces, X, r, resolved.target[r]) for r in pieces)
+    tasks = (
+        delayed(_explain_chunk)(spaces, X, r, resolved.target[r], outputs[r])
+        for r in pieces
+    )
     parallel = Parallel(n_jobs=first.n_jobs, prefer="threads", return_as="generator")
     results = []
     with tqdm(total=n_samples, unit="sample", disable=not first.verbose) as bar:
@@ -85,7 +88,7 @@ def _gather(results) -> dict:
     }
 
 
-def _explain_chunk(spaces, X, rows, target) -> list[dict]:
+def _explain_chunk(spaces, X, rows, target, outputs) -> list[dict]:
     """Score one chunk in every space and bring it back to NumPy."""
     x, shared = X[rows], SharedGradients() if len(spaces) > 1 else None
     with (
@@ -93,10 +96,10 @@ def _explain_chunk(spaces, X, rows, target) -> list[dict]:
         torch.enable_grad(),
         evaluation_mode(spaces[0].question.network.module),
     ):
-        return [_score(space, x, rows, target, shared) for space in spaces]
+        return [_score(space, x, rows, target, outputs, shared) for space in spaces]
 
 
-def _score(space, x, rows, target, shared) -> dict:
+def _score(space, x, rows, target, outputs, shared) -> dict:
     """Score one chunk in one space."""
     question, masks, s = space.question, space.masks, space.s[rows]
     model = question.model(x, s)
@@ -105,7 +108,9 @@ def _score(space, x, rows, target, shared) -> dict:
     if not isinstance(found, Attribution):
         found = Attribution(found)
     with torch.no_grad():
-        explained = target(model.output(model.x))
+        known = torch.as_tensor(outputs, device=model.x.device)
+        dropped = question.residual == "drop"
+        explained = target(model.output(model.x) if dropped else known)
         error = _relative_norm(model.r, question.network.to_tensor(x))
     _check_values(found.values, len(s), len(masks), target.n_targets, question.scorer)
     parts = {

@@ -236,11 +236,10 @@ def _one_side(
 ) -> torch.Tensor:
     with torch.enable_grad():
         inputs = [_changed(rule, t.x, x).detach().requires_grad_() for t in terms]
-        outs = [
-            t.sign * layer.function(value, *layer.changed(rule, t))
-            for t, value in zip(terms, inputs, strict=True)
-        ]
-        whole = sum(outs[1:], outs[0])
+        whole: Any = 0
+        for t, value in zip(terms, inputs, strict=True):
+            out = layer.function(value, *layer.changed(rule, t))
+            whole = whole + (out if t.sign == 1 else -out)
         # of the contributions' sum, at once: its gradient is sign * weight
         shares = torch.autograd.grad(whole, inputs, divided(part, whole.detach()))
     found = torch.zeros_like(x)
@@ -256,5 +255,4 @@ def divided(part: torch.Tensor, whole: torch.Tensor, epsilon: float = 0.0) -> An
     """
     if epsilon:
         return part / torch.where(whole < 0, whole - epsilon, whole + epsilon)
-    none = whole == 0
-    return torch.where(none, 0, part / torch.where(none, 1, whole))
+    return torch.where(whole == 0, 0, part / whole)

@@ -73,10 +73,9 @@ for _method in ("guided", "deconvnet"):
 def guided(method: Any, call: Call) -> Carrier:
     """Clamp the gradient at 0, then apply that of the ReLU."""
     x, value = call.carriers[0], plainly(call)
-    gate = x.full.detach() > 0
-    if call.operation.name == "relu6":
-        gate &= value < 6
-    return Carrier(method, with_gradient(x.full, value, _through_gate, gate))
+    # where the result is 0 so is the gradient; relu6 is flat at 6 too
+    result = value if call.operation.name == "relu" else value.where(value < 6, 0)
+    return Carrier(method, with_gradient(x.full, value, _through_relu, result))
 
 
 @rule("deconvnet", "relu", "relu6")
@@ -86,5 +85,5 @@ def rectified(method: Any, call: Call) -> Carrier:
     return Carrier(method, with_gradient(x.full, plainly(call), torch.relu))
 
 
-def _through_gate(gradient: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-    return torch.relu(gradient).mul_(gate)
+def _through_relu(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.threshold_backward(torch.relu(gradient), result, 0)

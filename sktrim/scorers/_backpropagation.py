@@ -13,13 +13,25 @@ from sktrim.propagation.rules_backward_relu import (
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._gradient import _gradients, baseline_rows, check_positive
 
-_COPIES = 3
-"""Network rows in memory per row explained: values, what is saved, gradients."""
+
+def row_chunks(model, n_rows, copies=2):
+    """Yield slices of samples that fit in memory with a graph of modified gradients.
+
+    `copies` of the activations are held: values, the baseline's, what is saved.
+    """
+    yield from chunks(n_rows, max(1, model.rows_at_once() // copies))
 
 
-def row_chunks(model, n_rows):
-    """Yield slices of samples that fit in memory with a graph of modified gradients."""
-    yield from chunks(n_rows, max(1, model.rows_at_once() // _COPIES))
+@torch.no_grad()
+def output_at(model, target, row):
+    """Explained output at a row of coefficients, shape (n_samples, n_targets)."""
+    scale = model.x.abs().max() * 64 * torch.finfo(model.x.dtype).eps
+    if model.is_affine and bool(model.r.abs().max() <= scale):
+        # nothing but round-off is held, so that all samples share the baseline
+        first = model[:1]
+        out = first.output(first.signal(row.expand_as(first.s)))
+        return target(out.expand(len(model.s), -1))
+    return target(model(row.expand_as(model.s)))
 
 
 def gathered(parts: list[Attribution]) -> Attribution:
@@ -116,7 +128,7 @@ class DeepLift(Scorer):
         """Score groups; see `Scorer.attribute`."""
         rows = self._rows(model, background)
         parts = []
-        for some in row_chunks(model, len(s)):
+        for some in row_chunks(model, len(s), copies=3):
             part = Attribution(
                 *self._one_chunk(model[some], groups, target[some], rows)
             )
@@ -175,12 +187,12 @@ def _rescaled(model, target, row):
     function, point = _entry(model)
     start = row.expand_as(model.s)
     with torch.no_grad():
-        origin = model.signal(start)
-        base = target(model.output(origin))
+        origin = model.signal(start) if model.is_affine else start
     leaf = point.detach().requires_grad_()
     with torch.enable_grad():
-        carrier = DeepLiftRescale().enter(leaf, origin if model.is_affine else start)
+        carrier = DeepLiftRescale().enter(leaf, origin)
         out = run(function, carrier)
         scalars = target(out.reshape(len(point), -1)).full
         found = _gradients(scalars, leaf)
-    return (model.pull_back(found) if model.is_affine else found), base
+    found = model.pull_back(found) if model.is_affine else found
+    return found, output_at(model, target, row)

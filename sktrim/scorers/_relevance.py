@@ -11,9 +11,8 @@ from sktrim.propagation.backpropagation import run
 from sktrim.propagation.relevance import RULES, Rule, alpha_beta, divided, named_rule
 from sktrim.propagation.relevance_input import Raw
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
-from sktrim.scorers._backpropagation import _entry, gathered, row_chunks
+from sktrim.scorers._backpropagation import _entry, gathered, output_at, row_chunks
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._gradient import _output_at
 
 _KINDS = ("first", "conv", "linear", "join")
 
@@ -236,7 +235,7 @@ class LRPEpsilon(LRPComposite):
         return {"conv": rule, "linear": rule, "join": join}
 
     def _base(self, model, target):
-        return _output_at(model, target, model.zero_baseline())
+        return output_at(model, target, model.zero_baseline())
 
 
 class LRPAlphaBeta(LRPComposite):

@@ -243,17 +243,19 @@ class Sorting(nn.Module):
 def test_unsupported_operations_are_refused():
     with pytest.raises(UnsupportedOperationError, match="sort"):
         explain(Sorting(), np.ones((2, 12), "float32"), "deeplift")
-    attention = nn.TransformerEncoderLayer(4, 1, 8, batch_first=True)
 
     class Attentive(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layer = attention
+            self.layer = nn.TransformerEncoderLayer(4, 1, 8, batch_first=True)
 
         def forward(self, x):
             return self.layer(x.unflatten(1, (3, 4))).mean(1)
 
-    net, X = Attentive().double(), np.random.default_rng(0).standard_normal((2, 12))
+    net, X = (
+        seeded(Attentive).double(),
+        np.random.default_rng(0).standard_normal((2, 12)),
+    )
     with pytest.raises(UnsupportedOperationError, match="propagation"):
         explain(net, X, LRPComposite())
     found = explain(net, X, DeepLift(np.ones(12) * np.arange(12)))
