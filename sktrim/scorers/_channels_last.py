@@ -40,10 +40,5 @@ def in_channels_last(model):
 
 
 def _copy(module: nn.Module) -> nn.Module:
-    copied = copy.deepcopy(module)
-    for parameter in copied.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(
-                memory_format=torch.channels_last
-            )
-    return copied
+    layout = {"memory_format": torch.channels_last}
+    return copy.deepcopy(module).to(**layout)  # pyright: ignore[reportCallIssue]
