@@ -1,6 +1,7 @@
 """A faster copy of an image network for many forward passes on a CPU."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,5 +41,5 @@ def in_channels_last(model):
 
 
 def _copy(module: nn.Module) -> nn.Module:
-    layout = {"memory_format": torch.channels_last}
-    return copy.deepcopy(module).to(**layout)  # pyright: ignore[reportCallIssue]
+    copied: Any = copy.deepcopy(module)
+    return copied.to(memory_format=torch.channels_last)
