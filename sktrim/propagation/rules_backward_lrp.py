@@ -86,12 +86,17 @@ class RelevancePropagation(ModifiedBackpropagation):
                     self.refuse(carrier.rel.func, carrier.rel.why)
         return super().apply(call)
 
+    def snapshot(self, target: Carrier) -> Carrier:
+        """Return the target before a write; it may have been written elsewhere."""
+        before = super().snapshot(target)
+        if target.aliased and isinstance(target.rel, Layer):
+            before.rel = None
+        return before
+
     def overwrite(self, target: Carrier, result: Carrier) -> None:
-        """Store a result; what shares its storage merges with nothing any more."""
+        """Store a result; what is known of the input's views must stay true."""
         if target.aliased and _is_raw(target):
             self.refuse(torch.Tensor.copy_, "into a view of the input has no rule")
-        if target.aliased:
-            result.rel = None
         super().overwrite(target, result)
 
 
@@ -121,7 +126,8 @@ def divide_by_itself(opened: torch.Tensor, epsilon: float) -> torch.Tensor:
     def pull(gradient: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return divided(gradient, z, epsilon)
 
-    return with_gradient(opened, opened.detach(), pull, opened.detach())
+    # a copy: the result of a layer may be written in place, through a view too
+    return with_gradient(opened, opened.detach(), pull, opened.detach().clone())
 
 
 @rule("lrp", "kind:shape")

@@ -198,7 +198,7 @@ def _dense_first(net, cosine):
 
 
 def test_the_residual_as_a_component_is_one_more_coefficient():
-    net, X = mlp(), np.random.default_rng(0).standard_normal((5, 12))
+    net, X = mlp(), np.random.default_rng(0).standard_normal((9, 12))
     pca = PCA(4).fit(X)
     for scorer in (LRPAlphaBeta(), LRPWSquare(), LRPEpsilon()):
         found = transform_importance(
@@ -277,6 +277,55 @@ def test_constants_merge_with_the_layer_before(name, how):
         Spelled(net, how).eval(), X, scorer=SCORERS[name], target=1
     )
     np.testing.assert_allclose(found.values, base, rtol=1e-9, atol=1e-12)
+
+
+def test_a_network_may_begin_with_a_nonlinearity():
+    """Relevance of the signal is then divided by it, 0 where both are 0."""
+    net, X = mlp(), np.random.default_rng(0).standard_normal((4, 12))
+    net = nn.Sequential(nn.ReLU(), net)
+    X[:, 3] = 0
+    for space in (None, sktrim.FourierTransformer().fit(X)):
+        a, b = (
+            transform_importance(net, X, transformer=space, scorer=scorer).values
+            for scorer in (LRPEpsilon(0), InputTimesGradient())
+        )
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+class Shared(nn.Module):
+    """Writes through two names of one storage, and through a view."""
+
+    def __init__(self, shared):
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 6), nn.Linear(6, 2)
+        self.norm, self.shared = nn.BatchNorm1d(6), shared
+        nn.init.uniform_(self.norm.running_mean)
+        nn.init.uniform_(self.norm.running_var)
+
+    def forward(self, x):
+        h = self.first(x)
+        if not self.shared:
+            return self.last(self.norm(torch.relu(torch.relu(h) * -2 + 0.7)))
+        same = nn.functional.dropout(h, 0.5, training=False)
+        h.relu_()
+        same.mul_(-2).add_(0.7)
+        same.view(-1).relu_()
+        return self.last(self.norm(h))
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+def test_writes_through_a_shared_storage_are_seen(name):
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    a, b = (
+        transform_importance(
+            seeded(lambda s=shared: Shared(s)).double().eval(),
+            X,
+            scorer=SCORERS[name],
+            target=1,
+        ).values
+        for shared in (True, False)
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_without_biases_relevance_is_conserved():
