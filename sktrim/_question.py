@@ -220,7 +220,8 @@ class Question:
 
     def rows_at_once(self, n_samples: int) -> int:
         """How many samples to hand a scorer at once."""
-        rows = rows_in_memory(self.network.bytes_per_row)
+        held = 8 * self.groups.n_coefficients * self.network.dtype.itemsize
+        rows = rows_in_memory(self.network.bytes_per_row + held)
         if self.n_jobs not in (None, 1):
             rows = min(rows, -(-n_samples // 4))
         if self.verbose:

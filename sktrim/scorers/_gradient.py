@@ -1,5 +1,6 @@
 """Scorers from gradients: one backward pass per output, whatever the groups."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +9,27 @@ from scipy.special import roots_legendre
 
 from sktrim._chunks import chunks
 from sktrim.scorers._base import Attribution, Scorer
+
+
+class _Points:
+    """Points that are computed for the slice in work, so that memory stays bounded.
+
+    Parameters
+    ----------
+    n_points : int
+    take : callable
+        ``take(slice)`` gives a tensor (n_picked, n_samples, n_coefficients).
+    """
+
+    def __init__(self, n_points: int, take: Callable[[slice], torch.Tensor]):
+        self.n_points = n_points
+        self.take = take
+
+    def __len__(self) -> int:
+        return self.n_points
+
+    def __getitem__(self, part: slice) -> torch.Tensor:
+        return self.take(part)
 
 
 def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
@@ -33,7 +55,7 @@ def coefficient_gradients(
     Parameters
     ----------
     model : ComposedModel
-    points : torch.Tensor of shape (n_points, n_samples, n_coefficients)
+    points : torch.Tensor or _Points, (n_points, n_samples, n_coefficients)
     target : Target
     weights : torch.Tensor of shape (n_points,) or None
         None: the points are kept apart.
@@ -59,19 +81,18 @@ def coefficient_gradients(
 def _summed_gradients(model, function, points, target, weights) -> torch.Tensor:
     """Gradients in what a function takes: signals, or coefficients themselves."""
     in_signals = function is not model
-    step = max(1, model.rows_at_once() // points.shape[1])
-    collected = []
+    step = max(1, model.rows_at_once() // len(model.s))
+    collected, total = [], torch.zeros(())
     for part in chunks(len(points), step):
         with torch.enable_grad():
             point = model.signal(points[part]) if in_signals else points[part]
             point = point.detach().requires_grad_()
             gradient = _gradients(target(function(point)), point)
-        if weights is not None:
-            gradient = torch.einsum("p,tp...->t...", weights[part], gradient)
-        collected.append(gradient)
-    if weights is not None:
-        return torch.stack(collected).sum(0)
-    return torch.cat(collected, dim=1)
+        if weights is None:
+            collected.append(gradient)
+        else:
+            total = total + torch.einsum("p,tp...->t...", weights[part], gradient)
+    return torch.cat(collected, dim=1) if weights is None else total
 
 
 def _gradient_at(model, s, target) -> torch.Tensor:
@@ -242,7 +263,8 @@ class SmoothGrad(Scorer):
         scale = baseline_rows("rows", model, background).std(0, correction=0)
         rng = np.random.default_rng(random_state)
         noise = torch.as_tensor(rng.standard_normal((self.n_draws, s.shape[1]))).to(s)
-        points = s + self.noise_level * scale * noise[:, None]
+        noise = self.noise_level * scale * noise[:, None]
+        points = _Points(self.n_draws, lambda part: s + noise[part])
         weights = s.new_full((self.n_draws,), 1 / self.n_draws)
         gradient = coefficient_gradients(model, points, target, weights)
         return groups.aggregate(gradient).movedim(0, -1)
@@ -264,7 +286,8 @@ def _path_gradient(model, row, target, n_steps) -> torch.Tensor:
     s = model.s
     alphas = torch.as_tensor((nodes + 1) / 2).to(s)[:, None, None]
     weights = torch.as_tensor(weights / 2).to(s)
-    points, signals = row + alphas * (s - row), None
+    points = _Points(n_steps, lambda part: row + alphas[part] * (s - row))
+    signals = None
     if model.shared is not None:
         with torch.no_grad():
             signals = (model.x, model.signal(row.expand_as(s)))
