@@ -6,26 +6,26 @@ from statistics import median
 
 
 def median_seconds(function, repeats=7):
-    """Median wall-clock seconds of ``function()``, after one call to warm up."""
+    """Median processor seconds of ``function()``, after one call to warm up."""
     function()
     seconds = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return median(seconds)
 
 
 def alternating_seconds(functions, repeats=7):
-    """Median seconds of each function, called in turn so that all see the same load."""
+    """Median processor seconds of each function, called in turn so that all see the same load."""
     for function in functions:
         function()
     seconds = [[] for _ in functions]
     for _ in range(repeats):
         for function, record in zip(functions, seconds, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             function()
-            record.append(time.perf_counter() - start)
+            record.append(time.process_time() - start)
     return [median(record) for record in seconds]
 
 
