@@ -292,7 +292,7 @@ NETS = {
     "lenet functional": (FunctionalLeNet, IMAGE),
     "lenet in place": (InPlaceLeNet, IMAGE),
     "vgg": (vgg, (1, 12, 12)),
-    "resnet18": (lambda: ResNet18(1, 5, width=4), (1, 32, 32)),
+    "resnet18": (lambda: ResNet18(1, 5, width=4), (1, 48, 48)),
     "resnet preactivation": (
         lambda: ResNet18(1, 5, 4, PreActivation, (1, 1)),
         (1, 16, 16),

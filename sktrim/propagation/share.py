@@ -73,21 +73,68 @@ def bias_share(
     """
     pool = _positions(options, linear, bias, axis)
     part, total, least = _magnitudes(options, rel, linear, pool)
-    dims = tuple(d for d in range(-linear.ndim, 0) if d != axis)
+    quick = not (torch.is_grad_enabled() or options.partition)
+    if quick and otherwise is None and axis == -least.ndim and least.ndim > 1:
+        return _divide_in_place(options, part, total, least)
+    return _divide(options, part, total, least, axis, otherwise)
+
+
+def _divide(
+    options: Any,
+    part: torch.Tensor,
+    total: torch.Tensor,
+    least: torch.Tensor,
+    axis: int | None,
+    otherwise: torch.Tensor | None,
+) -> torch.Tensor:
+    dims = tuple(d for d in range(-least.ndim, 0) if d != axis)
     dims = dims if axis is not None else ()
-    whole = _sum(total, dims)
-    fallback, settled = _whole_share(
-        options, _sum(part, dims), whole, len(rel), otherwise
+    whole, settled = _whole_share(
+        options, _sum(part, dims), _sum(total, dims), len(part), otherwise
     )
-    count = total[0].numel() // max(1, whole[0].numel())
-    noise = _NOISE * torch.finfo(total.dtype).eps / max(1, count) * whole
-    if (least <= noise.amax(0)).any():
-        small = total <= noise
-        share = torch.where(small, fallback, part / torch.where(small, 1, total))
-    else:
-        share = part / total if torch.is_grad_enabled() else part.div_(total)
+    small = total <= _noise(total.dtype) * _mean(least, dims)
+    share = torch.where(small, whole, part / torch.where(small, 1, total))
     # wholly relevant, or not at all: no unit's round-off may say otherwise
-    return share if settled is None else torch.where(settled, fallback, share)
+    return share if settled is None else torch.where(settled, whole, share)
+
+
+def _divide_in_place(
+    options: Any, part: torch.Tensor, total: torch.Tensor, least: torch.Tensor
+) -> torch.Tensor:
+    """Divide, with the care of `_divide` only for masks and samples that need it.
+
+    A mask that is all or nothing shows it at the unit where the whole is largest.
+    """
+    units = least.flatten(1)
+    top = units.argmax(1, keepdim=True)
+    noise = _noise(total.dtype)
+    index = top.expand(len(part), *top.shape)
+    share = part.flatten(2).gather(2, index) / total.flatten(2).gather(2, index)
+    special = ~((share > noise) & (share < 1 - noise)).squeeze(2)
+    special |= units.amin(1) <= noise * units.mean(1)
+    masks, rows = special.nonzero(as_tuple=True)
+    if not len(masks):
+        return part.div_(total)
+    if 4 * len(masks) > special.numel():
+        return _divide(options, part, total, least, -least.ndim, None)
+    careful = _divide(
+        options,
+        part[masks, rows][None],
+        total[masks, rows][None],
+        least[rows],
+        -least.ndim,
+        None,
+    )
+    part.div_(total)[masks, rows] = careful[0]
+    return part
+
+
+def _noise(dtype: torch.dtype) -> float:
+    return _NOISE * torch.finfo(dtype).eps
+
+
+def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
+    return values.mean(dims, keepdim=True) if dims else values
 
 
 def whole_share(
@@ -146,7 +193,7 @@ def _whole_share(
     none = total == 0
     share = part / torch.where(none, 1, total)
     low, high = (value.item() for value in share.aminmax())
-    noise = _NOISE * torch.finfo(total.dtype).eps
+    noise = _noise(total.dtype)
     if low > noise and high < 1 - noise:
         return share, None
     half: Any = 1 / (1 + (n_masks if options.partition else 1))
