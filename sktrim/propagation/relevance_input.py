@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -113,13 +114,20 @@ def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
     s = raw.leaf.detach()
     width = value.numel() // max(1, n)
     _check_size(method, rule, s.shape[1], width, s.element_size())
-    share = _sharing(rule, _Linear(raw, layer.map, n, width), s, value)
+
+    @cache
+    def share() -> Callable[[torch.Tensor], torch.Tensor]:
+        # in the backward pass: a batch norm may yet be merged with the layer
+        return _sharing(rule, _Linear(raw, layer.map, n, width), s, value)
+
+    def pull(relevance: torch.Tensor) -> torch.Tensor:
+        return share()(relevance)
 
     def twin_pull(relevance: torch.Tensor) -> torch.Tensor:
         return share_out(rule, layer.map, source.full.detach(), relevance)
 
     twin = raw.relevance if rule.low is None else None
-    return _Folded.apply(raw.leaf, twin, (value.detach(), share, twin_pull))
+    return _Folded.apply(raw.leaf, twin, (value.detach(), pull, twin_pull))
 
 
 def _sharing(
