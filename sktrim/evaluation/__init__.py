@@ -18,6 +18,10 @@ from sktrim.evaluation._metrics import (
     sparsity_score,
     sufficient_fraction,
 )
+from sktrim.evaluation._randomisation import (
+    RandomisationResult,
+    randomisation_test,
+)
 
 if TYPE_CHECKING:
     from sktrim.evaluation.recovery import (
@@ -37,6 +41,7 @@ _RECOVERY = (
 __all__ = [
     "FaithfulnessCurves",
     "FaithfulnessReport",
+    "RandomisationResult",
     "RecoveryResult",
     "RecoverySetting",
     "RecoveryTable",
@@ -48,6 +53,7 @@ __all__ = [
     "localisation_score",
     "marginal_changes",
     "neg_sufficient_fraction",
+    "randomisation_test",
     "recovery_benchmark",
     "sparsity_score",
     "sufficient_fraction",

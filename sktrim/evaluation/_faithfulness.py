@@ -11,6 +11,7 @@ from sktrim.evaluation._trace import (
     replacement_rows,
     walk,
 )
+from sktrim.inspection import FaithfulnessDisplay
 
 ORDERS = ("scores", "random", "magnitude")
 
@@ -59,6 +60,16 @@ class FaithfulnessCurves:
         """Standard error of the mean gap over samples; infinite for one sample."""
         return std_error(self.gap)
 
+    def plot(self, *, title: str | None = None, ax=None) -> FaithfulnessDisplay:
+        """Draw the mean curves.
+
+        Returns
+        -------
+        sktrim.inspection.FaithfulnessDisplay
+        """
+        pair = {"scores": (self.deletion, self.insertion)}
+        return FaithfulnessDisplay.from_curves(self.fractions, pair, title=title, ax=ax)
+
 
 @dataclass(frozen=True)
 class FaithfulnessReport:
@@ -84,6 +95,23 @@ class FaithfulnessReport:
         gap = self.scores.gap
         margins = (gap - self.random.gap, gap - self.magnitude.gap)
         return all(m.mean() > 2 * std_error(m) for m in margins)
+
+    def plot(self, *, title: str | None = None, ax=None) -> FaithfulnessDisplay:
+        """Draw the mean curves of the scores and of the controls.
+
+        Returns
+        -------
+        sktrim.inspection.FaithfulnessDisplay
+        """
+        named = {
+            "scores": self.scores,
+            "random order": self.random,
+            "order of |s|": self.magnitude,
+        }
+        curves = {name: (c.deletion, c.insertion) for name, c in named.items()}
+        return FaithfulnessDisplay.from_curves(
+            self.scores.fractions, curves, title=title, ax=ax
+        )
 
     def __str__(self) -> str:
         rows = {

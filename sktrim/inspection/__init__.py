@@ -3,6 +3,15 @@
 from sktrim.inspection._bar import BarDisplay
 from sktrim.inspection._components import ComponentsDisplay
 from sktrim.inspection._curve import CurveDisplay
+from sktrim.inspection._faithfulness import FaithfulnessDisplay
 from sktrim.inspection._heatmap import HeatmapDisplay
+from sktrim.inspection._randomisation import RandomisationDisplay
 
-__all__ = ["BarDisplay", "ComponentsDisplay", "CurveDisplay", "HeatmapDisplay"]
+__all__ = [
+    "BarDisplay",
+    "ComponentsDisplay",
+    "CurveDisplay",
+    "FaithfulnessDisplay",
+    "HeatmapDisplay",
+    "RandomisationDisplay",
+]

@@ -1,0 +1,441 @@
+"""Does the explanation depend on what the network learned: randomise the weights."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from tqdm.auto import tqdm
+
+from sktrim.evaluation._correlation import row_correlations
+from sktrim.evaluation._variants import (
+    layers_in_order,
+    redraw,
+    with_module,
+    with_target,
+)
+
+KINDS = ("pearson", "spearman", "kendall")
+MODES = ("cascade", "independent")
+
+
+def map_correlations(a, b) -> dict[str, np.ndarray]:
+    """Correlate maps sample by sample.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n_samples, n_groups)
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_samples,)
+        "pearson", "spearman" and "kendall"; a constant map counts as 0.
+    """
+    kendall = [_kendall(x, y) for x, y in zip(a, b, strict=True)]
+    return {
+        "pearson": row_correlations(a, b, "pearson"),
+        "spearman": row_correlations(a, b, "spearman"),
+        "kendall": np.array(kendall),
+    }
+
+
+def chance_variance(kind: str, n_groups: int) -> float:
+    """Return the variance of a correlation when the groups of one side are permuted.
+
+    Parameters
+    ----------
+    kind : {"pearson", "spearman", "kendall"}
+    n_groups : int
+        At least 2.
+
+    Returns
+    -------
+    float
+    """
+    if kind == "kendall":
+        return 2 * (2 * n_groups + 5) / (9 * n_groups * (n_groups - 1))
+    return 1 / (n_groups - 1)
+
+
+def _kendall(x, y) -> float:
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    result: Any = stats.kendalltau(x, y)
+    return float(result.statistic)
+
+
+def sign_chance(a, b, kind: str) -> np.ndarray:
+    """Variance of a correlation when the signs of each group's product are random.
+
+    Where a few groups carry most of a map, as the spectrum of natural signals does,
+    maps are correlated by chance far more than the number of groups suggests.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n_samples, n_groups)
+    kind : {"pearson", "spearman", "kendall"}
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The sum over groups of the squared products of the centred maps of length 1.
+        For "kendall" 4/9 of the ranks', as for many groups.
+    """
+    if kind != "pearson":
+        a, b = stats.rankdata(a, axis=1), stats.rankdata(b, axis=1)
+    shares = []
+    for values in (a, b):
+        squares = (values - values.mean(axis=1, keepdims=True)) ** 2
+        total = squares.sum(axis=1, keepdims=True)
+        shares.append(squares / np.where(total > 0, total, 1))
+    variance = (shares[0] * shares[1]).sum(axis=1)
+    return variance * 4 / 9 if kind == "kendall" else variance
+
+
+def textbook_p(kind: str, rho, n_samples: int, n_groups: int):
+    """Two-sided p-value of a mean correlation if groups were independent of each other.
+
+    Parameters
+    ----------
+    kind : {"pearson", "spearman", "kendall"}
+    rho : float or ndarray
+        Mean over the samples.
+    n_samples, n_groups : int
+
+    Returns
+    -------
+    float or ndarray
+        From the variance that permuting the groups gives; 1 for a single group.
+    """
+    if n_groups < 2:
+        return np.ones_like(rho)
+    error = np.sqrt(chance_variance(kind, n_groups) / n_samples)
+    return 2 * stats.norm.sf(np.abs(rho) / error)
+
+
+@dataclass(frozen=True)
+class RandomisationResult:
+    """How explanations of a network relate to those of the network randomised.
+
+    Parameters
+    ----------
+    scorer : str
+    mode : {"cascade", "independent"}
+    layers : list of str
+        Layer randomised at each depth, from output to input; in a cascade those before
+        it in the list are random too.
+    signed, absolute : dict of str to ndarray of shape (n_depths, n_draws)
+        Mean correlation over the samples with the trained network's scores, of the
+        scores and of their magnitudes, for "pearson", "spearman" and "kendall".
+    sizes, chances : dict of str to ndarray of shape (n_depths, n_draws)
+        Mean over the samples of |rho| of the scores, and of its variance if only the
+        magnitudes of the maps were alike (see `sign_chance`).
+    data_only : dict of str to float
+        Correlation of |s|, which needs no network, with the trained network's scores:
+        entries "signed" and "absolute" (Spearman).
+    data_only_random : ndarray of shape (n_depths, n_draws)
+        Spearman correlation of |s| and the randomised network's magnitudes.
+    output_change : ndarray of shape (n_depths, n_draws)
+        Mean absolute change of the explained output, in its standard deviations.
+    n_samples, n_groups : int
+    threshold : float
+        Largest effect that passes.
+    level : float
+        Of the significance test and the confidence intervals.
+    """
+
+    scorer: str
+    mode: str
+    layers: list[str]
+    signed: dict[str, np.ndarray]
+    absolute: dict[str, np.ndarray]
+    sizes: dict[str, np.ndarray]
+    chances: dict[str, np.ndarray]
+    data_only: dict[str, float]
+    data_only_random: np.ndarray
+    output_change: np.ndarray
+    n_samples: int
+    n_groups: int
+    threshold: float = 0.1
+    level: float = 0.05
+
+    def mean(self, kind="spearman", absolute=False) -> np.ndarray:
+        """Mean correlation over draws at each depth, (n_depths,)."""
+        return (self.absolute if absolute else self.signed)[kind].mean(axis=1)
+
+    def p_values(self, kind="spearman", absolute=False) -> np.ndarray:
+        """Textbook two-sided p-values of the means, (n_depths,).
+
+        They take the groups as independent of each other and the samples too, which
+        neighbouring coefficients of one signal are not: tiny correlations come out
+        significant. The verdict does not use them.
+        """
+        rho = self.mean(kind, absolute)
+        return textbook_p(kind, rho, self.n_samples, self.n_groups)
+
+    def redraw_p_values(self, kind="spearman", absolute=False) -> np.ndarray:
+        """P-values of a t test over the re-drawn networks, (n_depths,)."""
+        rho = (self.absolute if absolute else self.signed)[kind]
+        if rho.shape[1] < 2:
+            return np.ones(len(rho))
+        error = rho.std(axis=1, ddof=1) / np.sqrt(rho.shape[1])
+        mean = rho.mean(axis=1)
+        t = np.abs(mean) / np.where(error > 0, error, 1)
+        p = 2 * stats.t.sf(t, rho.shape[1] - 1)
+        return np.where(error > 0, p, np.where(mean == 0, 1.0, 0.0))
+
+    def interval(self, kind="spearman", absolute=False) -> tuple[np.ndarray, ...]:
+        """Confidence interval of the mean over draws: lower and upper, (n_depths,)."""
+        rho = (self.absolute if absolute else self.signed)[kind]
+        mean, n = rho.mean(axis=1), rho.shape[1]
+        if n < 2:
+            return np.full_like(mean, -1), np.full_like(mean, 1)
+        error = rho.std(axis=1, ddof=1) / np.sqrt(n)
+        width = stats.t.ppf(1 - self.level / 2, n - 1) * error
+        return np.maximum(mean - width, -1), np.minimum(mean + width, 1)
+
+    @property
+    def _judged(self) -> int:
+        """Depth that is judged: all layers random, or the layer that matters least."""
+        if self.mode == "cascade":
+            return -1
+        return int(np.argmax(self._effects))
+
+    @property
+    def _effects(self) -> np.ndarray:
+        """Size of |rho| beyond chance at each depth, the largest of the three."""
+        if self.n_groups < 2:
+            return np.zeros(len(self.layers))
+        excess = [
+            # a normal variable's mean magnitude is sqrt(2 / pi) standard deviations
+            self.sizes[kind].mean(axis=1) ** 2
+            - 2 / np.pi * self.chances[kind].mean(axis=1)
+            for kind in KINDS
+        ]
+        return np.sqrt(np.maximum(np.max(excess, axis=0), 0))
+
+    @property
+    def effect(self) -> float:
+        """Mean |rho| over maps and draws, the largest of the three correlations.
+
+        Less, in squares, what random signs would give. The question is asked map by
+        map: relations of either sign count.
+        """
+        return float(self._effects[self._judged])
+
+    @property
+    def significance(self) -> float:
+        """Smallest of the three p-values of the re-drawing test, times three."""
+        at = self._judged
+        return min(1.0, 3 * min(self.redraw_p_values(kind)[at] for kind in KINDS))
+
+    @property
+    def passes_effect(self) -> bool:
+        """Whether the effect is at most the threshold: the scores were learned."""
+        return self.effect <= self.threshold
+
+    @property
+    def passes_significance(self) -> bool:
+        """Whether no relation to the randomised network's scores was found."""
+        return self.significance >= self.level
+
+    @property
+    def is_data_only(self) -> bool:
+        """Whether the scores' magnitudes are |s| (Spearman above 0.95) for any network.
+
+        Both for the trained network and for the randomised one.
+        """
+        random = self.data_only_random[self._judged].mean()
+        return min(self.data_only["absolute"], random) > 0.95
+
+    def __str__(self) -> str:
+        header = f"{'randomised':24s}" + "".join(f"{kind:>17s}" for kind in KINDS)
+        lines = [header + f"{'|scores|':>11s}{'output':>9s}"]
+        for depth, layer in enumerate(self.layers):
+            cells = "".join(
+                f"{self.mean(k)[depth]:8.3f} ({self.p_values(k)[depth]:.1e})"
+                for k in KINDS
+            )
+            sizes = self.mean("spearman", absolute=True)[depth]
+            change = self.output_change[depth].mean()
+            lines.append(f"{layer[-24:]:24s}{cells}{sizes:11.3f}{change:9.2f}")
+        lines.append(
+            f"{self.scorer}: effect {self.effect:.3f} "
+            f"({'passes' if self.passes_effect else 'fails'}), significance p = "
+            f"{self.significance:.2g} "
+            f"({'passes' if self.passes_significance else 'fails'})"
+        )
+        lines.append(
+            f"data only: rho(|s|, scores) = {self.data_only['signed']:.3f}, "
+            f"rho(|s|, |scores|) = {self.data_only['absolute']:.3f}"
+            + (": the scores are those of the data alone" if self.is_data_only else "")
+        )
+        return "\n".join(lines)
+
+    def plot(self, *, ax=None):
+        """Draw the correlations over the depth of randomisation.
+
+        Returns
+        -------
+        sktrim.inspection.RandomisationDisplay
+        """
+        from sktrim.inspection import RandomisationDisplay
+
+        return RandomisationDisplay.from_values(
+            self.layers,
+            {f"{kind}": self.signed[kind] for kind in KINDS},
+            absolute=self.absolute["spearman"],
+            reference=self.data_only["absolute"],
+            threshold=self.threshold,
+            title=f"{self.scorer}: weights randomised, {self.mode}",
+            ax=ax,
+        )
+
+
+def _check_options(mode, n_draws, depths, n_layers) -> list[int]:
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r}; expected one of {', '.join(MODES)}.")
+    if n_draws < 1:
+        raise ValueError(f"n_draws={n_draws}; expected at least 1.")
+    if n_layers == 0:
+        raise ValueError("the network has no parameters, so nothing can be randomised.")
+    chosen = range(1, n_layers + 1) if depths is None else depths
+    chosen = [d + n_layers + 1 if d < 0 else d for d in chosen]
+    if not chosen or min(chosen) < 1 or max(chosen) > n_layers:
+        raise ValueError(
+            f"depths={depths!r}; the network has {n_layers} layers with parameters, so "
+            f"depths run from 1 to {n_layers} (-1: all)."
+        )
+    return sorted(chosen)
+
+
+def randomisation_test(
+    trim,
+    X,
+    y=None,
+    *,
+    mode="cascade",
+    n_draws=8,
+    depths: Sequence[int] | None = None,
+    threshold=0.1,
+    level=0.05,
+    random_state=0,
+    verbose=None,
+) -> RandomisationResult:
+    """Re-draw the network's weights layer by layer and see whether scores change.
+
+    A score that says the same of a trained and of a random network is not about what
+    the network learned (Adebayo et al. 2018; Zorrilla Matilla et al. 2020, Table II).
+    Two verdicts are given: the *effect*, the largest of three |rho| over maps and draws
+    beyond chance, against `threshold`; and the *significance* of the mean rho against
+    the spread over re-drawn networks.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+        Neither it nor its network is touched: copies are randomised.
+    X : array-like of shape (n_samples, ...)
+    y : array-like of shape (n_samples,) or None
+        For ``target="true"``.
+    mode : {"cascade", "independent"}, default="cascade"
+        Randomise from the output down to each depth, or each layer alone.
+    n_draws : int, default=8
+        Random networks per depth.
+    depths : sequence of int or None, default=None
+        Which depths, 1 the output layer and -1 all layers; None: every one.
+    threshold : float, default=0.1
+        Largest effect that passes.
+    level : float, default=0.05
+        Of the significance test and the confidence intervals.
+    random_state : int, default=0
+    verbose : int or None, default=None
+        1 shows a progress bar; None: as ``trim.verbose``.
+
+    Returns
+    -------
+    RandomisationResult
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown, there are several targets per sample, or the network
+        has no parameters.
+    """
+    explanation = trim.explain(X, y)
+    fixed = with_target(trim, explanation)
+    network = trim.network_
+    x = network.to_tensor(trim._signals(X)[:2])
+    layers = layers_in_order(network, x)[::-1]
+    chosen = _check_options(mode, n_draws, depths, len(layers))
+    sizes = _amplitudes(explanation)
+    trained = explanation.values
+    found = []
+    verbose = trim.verbose if verbose is None else verbose
+    with tqdm(total=n_draws * len(chosen), unit="network", disable=not verbose) as bar:
+        for seed in np.random.SeedSequence(random_state).spawn(n_draws):
+            for module in _randomised(network.module, layers, chosen, mode, seed):
+                other = with_module(fixed, module).explain(X)
+                found.append(_compare(explanation, other, trained, sizes))
+                bar.update()
+    shape = (n_draws, len(chosen))
+    table = {k: np.reshape([f[k] for f in found], shape).T for k in found[0]}
+    return RandomisationResult(
+        scorer=explanation.scorer,
+        mode=mode,
+        layers=[layers[d - 1] for d in chosen],
+        signed={kind: table[kind] for kind in KINDS},
+        absolute={kind: table[f"absolute {kind}"] for kind in KINDS},
+        sizes={kind: table[f"size {kind}"] for kind in KINDS},
+        chances={kind: table[f"chance {kind}"] for kind in KINDS},
+        data_only={
+            "signed": float(row_correlations(sizes, trained).mean()),
+            "absolute": float(row_correlations(sizes, np.abs(trained)).mean()),
+        },
+        data_only_random=table["data only"],
+        output_change=table["output change"],
+        n_samples=trained.shape[0],
+        n_groups=trained.shape[1],
+        threshold=threshold,
+        level=level,
+    )
+
+
+def _randomised(module, layers, depths, mode, seed):
+    """Yield copies of a module with the layers down to each depth re-drawn."""
+    generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
+    random = copy.deepcopy(module)
+    for depth in range(1, max(depths) + 1):
+        if mode == "independent":
+            random = copy.deepcopy(module)
+        redraw(random.get_submodule(layers[depth - 1]), generator)
+        if depth in depths:
+            yield random
+
+
+def _amplitudes(explanation) -> np.ndarray:
+    """Size of each group's coefficients, (n_samples, n_groups)."""
+    s = explanation.coefficients
+    s = s.toarray() if hasattr(s, "toarray") else np.asarray(s)
+    return np.sqrt(explanation.feature_groups.aggregate(s.astype(float) ** 2))
+
+
+def _compare(explanation, other, trained, sizes) -> dict[str, float]:
+    """Relate the scores of a randomised network to the trained one's."""
+    maps = map_correlations(trained, other.values)
+    sized = map_correlations(np.abs(trained), np.abs(other.values))
+    found = {kind: float(rho.mean()) for kind, rho in maps.items()}
+    found |= {f"size {kind}": float(np.abs(r).mean()) for kind, r in maps.items()}
+    found |= {
+        f"chance {kind}": float(sign_chance(trained, other.values, kind).mean())
+        for kind in KINDS
+    }
+    found |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
+    found["data only"] = float(row_correlations(sizes, np.abs(other.values)).mean())
+    before = explanation.metadata["explained"]
+    change = np.abs(other.metadata["explained"] - before).mean()
+    spread = before.std()
+    found["output change"] = float(change / (spread if spread > 0 else 1))
+    return found

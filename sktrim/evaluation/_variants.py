@@ -1,0 +1,177 @@
+"""A fitted `TransformImportance` with one thing exchanged, for studies."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from sktrim.network import evaluation_mode, resolve_network, unwrap
+from sktrim.scorers import check_scorer
+
+
+def with_scorer(trim, scorer):
+    """Return a fitted `trim` with another scorer.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    scorer : str or Scorer
+
+    Returns
+    -------
+    TransformImportance
+        A shallow copy; the original is left alone.
+    """
+    other = copy.copy(trim)
+    other.scorer = scorer
+    other._question = dataclasses.replace(trim._question, scorer=check_scorer(scorer))
+    return other
+
+
+def with_target(trim, explanation):
+    """Return a fitted `trim` that explains what an explanation of the same X explains.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    explanation : Explanation
+
+    Returns
+    -------
+    TransformImportance
+        With the columns fixed, whatever another network predicts.
+    """
+    if isinstance(trim.target, tuple):
+        return trim
+    if explanation.values.ndim != 2 or explanation.targets is None:
+        raise ValueError(
+            'This study needs one target per sample, and target="all" has several; use '
+            'target="predicted" or an output column.'
+        )
+    other = copy.copy(trim)
+    other.target = np.asarray(explanation.targets)
+    other._question = dataclasses.replace(trim._question, target=other.target)
+    return other
+
+
+def with_module(trim, module: nn.Module, X=None):
+    """Return a fitted `trim` that asks about another torch module.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    module : torch.nn.Module
+        Takes and gives what the present one does.
+    X : array-like or None
+        Rows to inspect a module of another architecture with.
+
+    Returns
+    -------
+    TransformImportance
+    """
+    network = copy.copy(trim.network_)
+    prefixed = network.composed is not network.module
+    network.composed = module
+    if prefixed:
+        network.composed = nn.Sequential(trim.network_.composed[0], module)
+        network.composed.training = False
+    network.module = module
+    if X is not None:
+        network.inspect(network.to_tensor(trim._signals(X)[:2]))
+    other = copy.copy(trim)
+    other.network_ = network
+    other._question = dataclasses.replace(trim._question, network=network)
+    return other
+
+
+def with_network(trim, estimator, X):
+    """Return a fitted `trim` that asks about another trained network.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    estimator : torch.nn.Module, fitted skorch net, or Pipeline ending in one
+        A Pipeline's leading steps are taken to be those of the present one.
+    X : array-like of shape (n_samples, ...)
+
+    Returns
+    -------
+    TransformImportance
+    """
+    module = resolve_network(unwrap(estimator), X).module
+    return with_module(trim, module, X)
+
+
+class _UseRecorder(TorchFunctionMode):
+    """Notes the order in which parameters are first used."""
+
+    def __init__(self, names: dict[int, str]):
+        super().__init__()
+        self.names = names
+        self.used: dict[str, None] = {}
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        for leaf in tree_leaves((args, kwargs or {})):
+            if isinstance(leaf, nn.Parameter) and id(leaf) in self.names:
+                self.used.setdefault(self.names[id(leaf)])
+        return func(*args, **(kwargs or {}))
+
+
+def layers_in_order(network, x: torch.Tensor) -> list[str]:
+    """Name the modules that own parameters, in the order of execution.
+
+    Parameters
+    ----------
+    network : Network
+    x : torch.Tensor of shape (n_samples, *signal_shape)
+
+    Returns
+    -------
+    list of str
+        Names in ``network.module``; modules whose parameters were never seen in use
+        come first.
+    """
+    owners = {
+        id(parameter): name
+        for name, module in network.module.named_modules()
+        for parameter in module.parameters(recurse=False)
+    }
+    with evaluation_mode(network.module), torch.no_grad():
+        with _UseRecorder(owners) as recorder:
+            network.forward(x)
+    unseen = [
+        name for name in dict.fromkeys(owners.values()) if name not in recorder.used
+    ]
+    return unseen + list(recorder.used)
+
+
+@torch.no_grad()
+def redraw(module: nn.Module, generator: torch.Generator) -> None:
+    """Re-draw a layer's own parameters, in place.
+
+    Weights (two and more axes) are drawn from a normal distribution with mean 0 and
+    the standard deviation they have. Vectors (biases, scales and the statistics of a
+    batch norm) of one length change places among themselves, all by the same
+    permutation.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    generator : torch.Generator
+        On the CPU.
+    """
+    permutations: dict[int, torch.Tensor] = {}
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    for tensor in tensors:
+        if tensor.ndim >= 2 and tensor.is_floating_point():
+            drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+            tensor.copy_(drawn * tensor.double().std().cpu())
+        elif tensor.ndim == 1:
+            n = len(tensor)
+            if n not in permutations:
+                permutations[n] = torch.randperm(n, generator=generator)
+            tensor.copy_(tensor[permutations[n].to(tensor.device)].clone())
