@@ -112,7 +112,8 @@ class LRPComposite(Scorer):
         if _is_identity(model):
             width = leaf.shape[1]
             moved = at_signal.flatten(2)
-            return torch.nn.functional.pad(moved, (0, width - moved.shape[2])), moved
+            moved = torch.nn.functional.pad(moved, (0, width - moved.shape[2]))
+            return moved + folded, moved + folded
         return model.s * model.pull_back(multiplier) + folded, at_signal
 
     def _starts(self, target, out):
@@ -140,7 +141,8 @@ def _is_identity(model) -> bool:
 
 def _raw(model, twin, leaf) -> Raw:
     def synthesis(s):
-        return model.linear(model.extend(s))
+        # an inverse that is not affine is run through like a part of the network
+        return model.linear(model.extend(s)) if model.is_affine else s
 
     residual = model.r if model.component and model.is_affine else None
     return Raw(twin, _is_identity(model), leaf, synthesis, residual)

@@ -6,12 +6,14 @@ import captum.attr
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from torch import nn
 
 import sktrim
 from sktrim import TransformImportance, transform_importance
 from sktrim._completeness import IncompleteError, QuadratureWarning
+from sktrim.inverse import InverseModule, inverse_module
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers import DeepLift, LRPComposite
 from tests.nets import Twins, mlp, seeded
@@ -209,6 +211,51 @@ class Cut(nn.Module):
     def forward(self, x):
         h = self.layer(x)
         return h.tanh() * h.detach()
+
+
+class Powers(BaseEstimator):
+    """Coefficients are logarithms, scaled: an inverse that is not affine."""
+
+    def fit(self, X, y=None):
+        self.scale_ = np.linspace(1, 2, X.shape[1])
+        return self
+
+    def transform(self, X):
+        return np.log(X) / self.scale_
+
+    def inverse_transform(self, s):
+        return np.exp(s * self.scale_)
+
+
+class PowersTwin(InverseModule):
+    def forward(self, s):
+        return torch.exp(self.check(s) * torch.linspace(1, 2, 12, dtype=s.dtype))
+
+
+class Composed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inverse, self.net = PowersTwin(12), mlp()
+
+    def forward(self, s):
+        return self.net(self.inverse(s))
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_an_inverse_that_is_not_affine_is_a_part_of_the_network(scorer):
+    X = np.random.default_rng(0).uniform(0.2, 2, (5, 12))
+    powers = Powers().fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inverse_module.register(Powers)(lambda transformer, X=None: PowersTwin(12))
+    found = explain(mlp(), X, scorer, transformer=powers)
+    expected = explain(Composed().double(), powers.transform(X), scorer)
+    # the residual is added, and relevance through a sum is stabilised by 1e-6
+    relevance = scorer.startswith(("lrp", "deep"))
+    rtol = 1e-4 if relevance else 1e-9
+    np.testing.assert_allclose(found.values, expected.values, rtol=rtol, atol=1e-12)
+    if scorer == "deeplift":
+        np.testing.assert_allclose(found.completeness_error, 0, atol=1e-10)
 
 
 def test_on_incomplete():
