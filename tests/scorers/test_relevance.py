@@ -310,7 +310,7 @@ class Shared(nn.Module):
             return self.last(self.norm(torch.relu(torch.relu(h) * -2 + 0.7)))
         same = nn.functional.dropout(h, 0.5, training=False)
         h.relu_()
-        same = same * -2
+        same = same.mul_(-2) if self.shared == "all" else same * -2
         same.add_(0.7)
         same.view(-1).relu_()
         return self.last(self.norm(same))
@@ -319,16 +319,17 @@ class Shared(nn.Module):
 @pytest.mark.parametrize("name", sorted(SCORERS))
 def test_writes_through_a_shared_storage_are_seen(name):
     X = np.random.default_rng(0).standard_normal((4, 12))
-    a, b = (
+    a, b, c = (
         transform_importance(
             seeded(lambda s=shared: Shared(s)).double().eval(),
             X,
             scorer=SCORERS[name],
             target=1,
         ).values
-        for shared in (True, False)
+        for shared in ("all", "some", "")
     )
-    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(a, c, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(b, c, rtol=1e-9, atol=1e-12)
 
 
 def test_without_biases_relevance_is_conserved():
