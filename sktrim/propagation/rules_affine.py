@@ -127,7 +127,7 @@ def batch_norm(method: Any, call: Call) -> Carrier:
     """Scale by the running variance and share the shift."""
     x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
-        method.refuse(call.func, "with the statistics of the batch has no rule")
+        return method.refuse(call.func, "with the statistics of the batch has no rule")
     full = call.on_full()
     scale = torch.rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight

@@ -199,14 +199,37 @@ def test_a_partition_sums_to_the_output(name, bias):
         torch.testing.assert_close(out.sum(0), f, rtol=0, atol=1e-10)
 
 
-def test_gradients_and_no_gradients_give_the_same():
-    net, x = zoo.build("resnet18"), zoo.inputs("resnet18")
+@pytest.mark.parametrize("nonlinearity", RULES)
+@pytest.mark.parametrize("name", zoo.NETS)
+def test_gradients_and_no_gradients_give_the_same(name, nonlinearity):
+    net, x = zoo.build(name), zoo.inputs(name)
     rel = zoo.parts(x)
     for bias in BIASES:
+        options = {"bias": bias, "nonlinearity": nonlinearity}
         with torch.no_grad():
-            quick, _ = contextual_decomposition(net, x, rel, bias=bias)
-        slow, _ = contextual_decomposition(net, x, rel, bias=bias)
-        torch.testing.assert_close(quick, slow, rtol=1e-11, atol=1e-12)
+            quick, _ = contextual_decomposition(net, x, rel, **options)
+        slow, _ = contextual_decomposition(net, x, rel, **options)
+        torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-11)
+
+
+def to_float32(value):
+    if isinstance(value, tuple):
+        return tuple(map(to_float32, value))
+    return value.float() if value.is_floating_point() else value
+
+
+@pytest.mark.parametrize("bias", ["channel", "context"])
+@pytest.mark.parametrize("name", zoo.NETS)
+def test_single_precision_is_close_to_double(name, bias):
+    net, x = zoo.build(name), zoo.inputs(name, 8)
+    rel = zoo.parts(x, 4)
+    with torch.no_grad():
+        out, rest = contextual_decomposition(net, x, rel, bias=bias)
+        single = contextual_decomposition(
+            copy.deepcopy(net).float(), to_float32(x), to_float32(rel), bias=bias
+        )[0]
+    f = (out + rest)[0]
+    assert (out - single).abs().max() <= 1e-5 * (f.max() - f.min())
 
 
 def test_model_and_arguments_are_bit_identical_afterwards():
