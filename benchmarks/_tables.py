@@ -17,7 +17,7 @@ def median_seconds(function, repeats=7):
 
 
 def alternating_seconds(functions, repeats=7):
-    """Median processor seconds of each function, called in turn so that all see the same load."""
+    """Median processor seconds of each function, called in turn under the same load."""
     for function in functions:
         function()
     seconds = [[] for _ in functions]

@@ -22,7 +22,7 @@ from sktrim.transforms import (
 
 
 class DriftingSines:
-    """Atoms that are neither orthonormal nor square; its name is the same everywhere."""
+    """Atoms neither orthonormal nor square; its name is the same everywhere."""
 
     def __call__(self, n_features):
         grid = np.arange(n_features)
