@@ -24,10 +24,11 @@ $(VENV)/.group-%: $(VENV)/.project
 	$(PIP) --group $*
 	touch $@
 
-# without its dependency torchvision, which would bring in another torch
+# oracles, without dependencies that the tests do not touch: torchvision would bring
+# in another torch
 $(VENV)/.group-test: $(VENV)/.project
 	$(PIP) --group test
-	$(PIP) --no-deps zennit==0.5.1
+	$(PIP) --no-deps zennit==0.5.1 acd==0.0.2
 	touch $@
 
 $(VENV)/.examples: $(VENV)/.project

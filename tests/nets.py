@@ -80,41 +80,44 @@ class LazyMLP(nn.Module):
 
 
 class AutoClassifier(NeuralNetClassifier):
-    """A net whose width is read off y; scales its input; deterministic."""
+    """A net whose width is read off y; deterministic."""
 
     def fit(self, X, y, **options):
         self.set_params(module__n_out=max(2, len(np.unique(y))))
         return super().fit(X, y, **options)
 
+    def __repr__(self):
+        return "AutoClassifier()"
+
+
+class AutoRegressor(NeuralNetRegressor):
+    """A net with one output column; deterministic."""
+
+    def __repr__(self):
+        return "AutoRegressor()"
+
+
+OPTIONS = {
+    "max_epochs": 30,
+    "lr": 0.02,
+    "optimizer": torch.optim.Adam,
+    "batch_size": 32,
+    "train_split": None,
+    "verbose": 0,
+    "iterator_train__shuffle": False,
+}
+
 
 def classifier(**options):
     """An unfitted skorch classifier that fits anything small."""
-    defaults = {
-        "criterion": nn.CrossEntropyLoss,
-        "max_epochs": 30,
-        "lr": 0.02,
-        "optimizer": torch.optim.Adam,
-        "batch_size": 32,
-        "train_split": None,
-        "verbose": 0,
-        "iterator_train__shuffle": False,
-    }
-    return AutoClassifier(LazyMLP, **{**defaults, **options})
+    return AutoClassifier(
+        LazyMLP, **{"criterion": nn.CrossEntropyLoss, **OPTIONS, **options}
+    )
 
 
 def regressor(**options):
     """An unfitted skorch regressor with one output column."""
-    defaults = {
-        "module__n_out": 1,
-        "max_epochs": 30,
-        "lr": 0.02,
-        "optimizer": torch.optim.Adam,
-        "batch_size": 32,
-        "train_split": None,
-        "verbose": 0,
-        "iterator_train__shuffle": False,
-    }
-    return NeuralNetRegressor(LazyMLP, **{**defaults, **options})
+    return AutoRegressor(LazyMLP, **{"module__n_out": 1, **OPTIONS, **options})
 
 
 class Twins:
