@@ -66,7 +66,9 @@ def test_value_at_zero_is_shared_like_a_bias(f, bias):
     torch.testing.assert_close(out, base + share * f(torch.zeros(()).double()))
 
 
-@pytest.mark.parametrize("f", [torch.log, torch.sqrt, lambda v: 2 / v], ids=str)
+@pytest.mark.parametrize(
+    "f", [torch.log, torch.sqrt, lambda v: 2 / v], ids=["log", "sqrt", "reciprocal"]
+)
 def test_what_is_singular_at_zero_is_shared_whole(f):
     x, rel = pair(3, 5)
     x, rel = x.abs() + 0.1, rel.abs()
