@@ -52,8 +52,8 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
     list of Explanation
     """
     first, n_samples = questions[0], X.shape[0]
-    spaces = [_Space(question, X) for question in questions]
     outputs, resolved = first.resolve(X, y)
+    spaces = [_Space(question, X) for question in questions]
     pieces = list(chunks(n_samples, first.rows_at_once(n_samples)))
     tasks = (
         delayed(_explain_chunk)(spaces, X, r, resolved.target[r], outputs[r])

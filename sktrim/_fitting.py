@@ -71,7 +71,8 @@ def fit_network(estimator, X, y):
     if hasattr(net, "steps") or not is_skorch(net):
         return net.fit(X, y), None
     X = X.toarray() if sp.issparse(X) else X
-    X = X.astype(np.float32, copy=False)
+    # a DataFrame's own memory may be read-only, which torch warns of
+    X = np.require(X, np.float32, "W")
     if get_tags(net).estimator_type == "classifier":
         encoder = LabelEncoder().fit(y)
         binary = isinstance(net, NeuralNetBinaryClassifier)

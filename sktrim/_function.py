@@ -1,6 +1,6 @@
 """The function `transform_importance`, for people who want no meta-estimator."""
 
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
 from sktrim._completeness import check_on_incomplete
 from sktrim._explain import explain_spaces
@@ -87,6 +87,7 @@ def transform_importance(
         if fitted is not None:
             check_is_fitted(fitted)
     network = resolve_network(model, X)
+    names = names_out(network) if network.preprocessing else _get_feature_names(X)
     x, seed = check_signals(network.prepare(X), network), draw_seed(random_state)
     if background is not None:
         background = check_signals(network.prepare(background), network)
@@ -98,7 +99,7 @@ def transform_importance(
             transformer=fitted,
             scorer=scorer,
             groups=rule,
-            names=names_out(network),
+            names=names,
             background=_coefficients(fitted, background),
             target=target,
             output=output,

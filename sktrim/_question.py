@@ -18,9 +18,9 @@ from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import (
     ResolvedTarget,
     check_output,
-    refuse_probabilities,
     resolve_target,
 )
+from sktrim.transforms import LatentDirichletAllocation
 
 RESIDUALS = ("constant", "component", "drop")
 
@@ -240,6 +240,7 @@ class Question:
 
     def resolve(self, x, y) -> tuple[np.ndarray, ResolvedTarget]:
         """Compute the outputs and decide what is explained for each sample."""
+        self._check_target(x.shape[0], y)
         outputs = self.outputs(x)
         if not np.isfinite(outputs).all():
             row = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
@@ -248,9 +249,13 @@ class Question:
                 f"({outputs[row]}). Likely causes: (a) its weights diverged in "
                 "training; (b) the signal's scale is not the one it was trained on."
             )
-        refuse_probabilities(outputs, self.network, self.output)
         resolved = resolve_target(self.target, outputs, y, self.network, self.output)
         return outputs, resolved
+
+    def _check_target(self, n_samples: int, y) -> None:
+        """Raise for a target that cannot be met, before the network is run."""
+        stand_in = np.zeros((n_samples, self.network.n_outputs or 1), np.float32)
+        resolve_target(self.target, stand_in, y, self.network, self.output)
 
     def model(self, x, s) -> ComposedModel:
         """Bind f' to a chunk of samples."""
@@ -394,4 +399,7 @@ def _resolve_groups(groups, transformer, width: int, names) -> FeatureGroups:
     plain = isinstance(groups, str) and groups in ("natural", "coefficients")
     if plain and transformer is None and names is not None:
         return FeatureGroups.singletons(width, names)
+    topics = isinstance(transformer, LatentDirichletAllocation)
+    if topics and names is not None and plain and groups == "natural":
+        return transformer.feature_groups(vocabulary=names)
     return check_groups(groups, transformer, width)

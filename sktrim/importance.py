@@ -211,14 +211,14 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         if not (is_trained(self.estimator) or self._is_frozen()):
             self.estimator_, classes = fit_network(self.estimator, X, y)
         self.network_ = resolve_network(self.estimator_, X)
-        if classes is not None:
-            self.network_.classes = np.asarray(classes)
         x = check_signals(self.network_.prepare(X), self.network_)
         self.transformer_ = self._fitted_transformer(x)
         self._seed = draw_seed(self.random_state)
         rows = x[pick_rows(x.shape[0], self.n_background, self._seed)]
         self.background_ = coefficients_of(self.transformer_, rows)
         self._question = self._ask(rows)
+        if classes is not None:
+            self.network_.classes = np.asarray(classes)
         self.groups_ = self._question.groups
         self._check_target()
         with evaluation_mode(self.network_.module), torch.no_grad():

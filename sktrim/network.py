@@ -14,12 +14,15 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from sktrim._memory import ByteCounter
 from sktrim._predictor import PredictorModule
 from sktrim.inverse import forward_module
-from sktrim.propagation import explained_output, find_ending
+from sktrim.propagation import (
+    explained_output,
+    find_ending,
+    looks_like_probabilities,
+)
 
 
 class FixedModule(BaseEstimator):
@@ -102,30 +105,6 @@ def _without_cudnn_for_recurrent(module):
     return contextlib.nullcontext()
 
 
-class _ByteCounter(TorchDispatchMode):
-    """Add up the bytes of every tensor an operation returns, views left out."""
-
-    def __init__(self):
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        given = {_storage(t) for t in tree_leaves((args, kwargs)) if _is_tensor(t)}
-        for leaf in tree_leaves(out):
-            if _is_tensor(leaf) and _storage(leaf) not in given:
-                self.total += leaf.numel() * leaf.element_size()
-        return out
-
-
-def _is_tensor(value) -> bool:
-    return isinstance(value, torch.Tensor)
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
-
-
 class Network:
     """A trained network: raw outputs as a differentiable function of the signal.
 
@@ -170,6 +149,7 @@ class Network:
         self.ending: str | None = None
         self.n_outputs: int | None = None
         self.flat_output = False
+        self.bare_probabilities = False
         self.bytes_per_row = 0
 
     @property
@@ -180,7 +160,9 @@ class Network:
     @property
     def gives_probabilities(self) -> bool:
         """Whether the outputs are probabilities that no logits are known behind."""
-        return not self.has_gradient and self.kind == "classifier"
+        return self.kind == "classifier" and (
+            self.bare_probabilities or not self.has_gradient
+        )
 
     def prepare(self, X):
         """Run the preprocessing steps; the result is the signal.
@@ -229,7 +211,7 @@ class Network:
         """
         rows = x[:2]
         with evaluation_mode(self.module), torch.no_grad():
-            with _ByteCounter() as counter:
+            with ByteCounter() as counter:
                 plain = self._run(rows)
             self.bytes_per_row = max(1, counter.total // len(rows))
             if self.has_gradient:
@@ -242,9 +224,13 @@ class Network:
                 "a module that reduces its output to that."
             )
         self.n_outputs = 1 if self.flat_output else int(plain.shape[1])
+        # skorch lists the labels it saw, but column j always stands for label j
+        if self.classes is not None and 1 < self.n_outputs != len(self.classes):
+            self.classes = np.arange(self.n_outputs)
         if self.kind is None:
             several = self.n_outputs > 1 or self.ending is not None
             self.kind = "classifier" if several else "regressor"
+        self.bare_probabilities = not self.ending and looks_like_probabilities(plain)
         return self
 
     def _run(self, x: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sktrim.propagation import looks_like_probabilities
-
 OUTPUTS = ("auto", "margin", "logit", "probability", "raw")
 
 
@@ -54,7 +52,8 @@ class Target:
             outputs = outputs.softmax(-1)
         elif self.squash == "sigmoid":
             outputs = outputs.sigmoid()
-        return self.linear(outputs) + (0 if self.offset is None else self.offset)
+        offset = 0 if self.offset is None else self.offset.to(outputs)
+        return self.linear(outputs) + offset
 
     def linear(self, outputs: torch.Tensor) -> torch.Tensor:
         """Apply the weights alone: for parts of an output that add up to it.
@@ -125,7 +124,13 @@ def check_output(output: str, network) -> str:
         if output in ("margin", "logit"):
             raise ValueError(
                 f"output={output!r} needs logits, but this estimator gives "
-                'probabilities alone; use output="probability" (or "auto").'
+                'probabilities alone; use output="probability".'
+            )
+        if output == "auto" and network.has_gradient:
+            raise ValueError(
+                "The network's outputs look like probabilities, but no final softmax "
+                'was recognised. Pass output="probability" to explain them as they '
+                "are, or let the network return logits."
             )
         return "probability"
     if output == "auto":
@@ -136,35 +141,6 @@ def check_output(output: str, network) -> str:
             'use output="raw" (or "auto").'
         )
     return output
-
-
-def refuse_probabilities(outputs: np.ndarray, network, output: str) -> None:
-    """Refuse to take probabilities for logits.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_samples, n_outputs)
-        The network's outputs, thought to be logits.
-    network : sktrim.network.Network
-    output : str
-        The resolved output rule.
-
-    Raises
-    ------
-    ValueError
-        If every row lies in [0, 1] and sums to 1 and no softmax was recognised.
-    """
-    if network.kind != "classifier" or network.ending or output == "raw":
-        return
-    if network.gives_probabilities:
-        return
-    if looks_like_probabilities(torch.as_tensor(outputs)):
-        raise ValueError(
-            "The network's outputs look like probabilities, but no final softmax was "
-            f"recognised, so output={output!r} cannot be formed from logits. Pass "
-            'output="raw" to explain these probabilities as they are, or let the '
-            "network return logits."
-        )
 
 
 def predicted_columns(outputs: np.ndarray, network) -> np.ndarray:
@@ -247,11 +223,11 @@ def _squash(output: str, n_outputs: int, network) -> str | None:
 def _columns(target, outputs, y, network, n_columns) -> np.ndarray:
     if isinstance(target, str):
         return _named_columns(target, outputs, y, network, n_columns)
-    if isinstance(target, tuple):
+    if isinstance(target, tuple) and len(target) == 2:
         columns = _label_columns([target[1]], network, n_columns, "target")
         return np.repeat(columns, len(outputs))
     columns = np.asarray(target)
-    if columns.dtype.kind not in "iu" or columns.ndim > 1:
+    if isinstance(target, tuple) or columns.dtype.kind not in "iu" or columns.ndim > 1:
         raise ValueError(
             f"target={target!r}; expected 'predicted', 'true', 'all', an output "
             "column, an integer array of one column per sample, ('label', v) or a "

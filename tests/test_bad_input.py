@@ -101,6 +101,14 @@ def test_targets_fail_in_fit(target, message):
         TransformImportance(mlp(), target=target).fit(X)
 
 
+@pytest.mark.parametrize("target", ["true", np.array([0, 9]), np.arange(3)])
+def test_targets_fail_before_the_network_is_run(target, monkeypatch):
+    trim = TransformImportance(mlp(), target=target).fit(X)
+    monkeypatch.setattr(trim.network_, "forward", None)
+    with pytest.raises(ValueError, match=r"pass y|out of range|target has 3 entries"):
+        trim.explain(X[:2])
+
+
 def test_the_true_class_needs_y():
     trim = TransformImportance(mlp(), target="true").fit(X)
     with pytest.raises(ValueError, match="pass y"):
@@ -225,10 +233,15 @@ def test_outputs_that_look_like_probabilities():
             e = self.net(x).exp()
             return e / e.sum(1, keepdim=True)
 
-    with pytest.raises(ValueError, match='output="raw"'):
-        transform_importance(Hidden().eval(), X, scorer="gradient")
-    raw = transform_importance(Hidden().eval(), X, scorer="gradient", output="raw")
-    assert np.isfinite(raw.values).all()
+    net = Hidden().eval()
+    for output in ("auto", "margin", "logit"):
+        with pytest.raises(ValueError, match='output="probability"'):
+            TransformImportance(net, output=output).fit(X)
+    trim = TransformImportance(net, scorer="gradient", output="probability").fit(X)
+    shares = net(torch.as_tensor(X)).detach().numpy()
+    explained = trim.explain(X).metadata["explained"]
+    np.testing.assert_allclose(explained, shares.max(axis=1))
+    np.testing.assert_allclose(trim.predict_proba(X), shares)
 
 
 def test_networks_that_diverged():

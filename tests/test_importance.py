@@ -239,6 +239,8 @@ def test_a_pipeline_keeps_its_scaler_inside_the_network(data):
     assert not trim.network_.preprocessing
     explanation = trim.explain(frame)
     assert explanation.group_names[3] == "gene3"
+    by_function = transform_importance(pipeline, frame)
+    assert by_function.group_names == explanation.group_names
     np.testing.assert_array_equal(trim.predict(frame), pipeline.predict(frame))
 
 
@@ -265,6 +267,9 @@ def test_a_pipeline_keeps_its_vectorizer_outside(data):
     trim = TransformImportance(pipeline, lda).fit(texts)
     explanation = trim.explain(texts)
     assert explanation.values.shape == (40, 2)
+    named = trim.transformer_.feature_groups(vocabulary=counts.vocabulary_).names
+    assert explanation.group_names == named
+    assert trim.get_feature_names_out()[0].startswith("topic0: ")
     words = TransformImportance(pipeline).fit(texts).get_feature_names_out()
     assert words.tolist() == counts.get_feature_names_out().tolist()
 

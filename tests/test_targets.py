@@ -6,13 +6,13 @@ from sktrim.targets import (
     Target,
     check_output,
     predicted_columns,
-    refuse_probabilities,
     resolve_target,
 )
 
 
 class FakeNetwork:
     gives_probabilities = False
+    has_gradient = True
 
     def __init__(self, kind="classifier", classes=None, ending=None):
         self.kind, self.ending = kind, ending
@@ -138,13 +138,16 @@ def test_output_rules():
         check_output("margin", FakeNetwork("regressor"))
 
 
-def test_probabilities_are_not_taken_for_logits():
-    p = np.array([[0.2, 0.8], [0.5, 0.5]])
-    with pytest.raises(ValueError, match='output="raw"'):
-        refuse_probabilities(p, FakeNetwork(), "margin")
-    refuse_probabilities(p, FakeNetwork(ending="softmax"), "margin")
-    refuse_probabilities(p, FakeNetwork(), "raw")
-    refuse_probabilities(p + 1, FakeNetwork(), "margin")
+@pytest.mark.parametrize("target", [(), (0, 1, 2), ("label",), ("label", 1, 2), 1.5])
+def test_targets_that_are_neither_columns_nor_pairs(target, outputs):
+    with pytest.raises(ValueError, match="expected 'predicted', 'true', 'all'"):
+        explained(target, outputs)
+
+
+def test_probability_of_class_0_keeps_the_dtype():
+    z = torch.zeros(2, 1, dtype=torch.float32)
+    resolved = resolve_target(0, z.numpy(), None, FakeNetwork(), "probability")
+    assert resolved.target(z).dtype == torch.float32
 
 
 def test_predicted_columns():

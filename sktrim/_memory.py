@@ -1,0 +1,35 @@
+"""How much memory a pass through a network takes."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class ByteCounter(TorchDispatchMode):
+    """Add up the bytes of every tensor an operation returns, views left out.
+
+    Attributes
+    ----------
+    total : int
+        Bytes so far.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        given = {_storage(t) for t in tree_leaves((args, kwargs)) if _is_tensor(t)}
+        for leaf in tree_leaves(out):
+            if _is_tensor(leaf) and _storage(leaf) not in given:
+                self.total += leaf.numel() * leaf.element_size()
+        return out
+
+
+def _is_tensor(value) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

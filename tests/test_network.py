@@ -1,0 +1,54 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sktrim import TransformImportance
+from sktrim._memory import ByteCounter
+from tests.nets import classifier, mlp
+
+
+def test_columns_of_a_net_that_saw_some_labels_only_are_the_labels():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 6)).astype(np.float32)
+    y = np.where(X[:, 0] > 0, 3, 1)
+    net = NeuralNetClassifier(
+        mlp(6, n_out=5, dtype=torch.float32),
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=1,
+        train_split=None,
+        verbose=0,
+    ).fit(X, y)
+    trim = TransformImportance(FrozenEstimator(net), target="true").fit(X)
+    explanation = trim.explain(X, y)
+    np.testing.assert_array_equal(explanation.targets, y)
+    assert explanation.target_names == [str(label) for label in y]
+    np.testing.assert_array_equal(trim.predict(X), net.predict(X))
+    assert trim.classes_.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_labels_that_are_no_columns_are_kept_where_the_net_is_fitted_here():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 6)).astype(np.float32)
+    y = np.where(X[:, 0] > 0, 30, 10)
+    trim = TransformImportance(classifier(), target=("label", 30)).fit(X, y)
+    assert trim.classes_.tolist() == [10, 30]
+    assert (trim.explain(X).targets == 1).all()
+
+
+def test_read_only_frames_are_fitted_without_a_warning():
+    X = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
+    X.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="The given NumPy array is not writ")
+        TransformImportance(classifier()).fit(pd.DataFrame(X), np.arange(20) % 2)
+
+
+def test_views_take_no_memory():
+    with ByteCounter() as counter:
+        torch.zeros(10).view(2, 5).t()
+    assert counter.total == 40
