@@ -8,6 +8,7 @@ import numpy as np
 
 from sktrim._explanation import io
 from sktrim._explanation.arrays import ExplanationArrays
+from sktrim._explanation.card import ExplanationCard, make_card
 from sktrim._explanation.checks import check_rows
 from sktrim._explanation.plots import ExplanationPlots
 
@@ -348,6 +349,58 @@ class Explanation(ExplanationArrays):
             If the file is something else, damaged, or from a newer version.
         """
         return cls(**io.load(path))
+
+    def card(
+        self,
+        y=None,
+        *,
+        sample: int | None = None,
+        classes=None,
+        k: int = 5,
+        faithfulness=None,
+        randomisation=None,
+        stability=None,
+    ) -> ExplanationCard:
+        """Say on one page how far to trust this, and what it says.
+
+        In the order of the PDR framework (Murdoch et al. 2019): predictive accuracy,
+        descriptive accuracy, relevance. What was not measured is said to be missing;
+        `sktrim.evaluation.explanation_card` measures all of it.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,), optional
+            True labels or values.
+        sample : int, optional
+            Also say whether this one is right, and show its groups alone.
+        classes : array-like of shape (n_outputs,), optional
+            Label of each output of a classifier; None: 0, 1, 2, ...
+        k : int, default=5
+            How many groups are named.
+        faithfulness, randomisation, stability : optional
+            Results of the studies in `sktrim.evaluation`, or anything printable.
+
+        Returns
+        -------
+        ExplanationCard
+            Prints as text and shows as HTML in notebooks.
+
+        Raises
+        ------
+        ValueError
+            If `y` does not fit, or there are several targets.
+        """
+        self._check_one_target("card")
+        return make_card(
+            self,
+            y=y,
+            sample=sample,
+            classes=classes,
+            k=k,
+            faithfulness=faithfulness,
+            randomisation=randomisation,
+            stability=stability,
+        )
 
     @property
     def plot(self) -> ExplanationPlots:

@@ -2,6 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from sktrim.evaluation._agreement import ScorerAgreement, scorer_agreement
+from sktrim.evaluation._by_value import ImportanceByValue, importance_by_value
+from sktrim.evaluation._card import explanation_card
+from sktrim.evaluation._failures import (
+    FailureCluster,
+    FailureReport,
+    failure_report,
+)
 from sktrim.evaluation._faithfulness import (
     FaithfulnessCurves,
     FaithfulnessReport,
@@ -22,6 +30,12 @@ from sktrim.evaluation._randomisation import (
     RandomisationResult,
     randomisation_test,
 )
+from sktrim.evaluation._stability import (
+    Perturbed,
+    StabilityReport,
+    consensus,
+    stability_report,
+)
 
 if TYPE_CHECKING:
     from sktrim.evaluation.recovery import (
@@ -39,23 +53,35 @@ _RECOVERY = (
 )
 
 __all__ = [
+    "FailureCluster",
+    "FailureReport",
     "FaithfulnessCurves",
     "FaithfulnessReport",
+    "ImportanceByValue",
+    "Perturbed",
     "RandomisationResult",
     "RecoveryResult",
     "RecoverySetting",
     "RecoveryTable",
+    "ScorerAgreement",
+    "StabilityReport",
     "completeness_score",
+    "consensus",
+    "explanation_card",
     "explanation_scores",
+    "failure_report",
     "faithfulness_curves",
     "faithfulness_report",
     "faithfulness_score",
+    "importance_by_value",
     "localisation_score",
     "marginal_changes",
     "neg_sufficient_fraction",
     "randomisation_test",
     "recovery_benchmark",
+    "scorer_agreement",
     "sparsity_score",
+    "stability_report",
     "sufficient_fraction",
 ]
 

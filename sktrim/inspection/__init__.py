@@ -1,16 +1,20 @@
 """Displays of importances: matplotlib pictures drawn from plain arrays and names."""
 
+from sktrim.inspection._agreement import AgreementDisplay
 from sktrim.inspection._bar import BarDisplay
 from sktrim.inspection._components import ComponentsDisplay
 from sktrim.inspection._curve import CurveDisplay
+from sktrim.inspection._failures import FailureDisplay
 from sktrim.inspection._faithfulness import FaithfulnessDisplay
 from sktrim.inspection._heatmap import HeatmapDisplay
 from sktrim.inspection._randomisation import RandomisationDisplay
 
 __all__ = [
+    "AgreementDisplay",
     "BarDisplay",
     "ComponentsDisplay",
     "CurveDisplay",
+    "FailureDisplay",
     "FaithfulnessDisplay",
     "HeatmapDisplay",
     "RandomisationDisplay",

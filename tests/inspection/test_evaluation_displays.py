@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from sktrim.inspection import FaithfulnessDisplay, RandomisationDisplay
+from sktrim.inspection import (
+    AgreementDisplay,
+    FailureDisplay,
+    FaithfulnessDisplay,
+    RandomisationDisplay,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -34,3 +39,25 @@ def test_randomisation_curves_means_and_reference():
     assert names == ["spearman", "magnitudes", "data only"]
     with pytest.raises(ValueError, match=r"\(3, 4\) for 2 layers"):
         RandomisationDisplay.from_values(["a", "b"], {"spearman": rho})
+
+
+def test_agreement_is_a_labelled_square():
+    table = np.array([[1, 0.25], [0.25, 1]])
+    display = AgreementDisplay.from_matrix(table, ["cd", "gradient"], title="two")
+    assert [text.get_text() for text in display.ax_.texts][1] == "0.25"
+    np.testing.assert_array_equal(display.ax_.images[0].get_array(), table)
+    with pytest.raises(ValueError, match="for 3 names"):
+        AgreementDisplay.from_matrix(table, list("abc"))
+
+
+def test_failures_are_bars_with_the_mean_of_all():
+    display = FailureDisplay.from_values(
+        [0.5, 0.1], [10, 30], ["band 3", "band 1"], overall=0.2
+    )
+    assert [bar.get_width() for bar in display.ax_.patches] == [0.5, 0.1]
+    colors = [bar.get_facecolor() for bar in display.ax_.patches]
+    assert colors[0] != colors[1]
+    labels = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert labels == ["band 3 (n = 10)", "band 1 (n = 30)"]
+    with pytest.raises(ValueError, match="one of each per cluster"):
+        FailureDisplay.from_values([0.5], [10, 30], ["a"], overall=0.2)

@@ -1,0 +1,135 @@
+"""One page that says how far an explanation can be trusted."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ExplanationCard:
+    """Findings in the order of the PDR framework (Murdoch et al. 2019).
+
+    Predictive accuracy first: an explanation of a wrong network says little about the
+    world. Then descriptive accuracy: whether the explanation is right about the
+    network. Then relevance: what it says.
+
+    Parameters
+    ----------
+    title : str
+    sections : dict of str to list of tuple (str, str)
+        What was asked and what was found.
+    """
+
+    title: str
+    sections: dict[str, list[tuple[str, str]]]
+
+    def __str__(self) -> str:
+        width = max(len(name) for rows in self.sections.values() for name, _ in rows)
+        lines = [self.title, "=" * len(self.title)]
+        for section, rows in self.sections.items():
+            lines += ["", section, "-" * len(section)]
+            for name, found in rows:
+                first, *rest = found.split("\n")
+                lines.append(f"{name:{width}s}  {first}")
+                lines += [" " * (width + 2) + line for line in rest]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts = [f"<h3>{html.escape(self.title)}</h3>"]
+        for section, rows in self.sections.items():
+            cells = "".join(
+                f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+                f"<td style='text-align:left;white-space:pre'>{html.escape(found)}</td>"
+                "</tr>"
+                for name, found in rows
+            )
+            parts.append(f"<h4>{html.escape(section)}</h4><table>{cells}</table>")
+        return "".join(parts)
+
+
+def make_card(
+    explanation: Any, *, y, sample, classes, k, faithfulness, randomisation, stability
+) -> ExplanationCard:
+    """Gather what an explanation knows of itself and what studies found.
+
+    See `sktrim.explanation.Explanation.card` for the parameters.
+    """
+    chosen = explanation if sample is None else explanation[sample]
+    whole = "all samples" if sample is None else f"sample {sample}"
+    sections = {
+        "Predictive accuracy": _predictive(explanation, y, sample, classes),
+        "Descriptive accuracy": [
+            *_descriptive(chosen),
+            ("faithfulness", _found(faithfulness, "faithfulness_report")),
+            ("randomised weights", _found(randomisation, "randomisation_test")),
+            ("stability", _found(stability, "stability_report")),
+        ],
+        f"Relevance ({whole})": _relevance(chosen, k),
+    }
+    n = len(explanation)
+    title = f"{explanation.scorer}, {explanation.output} of {n} sample{'s' * (n != 1)}"
+    return ExplanationCard(title, sections)
+
+
+def _found(result, how: str) -> str:
+    return f"not measured; sktrim.evaluation.{how}" if result is None else str(result)
+
+
+def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
+    outputs = explanation.predictions
+    if y is None or outputs is None:
+        return [("accuracy", "not measured; pass y")]
+    y, outputs = np.asarray(y), outputs.reshape(len(outputs), -1)
+    if len(y) != len(explanation):
+        raise ValueError(f"y has {len(y)} entries for {len(explanation)} samples.")
+    if explanation.output == "raw":
+        error = np.abs(outputs - y.reshape(len(y), -1)).mean(axis=1)
+        rows = [("mean absolute error", f"{error.mean():.4g}")]
+        if sample is not None:
+            rows.append((f"error at sample {sample}", f"{error[sample]:.4g}"))
+        return rows
+    column = (outputs[:, 0] > 0).astype(int)
+    if outputs.shape[1] > 1:
+        column = outputs.argmax(axis=1)
+    predicted = column if classes is None else np.asarray(classes)[column]
+    rows = [("accuracy", f"{(predicted == y).mean():.3f} over {len(y)} samples")]
+    if sample is not None:
+        found = f"predicted {predicted[sample]}, true {y[sample]}"
+        rows.append((f"sample {sample}", found))
+    return rows
+
+
+def _descriptive(explanation) -> list[tuple[str, str]]:
+    error = explanation.metadata.get("reconstruction_error")
+    rows = []
+    if error is not None:
+        text = f"||x - T^-1 T x|| / ||x|| = {np.mean(error):.3g} on average"
+        rows.append(("reconstruction error", text))
+    residual = explanation.residual_values
+    if residual is not None:
+        total = np.abs(explanation.values).sum() + np.abs(residual).sum()
+        share = np.abs(residual).sum() / (total if total > 0 else 1)
+        rows.append(("residual's share", f"{100 * share:.1f} % of all magnitudes"))
+    missed = explanation.completeness_error
+    text = "not defined for this scorer and these groups"
+    if missed is not None and not np.isnan(missed).any():
+        size = np.abs(explanation.values.sum(axis=1)).mean()
+        text = f"mean error {np.abs(missed).mean():.3g}"
+        text += f"; the scores add up to {size:.3g} on average"
+    rows.append(("completeness", text))
+    return rows
+
+
+def _relevance(explanation, k: int) -> list[tuple[str, str]]:
+    top = explanation.top_k(k, over="mean")
+    rows = []
+    for index, name, value in zip(*top, strict=True):
+        where = ""
+        if explanation.centers is not None and explanation.unit is not None:
+            where = f"  at {explanation.centers[index]:.4g} {explanation.unit}"
+        rows.append((str(name), f"{value:.4g}{where}"))
+    return rows

@@ -1,0 +1,143 @@
+"""Which values of the input carry the importance: attribution by value bin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class ImportanceByValue:
+    """Squared attribution by the value of the input where it falls.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_bins + 1,)
+        In units of each signal's r.m.s.
+    shares : ndarray of shape (n_samples, n_bins)
+        Share of the squared attribution of a sample in each bin; 0 throughout where a
+        sample has none. Values outside the edges are in no bin.
+    mean_squares : ndarray of shape (n_samples, n_bins)
+        Mean squared attribution of the values in the bin; 0 where there are none.
+    counts : ndarray of int, shape (n_samples, n_bins)
+        Values in each bin.
+    values, squares : ndarray of shape (n_samples, n_values)
+        Inputs in units of the r.m.s. and their squared attributions.
+    """
+
+    edges: np.ndarray
+    shares: np.ndarray
+    mean_squares: np.ndarray
+    counts: np.ndarray
+    values: np.ndarray
+    squares: np.ndarray
+
+    def share(self, low=-np.inf, high=np.inf) -> np.ndarray:
+        """Share of squared attribution at inputs in [low, high), for each sample.
+
+        Parameters
+        ----------
+        low, high : float
+            In units of the r.m.s.: ``share(high=0)`` is what lies below zero,
+            ``share(low=3)`` above three sigma.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        inside = (self.values >= low) & (self.values < high)
+        total = self.squares.sum(axis=1)
+        return (self.squares * inside).sum(axis=1) / np.where(total > 0, total, 1)
+
+    def plot(self, *, by=None, what="shares", title: str | None = None, ax=None):
+        """Draw the mean over samples of `shares` or `mean_squares`, by bin.
+
+        Parameters
+        ----------
+        by : array-like of shape (n_samples,), optional
+            One curve per label.
+        what : {"shares", "mean_squares"}, default="shares"
+        title : str, optional
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        sktrim.inspection.CurveDisplay
+        """
+        from sktrim.inspection import CurveDisplay
+
+        if what not in ("shares", "mean_squares"):
+            raise ValueError(f"what={what!r}; expected 'shares' or 'mean_squares'.")
+        labels = {
+            "shares": "share of squared attribution",
+            "mean_squares": "squared attribution per value",
+        }
+        return CurveDisplay.from_values(
+            getattr(self, what),
+            (self.edges[1:] + self.edges[:-1]) / 2,
+            by=by,
+            label=labels[what],
+            xlabel="input value / r.m.s. of the signal",
+            title=title,
+            ax=ax,
+        )
+
+
+def importance_by_value(explanation, X=None, *, bins=20) -> ImportanceByValue:
+    """Bin squared attribution by the value of the input.
+
+    After Zorrilla Matilla et al. 2020, section IV B.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        In signal space: one group per value (``transformer=None``). Where there are
+        several targets their squares are summed.
+    X : array-like of shape (n_samples, ...) or None
+        The signals; None: those that the explanation carries.
+    bins : int or array-like of shape (n_bins + 1,), default=20
+        Number of equal bins from -2.5 to 5, or their edges, in units of each signal's
+        r.m.s. Bins are [low, high), the last closed.
+
+    Returns
+    -------
+    ImportanceByValue
+
+    Raises
+    ------
+    ValueError
+        If there is not one group per input value, or the edges do not increase.
+    """
+    X = explanation.signals if X is None else X
+    if X is None:
+        raise ValueError("the explanation carries no signals; pass X.")
+    X = X.toarray() if sp.issparse(X) else np.asarray(X)
+    x = X.reshape(len(X), -1).astype(float)
+    squares = np.asarray(explanation.values, dtype=float) ** 2
+    squares = squares.sum(axis=2) if squares.ndim == 3 else squares
+    if squares.shape != x.shape:
+        raise ValueError(
+            f"the explanation has {squares.shape[1]} groups, {len(squares)} samples; "
+            f"X has {x.shape[1]} values for {len(x)}. Explain in signal space "
+            "(transformer=None), with one group per value."
+        )
+    edges = np.linspace(-2.5, 5, bins + 1) if np.ndim(bins) == 0 else np.asarray(bins)
+    if len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError(f"bins={bins!r}; expected at least two increasing edges.")
+    rms = np.sqrt((x**2).mean(axis=1, keepdims=True))
+    values = x / np.where(rms > 0, rms, 1)
+    counts, sums = _binned(values, squares, edges)
+    total = squares.sum(axis=1, keepdims=True)
+    shares = sums / np.where(total > 0, total, 1)
+    means = sums / np.maximum(counts, 1)
+    return ImportanceByValue(edges, shares, means, counts, values, squares)
+
+
+def _binned(values, squares, edges) -> tuple[np.ndarray, np.ndarray]:
+    """Count values and sum squares in bins, each (n_samples, n_bins)."""
+    counts = [np.histogram(row, edges)[0] for row in values]
+    sums = [
+        np.histogram(row, edges, weights=weights)[0]
+        for row, weights in zip(values, squares, strict=True)
+    ]
+    return np.array(counts), np.array(sums)

@@ -1,0 +1,44 @@
+"""Run the studies that a card reports."""
+
+from sktrim.evaluation._faithfulness import faithfulness_report
+from sktrim.evaluation._randomisation import randomisation_test
+from sktrim.evaluation._stability import stability_report
+
+
+def explanation_card(trim, X, y=None, *, sample=None, k=5, n_draws=8, verbose=None):
+    """Measure how far to trust an explanation and say so on one page.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    X : array-like of shape (n_samples, ...)
+    y : array-like of shape (n_samples,) or None
+        True labels or values, for the accuracy.
+    sample : int or None, default=None
+        Look at this sample in particular.
+    k : int, default=5
+        How many groups are named.
+    n_draws : int, default=8
+        Random networks, and draws of each perturbation.
+    verbose : int or None, default=None
+        1 shows a progress bar; None: as ``trim.verbose``.
+
+    Returns
+    -------
+    sktrim._explanation.card.ExplanationCard
+        Prints as text and shows as HTML in notebooks.
+    """
+    explanation = trim.explain(X, y)
+    draws = {"n_draws": n_draws, "verbose": verbose}
+    kinds = ("bootstrap", "subsample", "cross_validation")
+    return explanation.card(
+        y,
+        sample=sample,
+        classes=getattr(trim, "classes_", None),
+        k=k,
+        faithfulness=faithfulness_report(
+            trim, X, y, scores=explanation.values, verbose=verbose
+        ),
+        randomisation=randomisation_test(trim, X, y, depths=[-1], **draws),
+        stability=stability_report(trim, X, y, perturbations=kinds, **draws),
+    )

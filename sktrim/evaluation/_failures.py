@@ -1,0 +1,185 @@
+"""Where the errors concentrate, in the space of explanations."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+from sklearn.cluster import KMeans
+
+from sktrim.evaluation._trace import check_scores
+
+
+@dataclass(frozen=True)
+class FailureCluster:
+    """Samples that are explained alike.
+
+    Parameters
+    ----------
+    samples : ndarray of int
+        Which.
+    error_rate : float
+        Mean error among them.
+    p_value : float
+        Of at least as many errors in as many samples drawn at random.
+    drivers : list of tuple (name, float)
+        Groups whose scores set the cluster's errors apart from all other samples,
+        first the largest difference, in standard deviations over all samples.
+    """
+
+    samples: np.ndarray
+    error_rate: float
+    p_value: float
+    drivers: list[tuple[str, float]]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class FailureReport:
+    """Clusters of explanations, those with most errors first.
+
+    Parameters
+    ----------
+    clusters : list of FailureCluster
+    labels : ndarray of int, shape (n_samples,)
+        Index of each sample's cluster in `clusters`.
+    errors : ndarray of shape (n_samples,)
+        1 where the network is wrong; a regressor's absolute error.
+    """
+
+    clusters: list[FailureCluster]
+    labels: np.ndarray
+    errors: np.ndarray = field(repr=False)
+
+    def __str__(self) -> str:
+        lines = [
+            f"error {self.errors.mean():.3f} over {len(self.errors)} samples",
+            f"{'samples':>8s}{'error':>9s}{'p':>10s}  driven by",
+        ]
+        for cluster in self.clusters:
+            named = ", ".join(f"{name} ({z:+.1f})" for name, z in cluster.drivers[:3])
+            lines.append(
+                f"{len(cluster):8d}{cluster.error_rate:9.3f}{cluster.p_value:10.2g}"
+                f"  {named}"
+            )
+        return "\n".join(lines)
+
+    def plot(self, *, title: str | None = None, ax=None):
+        """Draw the error of each cluster, with the mean of all as a line.
+
+        Parameters
+        ----------
+        title : str, optional
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        sktrim.inspection.FailureDisplay
+        """
+        from sktrim.inspection import FailureDisplay
+
+        return FailureDisplay.from_values(
+            [cluster.error_rate for cluster in self.clusters],
+            [len(cluster) for cluster in self.clusters],
+            [
+                cluster.drivers[0][0] if cluster.drivers else ""
+                for cluster in self.clusters
+            ],
+            overall=float(self.errors.mean()),
+            title=title,
+            ax=ax,
+        )
+
+
+def failure_report(
+    explanation, y, *, n_clusters=8, classes=None, n_drivers=5, random_state=0
+) -> FailureReport:
+    """Cluster explanations and find where the network's errors concentrate.
+
+    A cluster with many errors and a few groups that drive it points at a systematic
+    bias in the data: samples that the network gets wrong for the same reason.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        With ``predictions``, one target per sample.
+    y : array-like of shape (n_samples,)
+        True labels, or true values where there is one output.
+    n_clusters : int, default=8
+        At most one per sample.
+    classes : array-like of shape (n_outputs,) or None
+        Label of each output; None: 0, 1, 2, ...
+    n_drivers : int, default=5
+        Groups named per cluster.
+    random_state : int, default=0
+
+    Returns
+    -------
+    FailureReport
+
+    Raises
+    ------
+    ValueError
+        If there are no predictions, or y does not fit.
+    """
+    values = check_scores(explanation.values)
+    errors = _errors(explanation, y, classes)
+    scale = values.std(axis=0)
+    z = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1)
+    # directions, so that a few samples with large scores are no clusters of their own
+    length = np.linalg.norm(z, axis=1, keepdims=True)
+    directions = z / np.where(length > 0, length, 1)
+    n_clusters = min(n_clusters, len(np.unique(directions, axis=0)))
+    model = KMeans(n_clusters, random_state=random_state).fit(directions)
+    names = explanation.group_names
+    found = [
+        _cluster(np.flatnonzero(model.labels_ == c), errors, z, names, n_drivers)
+        for c in range(n_clusters)
+    ]
+    found.sort(key=lambda cluster: -cluster.error_rate)
+    labels = np.empty(len(values), dtype=int)
+    for index, cluster in enumerate(found):
+        labels[cluster.samples] = index
+    return FailureReport(found, labels, errors)
+
+
+def _errors(explanation, y, classes) -> np.ndarray:
+    outputs, y = explanation.predictions, np.asarray(y)
+    if outputs is None:
+        raise ValueError("the explanation holds no predictions; explain with sktrim.")
+    if y.shape != (len(explanation),):
+        raise ValueError(
+            f"y has shape {y.shape} for {len(explanation)} samples; expected one each."
+        )
+    outputs = outputs.reshape(len(outputs), -1)
+    if outputs.shape[1] == 1 and explanation.output == "raw":
+        return np.abs(outputs[:, 0] - y)
+    column = outputs.argmax(axis=1)
+    if outputs.shape[1] == 1:
+        column = (outputs[:, 0] > 0).astype(int)
+    labels = column if classes is None else np.asarray(classes)[column]
+    return (labels != y).astype(float)
+
+
+def _cluster(samples, errors, z, names, n_drivers) -> FailureCluster:
+    """Describe one cluster."""
+    inside = errors[samples]
+    wrong = samples[inside > 0] if (inside > 0).any() else samples
+    outside = np.setdiff1d(np.arange(len(errors)), samples)
+    rest = z[outside].mean(axis=0) if len(outside) else 0
+    difference = z[wrong].mean(axis=0) - rest
+    order = np.argsort(-np.abs(difference), kind="stable")[:n_drivers]
+    drivers = [(names[i], float(difference[i])) for i in order]
+    return FailureCluster(samples, float(inside.mean()), _p(inside, errors), drivers)
+
+
+def _p(inside, errors) -> float:
+    """Probability of such a mean error in as many samples drawn at random."""
+    if set(np.unique(errors)) <= {0.0, 1.0}:
+        n, wrong = len(errors), int(errors.sum())
+        return float(stats.hypergeom.sf(inside.sum() - 1, n, wrong, len(inside)))
+    if len(inside) in (1, len(errors)):
+        return 1.0
+    spread = errors.std() / np.sqrt(len(inside))
+    return float(stats.norm.sf((inside.mean() - errors.mean()) / spread))

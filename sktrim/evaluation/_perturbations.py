@@ -1,0 +1,184 @@
+"""Ways to disturb the data, the inputs, the networks and the transform of a study."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+
+from sktrim.evaluation._variants import with_network, with_target
+from sktrim.network import evaluation_mode
+
+RESAMPLINGS = ("bootstrap", "block_bootstrap", "cross_validation", "subsample")
+
+
+def resamplings(kind: str, n: int, n_draws: int, rng, block_size=None) -> list:
+    """Draw rows of the data: with replacement, in blocks, folds left out, halves.
+
+    Parameters
+    ----------
+    kind : {"bootstrap", "block_bootstrap", "cross_validation", "subsample"}
+    n : int
+        Number of samples.
+    n_draws : int
+        For cross-validation, the number of folds, at most n.
+    rng : numpy.random.Generator
+    block_size : int or None
+        Length of the blocks of neighbouring rows; None: the cube root of n, rounded up.
+
+    Returns
+    -------
+    list of ndarray of int
+    """
+    if kind == "bootstrap":
+        return [rng.integers(n, size=n) for _ in range(n_draws)]
+    if kind == "subsample":
+        half = max(1, n // 2)
+        return [rng.choice(n, half, replace=False) for _ in range(n_draws)]
+    if kind == "cross_validation":
+        if n < 2:
+            return [np.arange(n)]
+        folds = KFold(min(n, max(2, n_draws)), shuffle=True, random_state=0)
+        return [kept for kept, _ in folds.split(np.arange(n))]
+    size = int(np.ceil(n ** (1 / 3))) if block_size is None else block_size
+    if not 1 <= size <= n:
+        raise ValueError(f"block_size={block_size}; expected 1 to {n}, the samples.")
+    draws = []
+    for _ in range(n_draws):
+        starts = rng.integers(n - size + 1, size=-(-n // size))
+        draws.append((starts[:, None] + np.arange(size)).ravel()[:n])
+    return draws
+
+
+def environments(labels, n: int) -> list:
+    """Return the rows of each environment.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+    n : int
+
+    Returns
+    -------
+    list of ndarray of int
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise ValueError(
+            f"groups has shape {labels.shape} for {n} samples; give one label per "
+            "sample (a speaker, a cosmology)."
+        )
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def _dense(trim, X) -> np.ndarray:
+    if trim.network_.preprocessing:
+        raise ValueError(
+            "Noise and adversarial perturbations act on what the network eats, but "
+            "this Pipeline has preprocessing steps that run before it. Explain the "
+            "network on their output instead, or leave these two out."
+        )
+    x = trim._signals(X)
+    return x.toarray() if sp.issparse(x) else np.asarray(x)
+
+
+def noisy(trim, X, explanation, n_draws, rng, level) -> Iterator:
+    """Explain X with white noise added, `level` standard deviations of X strong.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    X : array-like of shape (n_samples, ...)
+    explanation : Explanation
+        Of X, whose targets are kept.
+    n_draws : int
+    rng : numpy.random.Generator
+    level : float
+
+    Yields
+    ------
+    Explanation
+    """
+    x = _dense(trim, X)
+    fixed = with_target(trim, explanation)
+    for _ in range(n_draws):
+        noise = level * x.std() * rng.standard_normal(x.shape)
+        yield fixed.explain((x + noise).astype(x.dtype))
+
+
+def adversarial(trim, X, explanation, level) -> Iterator:
+    """Explain X moved against the explained output by the sign of its gradient.
+
+    The fast gradient sign method (Goodfellow et al. 2015), half and all of `level`
+    standard deviations of X.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    X : array-like of shape (n_samples, ...)
+    explanation : Explanation
+        Of X, whose targets are kept.
+    level : float
+
+    Yields
+    ------
+    Explanation
+    """
+    x = _dense(trim, X)
+    fixed = with_target(trim, explanation)
+    signs = []
+    with torch.inference_mode(False), torch.enable_grad():
+        for _, model, target, _ in fixed.composed_models(X):
+            point = model.x.detach().clone().requires_grad_()
+            with evaluation_mode(model.module):
+                explained = target(model.output(point)).sum()
+            signs.append(torch.autograd.grad(explained, point)[0].sign().cpu().numpy())
+    direction = np.concatenate(signs).reshape(x.shape)
+    for share in (0.5, 1.0):
+        yield fixed.explain((x - share * level * x.std() * direction).astype(x.dtype))
+
+
+def other_networks(trim, X, explanation, networks) -> Iterator:
+    """Explain the same targets of other trained networks.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    X : array-like of shape (n_samples, ...)
+    explanation : Explanation
+    networks : sequence of torch.nn.Module or fitted nets
+
+    Yields
+    ------
+    Explanation
+    """
+    fixed = with_target(trim, explanation)
+    for network in networks:
+        yield with_network(fixed, network, X).explain(X)
+
+
+def refitted_transforms(trim, X, explanation, n_draws, rng) -> Iterator:
+    """Explain X with the transform fitted anew to bootstrapped rows of X.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+    X : ndarray of shape (n_samples, ...)
+    explanation : Explanation
+    n_draws : int
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    Explanation
+        Groups are matched by name.
+    """
+    n = len(explanation)
+    for _ in range(n_draws):
+        again = clone(trim)
+        again.estimator = trim.estimator_
+        rows = rng.integers(n, size=n)
+        picked = X.iloc[rows] if hasattr(X, "iloc") else np.asarray(X)[rows]
+        yield with_target(again.fit(picked), explanation).explain(X)

@@ -1,0 +1,104 @@
+"""A square table of numbers between scorers, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sktrim.inspection._style import DIVERGING, one_axes, shorten
+
+
+class AgreementDisplay:
+    """How scorers agree two by two. Use `from_matrix` to make one.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, n)
+        In [-1, 1].
+    names : list of str
+    label : str
+        What the numbers are.
+
+    Attributes
+    ----------
+    figure_, ax_ : matplotlib Figure and Axes
+        Where `plot` drew last.
+    """
+
+    def __init__(self, matrix, names, label):
+        self.matrix = matrix
+        self.names = names
+        self.label = label
+
+    @classmethod
+    def from_matrix(
+        cls,
+        matrix,
+        names: Sequence[str],
+        *,
+        label: str = "correlation",
+        title: str | None = None,
+        ax=None,
+    ) -> AgreementDisplay:
+        """Draw the table.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n, n)
+            In [-1, 1].
+        names : sequence of str
+            Of its rows and columns.
+        label : str, default="correlation"
+            Name of the colour bar.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        AgreementDisplay
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit.
+        """
+        matrix = np.asarray(matrix, dtype=float)
+        if matrix.shape != (len(names), len(names)):
+            raise ValueError(
+                f"matrix has shape {matrix.shape} for {len(names)} names; expected a "
+                "square table of one row and column per name."
+            )
+        return cls(matrix, list(names), label).plot(ax=ax, title=title)
+
+    def plot(self, ax=None, *, title: str | None = None) -> AgreementDisplay:
+        """Draw the table.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+        title : str, optional
+            Title of the axes.
+
+        Returns
+        -------
+        AgreementDisplay
+            Itself, with `figure_` and `ax_` set.
+        """
+        n = len(self.names)
+        self.figure_, self.ax_, _ = one_axes(ax, (3.4 + 0.55 * n, 2.2 + 0.5 * n))
+        image = self.ax_.imshow(self.matrix, cmap=DIVERGING, vmin=-1, vmax=1)
+        names = [shorten(name, 24) for name in self.names]
+        self.ax_.set_xticks(range(n), names, rotation=45, ha="right")
+        self.ax_.set_yticks(range(n), names)
+        for (row, column), value in np.ndenumerate(self.matrix):
+            style: dict = {"ha": "center", "va": "center", "fontsize": "small"}
+            style["color"] = "white" if abs(float(value)) > 0.6 else "black"
+            self.ax_.text(column, row, f"{value:.2f}", **style)
+        self.figure_.colorbar(image, ax=self.ax_, label=self.label, shrink=0.8)
+        if title is not None:
+            self.ax_.set_title(title)
+        return self

@@ -1,0 +1,123 @@
+"""Error rates of clusters of explanations, as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sktrim.inspection._style import (
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    one_axes,
+    place_legend,
+    shorten,
+)
+
+
+class FailureDisplay:
+    """One bar per cluster. Use `from_values` to make one.
+
+    Parameters
+    ----------
+    rates : ndarray of shape (n_clusters,)
+        Mean error of each.
+    sizes : list of int
+        Samples in each.
+    drivers : list of str
+        Group that sets it apart.
+    overall : float
+        Mean error of all samples.
+
+    Attributes
+    ----------
+    figure_, ax_ : matplotlib Figure and Axes
+        Where `plot` drew last.
+    """
+
+    def __init__(self, rates, sizes, drivers, overall):
+        self.rates = rates
+        self.sizes = sizes
+        self.drivers = drivers
+        self.overall = overall
+
+    @classmethod
+    def from_values(
+        cls,
+        rates,
+        sizes: Sequence[int],
+        drivers: Sequence[str],
+        *,
+        overall: float,
+        title: str | None = None,
+        ax=None,
+    ) -> FailureDisplay:
+        """Draw the error of each cluster.
+
+        Parameters
+        ----------
+        rates : array-like of shape (n_clusters,)
+        sizes : sequence of int
+        drivers : sequence of str
+        overall : float
+            Drawn as a line.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        FailureDisplay
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ.
+        """
+        rates = np.asarray(rates, dtype=float)
+        if not len(rates) == len(sizes) == len(drivers):
+            raise ValueError(
+                f"{len(rates)} rates, {len(sizes)} sizes and {len(drivers)} drivers "
+                "were given; expected one of each per cluster."
+            )
+        display = cls(rates, list(sizes), list(drivers), overall)
+        return display.plot(ax=ax, title=title)
+
+    def plot(self, ax=None, *, title: str | None = None) -> FailureDisplay:
+        """Draw the bars.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+        title : str, optional
+            Title of the axes.
+
+        Returns
+        -------
+        FailureDisplay
+            Itself, with `figure_` and `ax_` set.
+        """
+        n = len(self.rates)
+        self.figure_, self.ax_, own = one_axes(ax, (6.8, 1.5 + 0.32 * n))
+        above = self.rates > self.overall
+        colors = np.where(above, POSITIVE, NEGATIVE).tolist()
+        self.ax_.barh(np.arange(n), self.rates, color=colors, height=0.7)
+        labels = [
+            f"{shorten(driver, 26)} (n = {size})"
+            for driver, size in zip(self.drivers, self.sizes, strict=True)
+        ]
+        self.ax_.set_yticks(range(n), labels)
+        self.ax_.set_ylim(n - 0.4, -0.6)
+        line = self.ax_.axvline(
+            self.overall, color=NEUTRAL, linestyle="--", label="all samples"
+        )
+        self.ax_.set_xlabel("mean error")
+        self.ax_.set_ylabel("cluster, by its first driver")
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        if title is not None:
+            self.ax_.set_title(title)
+        place_legend(self.figure_, self.ax_, [line], own)
+        return self

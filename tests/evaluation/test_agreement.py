@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from sktrim import TransformImportance
+from sktrim.evaluation import scorer_agreement
+from tests.nets import linear_net, mlp
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).standard_normal((30, 12))
+
+
+def test_scorers_agree_on_a_linear_network(X):
+    trim = TransformImportance(linear_net(np.arange(12.0))).fit(X)
+    scorers = ["input_x_gradient", "integrated_gradients", "occlusion"]
+    found = scorer_agreement(trim, X, scorers=scorers)
+    assert found.names == scorers
+    np.testing.assert_allclose(found.signed, 1, atol=1e-3)
+    np.testing.assert_allclose(found.top, 1)
+
+
+def test_correlations_are_means_over_samples(X):
+    trim = TransformImportance(mlp()).fit(X)
+    found = scorer_agreement(trim, X, scorers=["gradient", "cd", "gradient"])
+    assert found.names == ["gradient 1", "cd", "gradient 2"]
+    first, second = (
+        TransformImportance(mlp(), scorer=name).fit(X).transform(X)
+        for name in ("gradient", "cd")
+    )
+    pairs = zip(first, second, strict=True)
+    expected = np.mean([spearmanr(a, b).statistic for a, b in pairs])
+    assert found.signed[0, 1] == pytest.approx(expected)
+    assert found.signed[0, 2] == pytest.approx(1)
+    np.testing.assert_allclose(found.signed, found.signed.T)
+    assert trim.scorer == "cd"
+    assert "gradient 2" in str(found)
+    display = found.plot("absolute")
+    assert len(display.ax_.texts) == 9
+    with pytest.raises(ValueError, match="what='best'"):
+        found.plot("best")
+
+
+def test_no_scorers_is_an_error(X):
+    with pytest.raises(ValueError, match="scorers is empty"):
+        scorer_agreement(TransformImportance(mlp()).fit(X), X, scorers=[])

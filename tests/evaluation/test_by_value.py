@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from sktrim import TransformImportance
+from sktrim.evaluation import importance_by_value
+from sktrim.explanation import Explanation
+from tests.nets import mlp
+
+
+def named(values):
+    return Explanation(values, [str(i) for i in range(np.shape(values)[1])])
+
+
+def test_shares_by_hand():
+    X = np.array([[1.0, -1, 1, -1], [2, 2, -2, -2]])
+    values = np.array([[1.0, 2, 0, 0], [0, 1, 1, 1]])
+    found = importance_by_value(named(values), X, bins=[-2, 0, 2])
+    np.testing.assert_allclose(found.shares, [[0.8, 0.2], [2 / 3, 1 / 3]])
+    np.testing.assert_allclose(found.mean_squares, [[2, 0.5], [1, 0.5]])
+    np.testing.assert_array_equal(found.counts, 2)
+    np.testing.assert_allclose(found.share(high=0), [0.8, 2 / 3])
+    np.testing.assert_allclose(found.share(), 1)
+
+
+def test_values_are_in_units_of_each_signal():
+    X = np.random.default_rng(0).standard_normal((3, 50))
+    values = np.random.default_rng(1).standard_normal((3, 50))
+    small = importance_by_value(named(values), X)
+    large = importance_by_value(named(values), X * np.array([[1], [10], [100]]))
+    np.testing.assert_allclose(small.shares, large.shares)
+    assert len(small.edges) == 21
+    assert (small.edges[0], small.edges[-1]) == (-2.5, 5)
+
+
+def test_outputs_are_summed():
+    X = np.random.default_rng(0).standard_normal((6, 12))
+    trim = TransformImportance(mlp(), scorer="gradient", target="all").fit(X)
+    explanation = trim.explain(X)
+    found = importance_by_value(explanation)
+    expected = (explanation.values**2).sum(axis=(1, 2))
+    np.testing.assert_allclose(found.squares.sum(axis=1), expected)
+    display = found.plot(by=np.arange(6) % 2)
+    assert "r.m.s." in display.ax_.get_xlabel()
+
+
+def test_nothing_is_undefined():
+    found = importance_by_value(named(np.zeros((2, 4))), np.zeros((2, 4)))
+    np.testing.assert_array_equal(found.shares, 0)
+    np.testing.assert_array_equal(found.mean_squares, 0)
+    np.testing.assert_array_equal(found.share(low=3), 0)
+
+
+def test_errors_say_what_to_do():
+    with pytest.raises(ValueError, match="pass X"):
+        importance_by_value(named(np.zeros((2, 4))))
+    with pytest.raises(ValueError, match="transformer=None"):
+        importance_by_value(named(np.zeros((2, 4))), np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="increasing"):
+        importance_by_value(named(np.ones((2, 4))), np.ones((2, 4)), bins=[1, 0])

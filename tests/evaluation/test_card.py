@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from sktrim import FourierTransformer, TransformImportance
+from sktrim.evaluation import explanation_card
+from sktrim.explanation import Explanation
+from tests.nets import linear_net, mlp
+
+
+@pytest.fixture
+def trim_and_X():
+    X = np.random.default_rng(0).standard_normal((20, 12))
+    groups = {"low": range(4), "rest": range(4, 12)}
+    trim = TransformImportance(
+        mlp(), FourierTransformer(), groups=groups, residual="component"
+    )
+    return trim.fit(X), X
+
+
+def test_the_card_follows_the_order_of_the_framework(trim_and_X):
+    trim, X = trim_and_X
+    y = trim.predict(X)
+    y[0] = (y[0] + 1) % 3
+    card = explanation_card(trim, X, y, sample=0, n_draws=2)
+    assert list(card.sections) == [
+        "Predictive accuracy",
+        "Descriptive accuracy",
+        "Relevance (sample 0)",
+    ]
+    text = str(card)
+    for found in (
+        "0.950 over 20 samples",
+        "predicted",
+        "reconstruction error",
+        "residual's share",
+        "completeness",
+        "random order",
+        "effect",
+        "bootstrap",
+        "low",
+    ):
+        assert found in text, found
+    assert "not measured" not in text
+    assert "<table>" in card._repr_html_()
+
+
+def test_what_was_not_measured_is_said_to_be_missing():
+    card = Explanation([[1.0, -2.0]], ["a", "b & c"]).card()
+    assert str(card).count("not measured") == 4
+    assert "b &amp; c" in card._repr_html_()
+    assert "not defined" in str(card)
+
+
+def test_regressors_have_an_error_instead_of_an_accuracy():
+    X = np.ones((4, 3))
+    trim = TransformImportance(linear_net(np.ones(3), bias=0)).fit(X)
+    card = trim.explain(X).card([2, 3, 3, 3], sample=0)
+    assert "mean absolute error" in str(card)
+    assert "0.25" in str(card)
+    with pytest.raises(ValueError, match="y has 2 entries for 4 samples"):
+        trim.explain(X).card([1, 2])
+
+
+def test_groups_come_with_their_units():
+    explanation = Explanation([[1.0, -2.0]], ["a", "b"], centers=[5, 10], unit="Hz")
+    assert "10 Hz" in str(explanation.card())

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from sktrim.evaluation import failure_report
+from sktrim.explanation import Explanation
+
+
+def biased(seed=0):
+    """Forty samples explained by group 2 that are wrong, among right ones."""
+    rng = np.random.default_rng(seed)
+    values = 0.2 * rng.standard_normal((200, 5))
+    values[:160, 0] += 2
+    values[160:, 2] += 2
+    y = rng.integers(0, 3, 200)
+    outputs = np.eye(3)[y]
+    outputs[160:] = np.eye(3)[(y[160:] + 1) % 3]
+    names = [f"band {i}" for i in range(5)]
+    return Explanation(values, names, predictions=outputs), y
+
+
+def test_the_biased_cluster_comes_first_with_its_driver():
+    explanation, y = biased()
+    report = failure_report(explanation, y, n_clusters=2)
+    worst, best = report.clusters
+    np.testing.assert_array_equal(worst.samples, np.arange(160, 200))
+    assert worst.error_rate == 1
+    assert worst.p_value < 1e-20
+    assert {worst.drivers[0][0], worst.drivers[1][0]} == {"band 2", "band 0"}
+    assert best.error_rate == 0
+    assert best.p_value == 1
+    np.testing.assert_array_equal(report.labels[160:], 0)
+    assert "0.200 over 200 samples" in str(report)
+    display = report.plot()
+    widths = [bar.get_width() for bar in display.ax_.patches]
+    assert widths == [1, 0]
+
+
+def test_labels_may_be_words():
+    explanation, y = biased()
+    words = np.array(["a", "b", "c"])
+    report = failure_report(explanation, words[y], classes=words, n_clusters=2)
+    assert report.clusters[0].error_rate == 1
+
+
+def test_errors_of_a_regressor_are_absolute():
+    values = np.repeat([[1.0, 0], [0, 1]], 10, axis=0)
+    truth = np.zeros(20)
+    outputs = np.repeat([[0.5], [3.0]], 10, axis=0)
+    explanation = Explanation(values, ["a", "b"], predictions=outputs, output="raw")
+    report = failure_report(explanation, truth, n_clusters=5)
+    assert [c.error_rate for c in report.clusters] == [3, 0.5]
+    assert report.clusters[0].p_value < 0.01
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_all_equal_explanations_are_one_cluster(n):
+    explanation = Explanation(np.zeros((n, 3)), list("abc"), predictions=np.eye(4)[:n])
+    report = failure_report(explanation, np.zeros(n))
+    assert len(report.clusters) == 1
+    assert np.isfinite(report.clusters[0].p_value)
+
+
+def test_what_is_missing_is_named():
+    explanation = Explanation(np.zeros((2, 3)), list("abc"))
+    with pytest.raises(ValueError, match="no predictions"):
+        failure_report(explanation, [0, 1])
+    explanation, y = biased()
+    with pytest.raises(ValueError, match="y has shape"):
+        failure_report(explanation, y[:5])
