@@ -95,7 +95,8 @@ class CurveDisplay:
         values : array-like of shape (n_samples, n_groups) or (n_groups,)
             Importances.
         centers : array-like of shape (n_groups,)
-            Where each group lies, in `unit`; groups at NaN are left out.
+            Where each group lies, in `unit`; groups at NaN are left out, and those at
+            one place (directions of one frequency, channels) are averaged.
         unit : str, optional
             Unit of the centres, from which the axis is named.
         by : array-like of shape (n_samples,), optional
@@ -134,13 +135,11 @@ class CurveDisplay:
         values = check_values(values)
         check_option("statistic", statistic, ("mean", "median"))
         centers = _check_centers(centers, values.shape[1])
-        order = np.argsort(centers, kind="stable")
-        order = order[np.isfinite(centers[order])]
-        values = np.abs(values[:, order]) if absolute else values[:, order]
+        centers, values = _by_place(centers, np.abs(values) if absolute else values)
         many, single = len(values) > 1, len(values) == 1
         label = magnitude_of(label) if absolute else label
         display = cls(
-            centers[order],
+            centers,
             _curves(values, by, statistic, spread),
             values if samples and many else None,
             axis_label(unit) if xlabel is None else xlabel,
@@ -173,6 +172,8 @@ class CurveDisplay:
         self.ax_.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
         if log:
             self._set_log()
+        elif len(self.centers) <= 20 and not (self.centers % 1).any():
+            self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.set_xlabel(self.xlabel)
         self.ax_.set_ylabel(self.ylabel)
         self.ax_.spines[["top", "right"]].set_visible(False)
@@ -249,6 +250,20 @@ def _check_centers(centers, n_groups: int) -> np.ndarray:
             "no centre is finite; give each group its place, or draw bars."
         )
     return centers
+
+
+def _by_place(centers, values):
+    """Sort groups by their centres and average those that share one."""
+    there = np.flatnonzero(np.isfinite(centers))
+    scale = np.abs(centers[there]).max() or 1.0
+    # equal lengths of different wave vectors differ by round-off
+    rounded = np.round(centers[there] / scale, 9)
+    _, first, place, counts = np.unique(
+        rounded, return_index=True, return_inverse=True, return_counts=True
+    )
+    sums = np.zeros((len(values), len(counts)))
+    np.add.at(sums, (slice(None), place), values[:, there])
+    return centers[there][first], sums / counts
 
 
 def _curves(values, by, statistic: str, spread: str | None) -> list[Curve]:

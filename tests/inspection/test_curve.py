@@ -46,6 +46,25 @@ def test_the_order_of_the_groups_does_not_matter():
     np.testing.assert_allclose(display.curves[0].heights, VALUES.mean(axis=0))
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_groups_at_one_place_are_averaged_in_each_sample(absolute):
+    centers = np.r_[CENTERS, CENTERS + 1e-13]
+    values = np.hstack([VALUES, RNG.standard_normal(VALUES.shape)])
+    display = CurveDisplay.from_values(values, centers, absolute=absolute)
+    np.testing.assert_array_equal(display.centers, CENTERS)
+    taken = np.abs(values) if absolute else values
+    merged = (taken[:, :20] + taken[:, 20:]) / 2
+    np.testing.assert_allclose(display.curves[0].heights, merged.mean(axis=0))
+    low, _, _ = display.curves[0].spread
+    np.testing.assert_allclose(low, np.quantile(merged, 0.1, axis=0))
+
+
+def test_whole_levels_have_whole_ticks():
+    display = CurveDisplay.from_values(VALUES[:, :4], np.arange(4) + 1, unit="level")
+    ticks = display.ax_.get_xticks()
+    np.testing.assert_array_equal(ticks, ticks.round())
+
+
 def test_groups_that_lie_nowhere_are_left_out():
     centers = CENTERS.copy()
     centers[3] = np.nan
