@@ -30,7 +30,7 @@ class Regime:
     n_hidden : int
         Hidden layers of 100 units.
     features : {"normal", "uniform", "correlated", "parts"}
-        Independent standard normal; independent uniform of variance 1; normal with a
+        Independent standard normal; independent uniform on [0, 1); normal with a
         falling spectrum in random directions; sums of nonnegative parts.
     flips : float
         Share of the training labels that is wrong.
@@ -125,7 +125,7 @@ class Problem:
 def _features(kind: str, n: int, rng) -> np.ndarray:
     shape = (n, N_FEATURES)
     if kind == "uniform":
-        return ((rng.random(shape, np.float32) * 2 - 1) * np.sqrt(3)).astype("f4")
+        return rng.random(shape, np.float32)
     if kind == "parts":
         atoms = rng.random((20, N_FEATURES)) * (rng.random((20, N_FEATURES)) < 0.2)
         X = rng.gamma(1.0, 1.0, (n, 20)) @ atoms + 0.02 * rng.random(shape)
@@ -144,7 +144,7 @@ def _space(regime: Regime, X) -> tuple[Any, FeatureGroups]:
         transformer = FourierTransformer().fit(X[:2])
         return transformer, transformer.feature_groups()
     if regime.space == "wavelet":
-        transformer = WaveletTransformer("db2").fit(X[:2])
+        transformer = WaveletTransformer("db2", level=2).fit(X[:2])
         return transformer, transformer.feature_groups(by="coefficient")
     if regime.space == "pca":
         transformer: Any = PCA(20, random_state=0).fit(X[:10_000])
