@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import LatentDirichletAllocation as _TopicModel
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -43,6 +44,8 @@ class InverseNotAvailableError(ValueError):
 def _not_available(transformer: Any, reason: str) -> InverseNotAvailableError:
     """Name the transformer, the reason and the way out."""
     name = type(transformer).__name__
+    if isinstance(transformer, _TopicModel):
+        reason += " (sktrim.LatentDirichletAllocation is the same model with one)"
     return InverseNotAvailableError(
         f"There is no torch module for the inverse of {name}: {reason}. Scorers that "
         "take gradients or decompose activations need one; register your own:\n\n"

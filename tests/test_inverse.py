@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
-from sklearn import config_context
+from sklearn import config_context, decomposition
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import (
     NMF,
@@ -301,6 +301,8 @@ def test_missing_inverses_are_named():
         inverse_module(union)
     with pytest.raises(InverseNotAvailableError, match="no inverse_func"):
         inverse_module(FunctionTransformer(np.log1p).fit(X))
+    with pytest.raises(InverseNotAvailableError, match=r"sktrim\.LatentDirichletA"):
+        inverse_module(decomposition.LatentDirichletAllocation(2).fit(X))
     with pytest.raises(InverseNotAvailableError, match=r"inverse of Widened: .* X="):
         inverse_module(Widened(3).fit(X))
     texts = OneHotEncoder().fit([["a"], ["b"]])

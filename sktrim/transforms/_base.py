@@ -101,7 +101,7 @@ def check_layout(given: tuple[int, ...], *known: tuple[int, ...]) -> None:
     if _squeezed(given) not in {flat, *(_squeezed(shape) for shape in known)}:
         raise ValueError(
             f"X has rows of shape {given}, but signals of shape "
-            f"{' or '.join(map(str, known))} were expected; transpose X, or pass it "
+            f"{' or '.join(map(str, dict.fromkeys(known)))} were expected; transpose X, or pass it "
             "flat, as (n_samples, n_features)."
         )
 

@@ -142,6 +142,8 @@ def test_a_transposed_signal_is_an_error(rng):
     fitted = FourierTransformer().fit(rng.normal(size=(2, 3, 4, 5)))
     with pytest.raises(ValueError, match="transpose X, or pass it flat"):
         fitted.transform(rng.normal(size=(2, 4, 5, 3)))
+    with pytest.raises(ValueError, match=r"signals of shape \(3, 4, 5\) were expected"):
+        fitted.transform(rng.normal(size=(2, 4, 5, 3)))
 
 
 @pytest.mark.parametrize("axes", [2, -3, (0, 2), (), 0.5, "last"])
