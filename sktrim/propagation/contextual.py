@@ -12,6 +12,9 @@ from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
 
+BIASES = ("channel", "proportional", "context")
+NONLINEARITIES = ("relevant", "symmetric")
+
 
 class ContextualDecomposition(Method):
     """Carry the relevant parts of all masks beside the whole activation.
@@ -30,6 +33,8 @@ class ContextualDecomposition(Method):
     name = "contextual decomposition"
 
     def __init__(self, bias: str, nonlinearity: str, partition: bool) -> None:
+        _check_choice("bias", bias, BIASES)
+        _check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
         self.bias = bias
         self.nonlinearity = nonlinearity
         self.partition = partition
@@ -125,3 +130,8 @@ def _apply_own(method: ContextualDecomposition, own: Callable, call: Call) -> Ca
     full = call.on_full()
     rel = own(first.full, first.rel, first.full - first.rel, *args, **kwargs)
     return Carrier(method, full, rel, first.axis)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not known; choose one of {choices}.")

@@ -24,9 +24,6 @@ from .contextual import ContextualDecomposition
 from .passthrough import PassThrough
 from .registry import UnsupportedOperationError
 
-BIASES = ("channel", "proportional", "context")
-NONLINEARITIES = ("relevant", "symmetric")
-
 
 def check_model(model: Any) -> None:
     """Raise if a model cannot run on a carrier, or is not in eval mode.
@@ -149,8 +146,6 @@ def contextual_decomposition(
     >>> torch.allclose(rel_out + irrel_out, net(x).expand(4, 2, 3))
     True
     """
-    _check_choice("bias", bias, BIASES)
-    _check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
     check_model(model)
     inputs = x if isinstance(x, tuple) else (x,)
     parts = rel if isinstance(rel, tuple) else (rel,)
@@ -263,11 +258,6 @@ def looks_like_probabilities(output: torch.Tensor, tolerance: float = 1e-4) -> b
     inside = bool((output >= 0).all() and (output <= 1).all())
     sums = output.sum(1)
     return inside and bool(((sums - 1).abs() <= tolerance).all())
-
-
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r} is not known; choose one of {choices}.")
 
 
 def _check_parts(inputs: tuple, parts: tuple) -> tuple[list[Any], bool]:

@@ -5,8 +5,8 @@ import torch
 
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim.scorers._base import Scorer
+from sktrim.scorers._baselines import baseline_rows
 from sktrim.scorers._channels_last import in_channels_last
-from sktrim.scorers._gradient import baseline_rows
 
 _MOST_PARTS = 64
 

@@ -11,7 +11,8 @@ from sktrim.propagation.rules_backward_relu import (
     GuidedBackpropagation,
 )
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._gradient import _gradients, baseline_rows, check_positive
+from sktrim.scorers._baselines import baseline_rows, check_positive
+from sktrim.scorers._gradient import _gradients
 
 
 def row_chunks(model, n_rows, copies=2):

@@ -10,7 +10,7 @@ from torch import nn
 
 from sktrim._chunks import chunks
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._gradient import baseline_rows
+from sktrim.scorers._baselines import baseline_rows
 
 _THROUGH_INVERSE = (
     "it walks over the modules of a network and cannot follow the inverse transform, "

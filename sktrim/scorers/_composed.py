@@ -243,10 +243,6 @@ class ComposedModel:
             signal = signal + amount * self.r
         return signal
 
-    def everything(self) -> torch.Tensor:
-        """Return the signal that all coefficients carry, (n_samples, *signal_shape)."""
-        return self.linear(self.s)
-
     def signal(self, s: torch.Tensor) -> torch.Tensor:
         """Return T^-1(s) plus the residual; x bit for bit at the explained s.
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 
 from sktrim.scorers._amounts import Replacing, Subsets, portions, responses
 from sktrim.scorers._base import Attribution
-from sktrim.scorers._gradient import check_positive
+from sktrim.scorers._baselines import check_positive
 
 
 class KernelShap(Replacing):

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge, lars_path_gram
 
 from sktrim.scorers._amounts import Replacing, portions, responses
 from sktrim.scorers._base import Attribution
-from sktrim.scorers._gradient import check_positive
+from sktrim.scorers._baselines import check_positive
 
 
 class Lime(Replacing):

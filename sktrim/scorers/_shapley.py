@@ -6,7 +6,7 @@ from scipy.special import gammaln
 
 from sktrim.scorers._amounts import Replacing, Subsets, portions, responses
 from sktrim.scorers._base import Attribution
-from sktrim.scorers._gradient import check_positive
+from sktrim.scorers._baselines import check_positive
 
 
 class Shapley(Replacing):

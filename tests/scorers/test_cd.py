@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from sktrim import (
+    FourierTransformer,
+    contextual_decomposition,
+    inverse_module,
+    transform_importance,
+)
+from sktrim.scorers import ContextualDecomposition
+from tests.nets import mlp, small_conv
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).standard_normal((30, 12))
+
+
+def by_hand(net, X, transformer, masks, origin, **options):
+    """Margins of class 0 decomposed mask by mask, in matrix form."""
+    inverse = inverse_module(transformer)
+    s = torch.tensor(transformer.transform(X))
+    zero = inverse(torch.zeros_like(s))
+    columns = []
+    for mask in torch.tensor(masks):
+        rel = inverse(mask * (s - origin)) - zero
+        rel = rel.reshape(X.shape)
+        with torch.no_grad():
+            out, _ = contextual_decomposition(net, torch.tensor(X), rel, **options)
+        columns.append((out[:, 0] - out[:, 1:].mean(1)).numpy())
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional", "context"])
+@pytest.mark.parametrize("n_samples", [2, 30])
+def test_scores_are_those_of_one_mask_at_a_time(X, bias, n_samples):
+    """Few samples are decomposed part by part, many by a basis pushed once."""
+    X = X[:n_samples]
+    for transformer in (FourierTransformer().fit(X), PCA(2).fit(X)):
+        masks = np.eye(transformer.transform(X).shape[1])
+        found = transform_importance(
+            mlp(),
+            X,
+            transformer=transformer,
+            scorer=ContextualDecomposition(bias),
+            groups=masks,
+            target=0,
+        )
+        expected = by_hand(mlp(), X, transformer, masks, 0, bias=bias)
+        np.testing.assert_allclose(found.values, expected, atol=1e-11)
+
+
+def test_a_basis_is_pushed_through_a_convolution():
+    X = np.random.default_rng(1).standard_normal((40, 1, 12, 12))
+    X[:, :, :3] = 0
+    fourier = FourierTransformer().fit(X)
+    masks = np.random.default_rng(2).uniform(0, 1, (50, 144))
+    masks[:, 6:] = 0
+    common = {"transformer": fourier, "groups": masks, "target": 0}
+    many = transform_importance(small_conv(), X, **common)
+    few = transform_importance(small_conv(), X[:2], **common)
+    np.testing.assert_allclose(many.values[:2], few.values, atol=1e-11)
+
+
+def test_relative_to_decomposes_the_difference(X):
+    fourier = FourierTransformer().fit(X)
+    masks = fourier.feature_groups().toarray()
+    row = np.random.default_rng(3).standard_normal(12)
+    mean = fourier.transform(X).mean(0)
+    for origin, expected in ((row, row), ("mean", mean)):
+        found = transform_importance(
+            mlp(),
+            X,
+            transformer=fourier,
+            scorer=ContextualDecomposition(relative_to=origin),
+            background=X,
+            target=0,
+        )
+        expected = by_hand(mlp(), X, fourier, masks, torch.tensor(expected))
+        np.testing.assert_allclose(found.values, expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_relative_to_rows_averages_over_them(X, absolute):
+    background = np.random.default_rng(4).standard_normal((5, 12))
+    common = {"groups": np.repeat([0, 1, 2], 4), "target": 1}
+    each = [
+        transform_importance(
+            mlp(), X, scorer=ContextualDecomposition(relative_to=row), **common
+        ).values
+        for row in background[:3]
+    ]
+    scorer = ContextualDecomposition(relative_to="rows", n_rows=3, absolute=absolute)
+    found = transform_importance(
+        mlp(), X, scorer=scorer, background=background, **common
+    )
+    expected = np.mean(np.abs(each) if absolute else each, axis=0)
+    np.testing.assert_allclose(found.values, expected, atol=1e-11)
+
+
+def test_a_sample_relative_to_itself_scores_zero(X):
+    found = transform_importance(
+        mlp(), X[:1], scorer=ContextualDecomposition(relative_to=X[0])
+    )
+    np.testing.assert_array_equal(found.values, 0)
+
+
+def test_base_value_and_one_group_of_all_are_complete(X):
+    for transformer, width in ((None, 12), (PCA(3).fit(X), 3)):
+        found = transform_importance(
+            mlp(), X, transformer=transformer, groups=np.ones((1, width))
+        )
+        np.testing.assert_allclose(found.completeness_error, 0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "background", "message"),
+    [
+        (ContextualDecomposition(relative_to="mean"), False, "background"),
+        (ContextualDecomposition(relative_to="rows", n_rows=0), True, "n_rows=0"),
+        (ContextualDecomposition("equal"), True, "bias"),
+        (ContextualDecomposition(nonlinearity="odd"), True, "nonlinearity"),
+    ],
+)
+def test_wrong_options_are_named(X, scorer, background, message):
+    with pytest.raises(ValueError, match=message):
+        transform_importance(
+            mlp(), X, scorer=scorer, background=X if background else None
+        )
