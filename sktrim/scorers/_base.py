@@ -19,7 +19,7 @@ class Attribution:
         output. None where the method has no such notion (a plain gradient).
     std_errors : torch.Tensor like values, or None
         Standard errors of sampled scores.
-    extra : dict of torch.Tensor of shape (n_samples, n_targets)
+    extra : dict of torch.Tensor of shape (n_samples, ..., n_targets)
         What else there is to say per sample; it goes to the explanation's metadata.
     """
 

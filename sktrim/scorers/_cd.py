@@ -3,7 +3,12 @@
 import torch
 
 from sktrim._chunks import chunks, rows_in_memory, rows_in_working_memory
-from sktrim.propagation import DenseParts, LowRankParts, decompose
+from sktrim.propagation import (
+    DenseParts,
+    LowRankParts,
+    contextual_decomposition,
+    decompose,
+)
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows, check_positive
 
@@ -37,6 +42,14 @@ class ContextualDecomposition(Scorer):
     absolute : bool, default=False
         Average absolute scores over the rows: how much the group matters, whichever
         way.
+    partition : bool, default=False
+        Decompose all groups jointly: scores and base value then sum to the output
+        exactly, but a group's score depends on the other groups. The masks of a
+        coefficient must not add up to more than 1.
+    interactions : bool, default=False
+        Also score every pair of groups together and keep what exceeds the sum of
+        the two, CD(i and j) - CD(i) - CD(j), as ``metadata["interactions"]`` of shape
+        (n_samples, n_groups, n_groups[, n_targets]); costs a mask for each pair.
 
     Notes
     -----
@@ -53,12 +66,21 @@ class ContextualDecomposition(Scorer):
         relative_to=None,
         n_rows=8,
         absolute=False,
+        partition=False,
+        interactions=False,
     ):
         self.bias = bias
         self.nonlinearity = nonlinearity
         self.relative_to = relative_to
         self.n_rows = n_rows
         self.absolute = absolute
+        self.partition = partition
+        self.interactions = interactions
+
+    @property
+    def complete(self) -> bool:
+        """Whether base value and scores sum to the output exactly."""
+        return self.partition and not self.absolute
 
     @property
     def needs_background(self) -> bool:
@@ -69,18 +91,21 @@ class ContextualDecomposition(Scorer):
     @torch.no_grad()
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
+        if self.partition and self.interactions:
+            raise ValueError(
+                "interactions=True compares separate decompositions; leave partition "
+                "at False."
+            )
         origins = self._origins(model, background)
         n_outputs = model.network.n_outputs
         step = rows_in_memory(len(groups) * n_outputs * s.element_size())
-        values, base = [], []
+        found = []
         for rows in chunks(len(s), step):
-            part, picked = model[rows], target[rows]
-            found = [self._scores(part, groups, picked, row) for row in origins]
-            values.append(sum(scores for scores, _ in found) / len(found))
-            base.append(sum(rest for _, rest in found) / len(found))
-        return Attribution(
-            torch.cat(values), None if self.absolute else torch.cat(base)
-        )
+            each = [self._scores(model[rows], groups, target[rows], b) for b in origins]
+            found.append([sum(parts) / len(each) for parts in zip(*each, strict=True)])
+        values, base, *pairs = (torch.cat(p) for p in zip(*found, strict=True))
+        extra = {"interactions": pairs[0]} if pairs else {}
+        return Attribution(values, None if self.absolute else base, extra=extra)
 
     def _origins(self, model, background) -> torch.Tensor:
         """Return the rows b that s is taken relative to; one row of zeros for none."""
@@ -91,16 +116,66 @@ class ContextualDecomposition(Scorer):
         return rows[: self.n_rows] if some else rows
 
     def _scores(self, model, groups, target, origin):
-        """Scores (n, n_groups, n_targets) relative to one row, and what is left."""
+        """Scores (n, n_groups, n_targets) relative to one row, what is left, pairs."""
         change = model.s - origin
-        everything = DenseParts(
-            1, lambda rows, _: model[rows].linear(change[rows])[None]
-        )
-        parts = _parts(model, change, groups)
-        scores, explained = self._decompose(model, parts, target)
-        together, _ = self._decompose(model, everything, target)
-        scores = scores.abs() if self.absolute else scores
-        return scores.movedim(0, 1), explained - together[0]
+        if self.partition:
+            scores, rest = self._jointly(model, change, groups, target)
+        else:
+            parts = _parts(model, change, groups)
+            scores, explained = self._decompose(model, parts, target)
+            every = DenseParts(1, lambda r, _: model[r].linear(change[r])[None])
+            rest = explained - self._decompose(model, every, target)[0][0]
+        found = [self._sign(scores).movedim(0, 1), rest]
+        if self.interactions:
+            found.append(self._pairs(model, change, groups, target, scores))
+        return found
+
+    def _sign(self, scores):
+        return scores.abs() if self.absolute else scores
+
+    def _jointly(self, model, change, groups, target):
+        """Scores (n_groups, n, n_targets) that sum to the output with what is left."""
+        if not target.is_linear:
+            raise ValueError(
+                'partition=True splits logits; pass output="margin", "logit" or "raw".'
+            )
+        masks = groups.dense()
+        if masks.sum(0).max() > 1 + 1e-6:
+            raise ValueError(
+                "partition=True needs groups whose weights add up to at most 1 for "
+                "every coefficient; these overlap."
+            )
+        scores, rest = [], []
+        step = max(1, model.rows_at_once() // len(groups))
+        for rows in chunks(len(change), step):
+            carried = model[rows].linear(masks[:, None] * change[rows])
+            parts, left = contextual_decomposition(
+                model.module,
+                model.x[rows],
+                carried,
+                bias=self.bias,
+                nonlinearity=self.nonlinearity,
+                partition=True,
+            )
+            picked = target[rows]
+            scores.append(picked.linear(parts.reshape(*carried.shape[:2], -1)))
+            rest.append(picked(left.reshape(len(left), -1)))
+        return torch.cat(scores, 1), torch.cat(rest)
+
+    def _pairs(self, model, change, groups, target, scores):
+        """Return what pairs give beyond their sum, (n, n_groups, n_groups, t)."""
+        first, second = torch.triu_indices(len(groups), len(groups), 1)
+
+        def carried(rows, some):
+            masks = groups.dense()
+            a, b = masks[first[some]], masks[second[some]]
+            return model[rows].linear((a + b - a * b)[:, None] * change[rows])
+
+        together, _ = self._decompose(model, DenseParts(len(first), carried), target)
+        shape = len(groups), len(groups), *scores.shape[1:]
+        out = scores.new_zeros(shape)
+        out[first, second] = together - scores[first] - scores[second]
+        return (out + out.transpose(0, 1)).movedim(2, 0)
 
     def _decompose(self, model, parts, target):
         """Scores (n_masks, n, n_targets) of parts of the signal, and the output's."""

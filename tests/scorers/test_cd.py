@@ -115,6 +115,62 @@ def test_base_value_and_one_group_of_all_are_complete(X):
         np.testing.assert_allclose(found.completeness_error, 0, atol=1e-10)
 
 
+@pytest.mark.parametrize("nonlinearity", ["relevant", "symmetric"])
+@pytest.mark.parametrize("transformer", [None, FourierTransformer(), PCA(4)])
+def test_a_partition_sums_to_the_output(X, nonlinearity, transformer):
+    transformer = None if transformer is None else transformer.fit(X)
+    scorer = ContextualDecomposition(nonlinearity=nonlinearity, partition=True)
+    for target, output in (("predicted", "margin"), ("all", "logit")):
+        found = transform_importance(
+            mlp(),
+            X,
+            transformer=transformer,
+            scorer=scorer,
+            target=target,
+            output=output,
+            on_incomplete="raise",
+        )
+        np.testing.assert_allclose(found.completeness_error, 0, atol=1e-10)
+    several = transform_importance(
+        mlp(), X, transformer=transformer, scorer=scorer, residual="component"
+    )
+    np.testing.assert_allclose(several.completeness_error, 0, atol=1e-10)
+
+
+def test_interactions_are_what_pairs_give_beyond_their_sum(X):
+    groups = np.repeat([0, 1, 2], 4)
+    common = {"target": 0}
+    found = transform_importance(
+        mlp(),
+        X,
+        scorer=ContextualDecomposition(interactions=True),
+        groups=groups,
+        **common,
+    )
+    single = transform_importance(mlp(), X, groups=groups, **common).values
+    pairs = found.metadata["interactions"]
+    assert pairs.shape == (30, 3, 3)
+    np.testing.assert_allclose(found.values, single, atol=1e-12)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        union = ((groups == i) | (groups == j)).astype(float)[None]
+        both = transform_importance(mlp(), X, groups=union, **common).values[:, 0]
+        expected = both - single[:, i] - single[:, j]
+        np.testing.assert_allclose(pairs[:, i, j], expected, atol=1e-11)
+        np.testing.assert_array_equal(pairs[:, j, i], pairs[:, i, j])
+        np.testing.assert_array_equal(pairs[:, i, i], 0)
+
+
+def test_partitions_refuse_what_they_cannot_split(X):
+    scorer = ContextualDecomposition(partition=True)
+    with pytest.raises(ValueError, match="overlap"):
+        transform_importance(mlp(), X, scorer=scorer, groups=np.ones((2, 12)))
+    with pytest.raises(ValueError, match="splits logits"):
+        transform_importance(mlp(), X, scorer=scorer, output="probability")
+    both = ContextualDecomposition(partition=True, interactions=True)
+    with pytest.raises(ValueError, match="separate decompositions"):
+        transform_importance(mlp(), X, scorer=both)
+
+
 @pytest.mark.parametrize(
     ("scorer", "background", "message"),
     [
