@@ -134,6 +134,11 @@ def _relative_norm(r, x) -> torch.Tensor:
 
 
 def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
+    if not isinstance(values, torch.Tensor):
+        raise TypeError(
+            f"{type(scorer).__name__}.attribute returned a {type(values).__name__}; "
+            "expected a torch tensor, or an Attribution that holds one."
+        )
     expected = (n_samples, n_groups, n_targets)
     if tuple(values.shape) != expected:
         raise ValueError(

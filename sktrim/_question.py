@@ -48,6 +48,31 @@ def check_signals(x, network: Network):
     return check_array(x, input_name=what, **CHECKS)
 
 
+def check_rows(X, layout: tuple[int, ...]) -> None:
+    """Raise where signals are not laid out as they were in `fit`.
+
+    Flat rows of another width are left to scikit-learn's own check, and so is
+    what has no shape yet.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+    layout : tuple of int
+        Shape of one signal in `fit`.
+
+    Raises
+    ------
+    ValueError
+    """
+    shape = getattr(X, "shape", ())
+    if len(shape) < 2 or len(shape) == 2 == len(layout) + 1 or shape[1:] == layout:
+        return
+    raise ValueError(
+        f"X has signals of shape {shape[1:]}, but fit saw signals of shape {layout}; "
+        "reshape or transpose X to that."
+    )
+
+
 def draw_seed(random_state) -> int:
     """Return a seed from a `random_state` parameter, sparing the global generator.
 

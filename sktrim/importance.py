@@ -29,6 +29,7 @@ from sktrim._question import (
     as_rows,
     ask,
     check_gradient,
+    check_rows,
     check_signals,
     coefficients_of,
     draw_seed,
@@ -212,6 +213,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             self.estimator_, classes = fit_network(self.estimator, X, y)
         self.network_ = resolve_network(self.estimator_, X)
         x = check_signals(self.network_.prepare(X), self.network_)
+        self._layout = x.shape[1:]
         self.transformer_ = self._fitted_transformer(x)
         self._seed = draw_seed(self.random_state)
         rows = x[pick_rows(x.shape[0], self.n_background, self._seed)]
@@ -298,8 +300,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         if hasattr(unwrap(self.estimator), "steps"):
             X = validate_data(self, X, skip_check_array=True, reset=False)
         else:
+            check_rows(X, self._layout)
             X = validate_data(self, X, reset=False, **CHECKS)
-        return check_signals(self.network_.prepare(X), self.network_)
+        x = check_signals(self.network_.prepare(X), self.network_)
+        check_rows(x, self._layout)
+        return x
 
     def explain(self, X, y=None) -> Explanation:
         """Explain samples.

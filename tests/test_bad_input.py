@@ -64,6 +64,26 @@ def test_a_layout_that_the_network_cannot_eat():
         TransformImportance(small_conv()).fit(X)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (12,), (1, 12), (3, 3)])
+def test_signals_laid_out_otherwise_than_in_fit(shape):
+    signals = np.random.default_rng(0).standard_normal((8, 3, 4))
+    net = nn.Sequential(nn.AdaptiveAvgPool1d(2), nn.Flatten(), nn.Linear(6, 2))
+    trim = TransformImportance(net.double(), PCA(2)).fit(signals)
+    with pytest.raises(ValueError, match=r"fit saw signals of shape \(3, 4\)"):
+        trim.explain(np.ones((2, *shape)))
+    with pytest.raises(ValueError, match="fit saw signals of shape"):
+        trim.explain(np.ones((2, 3, 5)).tolist())
+
+
+def test_a_scorer_that_returns_no_tensor():
+    class Flat(sktrim.Scorer):
+        def attribute(self, model, s, groups, target):
+            return np.zeros((len(s), len(groups), target.n_targets))
+
+    with pytest.raises(TypeError, match="returned a ndarray; expected a torch tensor"):
+        transform_importance(mlp(), X, scorer=Flat())
+
+
 def test_a_signal_shape_that_does_not_fit():
     with pytest.raises(ValueError, match=r"signal_shape=\(5, 5\) has 25 values"):
         TransformImportance(mlp(), FourierTransformer(signal_shape=(5, 5))).fit(X)
