@@ -41,6 +41,7 @@ demo: $(VENV)/.examples  ## The main job on real digits; figures in demo/
 
 examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_table.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_choose_transform.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_topics.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included

@@ -69,7 +69,7 @@ grid = [
     },
     {
         "transformer": [WaveletTransformer(level=1, signal_shape=(1, 8, 8))],
-        "transformer__wavelet": ["db2", "bior2.2"],
+        "transformer__wavelet": ["db2"],
     },
     {"transformer": [PCA(random_state=0)], "transformer__n_components": [8, 16, 24]},
     {
