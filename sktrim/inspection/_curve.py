@@ -173,7 +173,9 @@ class CurveDisplay:
         if log:
             self._set_log()
         elif len(self.centers) <= 20 and not (self.centers % 1).any():
-            self.ax_.xaxis.get_major_locator().set_params(integer=True)
+            from matplotlib.ticker import MaxNLocator
+
+            self.ax_.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         self.ax_.set_xlabel(self.xlabel)
         self.ax_.set_ylabel(self.ylabel)
         self.ax_.spines[["top", "right"]].set_visible(False)
@@ -255,15 +257,13 @@ def _check_centers(centers, n_groups: int) -> np.ndarray:
 def _by_place(centers, values):
     """Sort groups by their centres and average those that share one."""
     there = np.flatnonzero(np.isfinite(centers))
-    scale = np.abs(centers[there]).max() or 1.0
+    order = there[np.argsort(centers[there], kind="stable")]
+    scale = np.abs(centers[order]).max() or 1.0
     # equal lengths of different wave vectors differ by round-off
-    rounded = np.round(centers[there] / scale, 9)
-    _, first, place, counts = np.unique(
-        rounded, return_index=True, return_inverse=True, return_counts=True
-    )
-    sums = np.zeros((len(values), len(counts)))
-    np.add.at(sums, (slice(None), place), values[:, there])
-    return centers[there][first], sums / counts
+    rounded = np.round(centers[order] / scale, 9)
+    _, first, counts = np.unique(rounded, return_index=True, return_counts=True)
+    sums = np.add.reduceat(values[:, order], first, axis=1)
+    return centers[order][first], sums / counts
 
 
 def _curves(values, by, statistic: str, spread: str | None) -> list[Curve]:

@@ -99,10 +99,10 @@ def check_layout(given: tuple[int, ...], *known: tuple[int, ...]) -> None:
     """
     flat = _squeezed((prod(known[0]),))
     if _squeezed(given) not in {flat, *(_squeezed(shape) for shape in known)}:
+        expected = " or ".join(map(str, dict.fromkeys(known)))
         raise ValueError(
-            f"X has rows of shape {given}, but signals of shape "
-            f"{' or '.join(map(str, dict.fromkeys(known)))} were expected; transpose X, or pass it "
-            "flat, as (n_samples, n_features)."
+            f"X has rows of shape {given}, but signals of shape {expected} were "
+            "expected; transpose X, or pass it flat, as (n_samples, n_features)."
         )
 
 
