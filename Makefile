@@ -53,7 +53,7 @@ lint: $(VENV)/.group-lint $(VENV)/.group-test  ## ruff, pyright, import-linter
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.group-bench  ## The benchmark tables
+bench: $(VENV)/.group-bench $(VENV)/.group-test  ## The benchmark tables
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.group-docs  ## HTML documentation in docs/_build

@@ -8,7 +8,15 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-NAMES = ["decomposition", "gradients", "passes", "memory"]
+NAMES = [
+    "decomposition",
+    "networks",
+    "gradients",
+    "peers",
+    "passes",
+    "memory",
+    "working_memory",
+]
 
 
 def main():
