@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
 from sktrim._completeness import report_incomplete
+from sktrim._memory import to_numpy
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.network import evaluation_mode
@@ -122,8 +123,7 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
         **{f"extra {name}": part for name, part in found.extra.items()},
     }
     return {
-        key: None if part is None else part.detach().cpu().numpy()
-        for key, part in parts.items()
+        key: None if part is None else to_numpy(part) for key, part in parts.items()
     }
 
 

@@ -1,8 +1,24 @@
-"""How much memory a pass through a network takes."""
+"""How much memory a pass through a network takes, and the way back to NumPy."""
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """Bring a tensor to NumPy, which has no bfloat16: float32 then.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor of any shape
+
+    Returns
+    -------
+    ndarray
+    """
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 class ByteCounter(TorchDispatchMode):

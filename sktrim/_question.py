@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_array
 
 from sktrim._chunks import chunks, rows_in_memory
+from sktrim._memory import to_numpy
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.network import Network, evaluation_mode, has_gradient, unwrap
@@ -258,7 +259,7 @@ class Question:
         network = self.network
         with evaluation_mode(network.module), torch.no_grad():
             parts = [
-                network.forward(network.to_tensor(x[rows])).cpu().numpy()
+                to_numpy(network.forward(network.to_tensor(x[rows])))
                 for rows in chunks(x.shape[0], rows_in_memory(network.bytes_per_row))
             ]
         return np.concatenate(parts)

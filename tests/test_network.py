@@ -1,13 +1,15 @@
+import copy
 import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sktrim import TransformImportance
+from sktrim import TransformImportance, transform_importance
 from sktrim._memory import ByteCounter
 from tests.nets import classifier, mlp
 
@@ -46,6 +48,16 @@ def test_read_only_frames_are_fitted_without_a_warning():
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="The given NumPy array is not writ")
         TransformImportance(classifier()).fit(pd.DataFrame(X), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scorer", ["cd", "gradient", "occlusion"])
+def test_networks_in_half_precision(dtype, scorer):
+    X = np.random.default_rng(0).standard_normal((5, 6))
+    net = nn.Linear(6, 2)
+    expected = transform_importance(net, X, scorer=scorer).values
+    found = transform_importance(copy.deepcopy(net).to(dtype), X, scorer=scorer)
+    np.testing.assert_allclose(found.values, expected, atol=0.05)
 
 
 def test_views_take_no_memory():
