@@ -389,7 +389,11 @@ def test_probabilities_add_up_for_integrated_gradients(data):
 def test_cd_of_a_probability_is_full_for_the_full_mask(data):
     X = data[0][:, :12].astype(float)
     found = transform_importance(
-        mlp(), X, groups=np.zeros(12, dtype=int), output="probability"
+        mlp(),
+        X,
+        scorer=sktrim.scorers.ContextualDecomposition("channel"),
+        groups=np.zeros(12, dtype=int),
+        output="probability",
     )
     np.testing.assert_allclose(
         found.values[:, 0] + 1 / 3, found.metadata["explained"], atol=1e-10

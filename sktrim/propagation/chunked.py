@@ -80,7 +80,7 @@ def decompose(
     x: torch.Tensor,
     parts: Parts,
     *,
-    bias: str = "channel",
+    bias: str = "context",
     nonlinearity: str = "relevant",
     strip: bool = True,
     rows_at_once: int = 2048,

@@ -70,7 +70,7 @@ def contextual_decomposition(
     x: Any,
     rel: Any,
     *,
-    bias: str = "channel",
+    bias: str = "context",
     nonlinearity: str = "relevant",
     partition: bool = False,
     strip: bool = True,
@@ -91,11 +91,11 @@ def contextual_decomposition(
     rel : torch.Tensor of the shape of x or (K, *x.shape), or tuple of them
         The relevant part of the input, for one mask or K masks. In a tuple, None
         for an input that is not decomposed (such as an attention mask).
-    bias : {"channel", "proportional", "context"}, default="channel"
-        How a bias is shared. "proportional": by ``|W rel| / (|W rel| + |W irrel|)``
-        per unit (as in the reference code of Singh et al.). "channel": the same,
-        pooled over the positions of a channel, which is well-conditioned. "context":
-        biases are irrelevant.
+    bias : {"context", "channel", "proportional"}, default="context"
+        How a bias is shared. "context": biases are irrelevant. "proportional": by
+        ``|W rel| / (|W rel| + |W irrel|)`` per unit (as in the reference code of
+        Singh et al.). "channel": the same, pooled over the positions of a channel,
+        which is well-conditioned.
     nonlinearity : {"relevant", "symmetric"}, default="relevant"
         How ReLU and its piecewise linear kin are split: ``relu(rel)``, or half the
         difference it makes alone and half the difference it makes to the whole, as
@@ -122,16 +122,17 @@ def contextual_decomposition(
 
     Notes
     -----
-    Why "channel" is the default: it recovers planted frequencies as well as
-    "proportional" (98 % against 98 % of samples on a linear task, 89 % against 89 % on
-    an energy task), keeps full mask = output and empty mask = 0, which "context" does
-    not, and is well-conditioned. On a ResNet-18 float32 differs from float64 by 2e-7 of
-    the output range, against 4e-4 for "proportional". Where a channel has a single
-    position the two are the same, and so is their conditioning.
+    Why "context" is the default: with it a score speaks of the part alone. In the
+    recovery benchmark (`sktrim.evaluation.recovery`) it errs on 0.9 % of rows ranked by
+    magnitude, the two others on 17 %; ranked by sign, on 0.00 % against 0.03 %. It is
+    well-conditioned, and the cheapest. What it gives up: the full mask no longer gives
+    the whole output, since biases belong to no part; "channel" and "proportional" keep
+    that. "channel" is well-conditioned too: on a ResNet-18 float32 differs from float64
+    by 2e-7 of the output range, against 4e-4 for "proportional". Where a channel has a
+    single position these two are the same, and so is their conditioning.
 
-    The same study says when to prefer ``nonlinearity="symmetric"``: a task that is the
-    exclusive or of two frequencies is seen through by it (89 % of samples), not by
-    "relevant" (10 %).
+    When to prefer ``nonlinearity="symmetric"``: a task that is the exclusive or of two
+    frequencies is seen through by it (89 % of samples), not by "relevant" (10 %).
 
     Examples
     --------

@@ -26,9 +26,11 @@ class ContextualDecomposition(Scorer):
 
     Parameters
     ----------
-    bias : {"channel", "proportional", "context"}, default="channel"
-        How an operation's bias is shared between the two parts: by their sizes
-        pooled over positions, by their sizes per unit, or wholly to the rest.
+    bias : {"context", "channel", "proportional"}, default="context"
+        How an operation's bias is shared between the two parts: wholly to the rest,
+        by their sizes pooled over positions, or by their sizes per unit. The last is
+        the rule of the reference code of Singh et al.; see
+        `contextual_decomposition` for the evidence.
     nonlinearity : {"relevant", "symmetric"}, default="relevant"
         Rule for ReLU: the relevant part through the ReLU, or the mean of the change
         with and without the rest.
@@ -61,7 +63,7 @@ class ContextualDecomposition(Scorer):
 
     def __init__(
         self,
-        bias="channel",
+        bias="context",
         nonlinearity="relevant",
         relative_to=None,
         n_rows=8,

@@ -176,7 +176,7 @@ def test_parameters_get_gradients_and_a_penalty_trains():
     optimiser = torch.optim.SGD(net.parameters(), 0.05)
     losses = []
     for _ in range(10):
-        loss = contextual_decomposition(net, x, rel)[0].square().mean()
+        loss = contextual_decomposition(net, x, rel, bias="channel")[0].square().mean()
         optimiser.zero_grad(), loss.backward(), optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]

@@ -230,7 +230,9 @@ def test_lstm_follows_murdoch_equation_by_equation(seed):
     window = torch.zeros(2, 6, 1, dtype=torch.float64)
     window[0, 1:3] = window[1, 4:] = 1
     rel = window[:, None] * x
-    out, rest = contextual_decomposition(lambda v: cell(v)[0][:, -1], x, rel)
+    out, rest = contextual_decomposition(
+        lambda v: cell(v)[0][:, -1], x, rel, bias="channel"
+    )
     for k in range(2):
         for i in range(2):
             relevant, other = lstm_by_hand(cell, x[i], rel[k, i])
