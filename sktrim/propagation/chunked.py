@@ -131,4 +131,8 @@ def _run(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) 
 def _once(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
     carrier = Carrier(method, x.clone(), part, -x.ndim)
     output = first_carrier(model(carrier))
-    return output.ending.strip() if strip and output.ending is not None else output
+    if strip and output.ending is not None:
+        output = output.ending.strip()
+    if isinstance(output.rel, LowRank):
+        output.rel = output.rel.dense()
+    return output

@@ -64,7 +64,7 @@ def bias_share(
     axis: int | None,
     otherwise: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return the share of a bias that the relevant part gets (DESIGN section 5).
+    """Return the share of a bias that the relevant part gets.
 
     Proportional: |rel| / (|rel| + |irrel|) per unit. Channel: the magnitudes are
     summed over the positions first, that is over the axes along which the bias does

@@ -64,6 +64,21 @@ def test_a_basis_is_pushed_through_a_convolution():
     np.testing.assert_allclose(many.values[:2], few.values, atol=1e-11)
 
 
+@pytest.mark.parametrize(
+    "net", [torch.nn.Identity(), torch.nn.Flatten(), torch.nn.Softmax(1)]
+)
+def test_networks_without_any_weight(X, net):
+    """A basis that no operation takes up is multiplied out at the end."""
+    X = np.tile(X, (4, 1))
+    fourier = FourierTransformer().fit(X)
+    found = transform_importance(net, X, transformer=fourier, target=0, output="logit")
+    bands = fourier.feature_groups()
+    s = fourier.transform(X)
+    for k, mask in enumerate(bands.toarray()):
+        part = fourier.inverse_transform(mask * s)[:, 0]
+        np.testing.assert_allclose(found.values[:, k], part, rtol=1e-5, atol=1e-6)
+
+
 def test_relative_to_decomposes_the_difference(X):
     fourier = FourierTransformer().fit(X)
     masks = fourier.feature_groups().toarray()
