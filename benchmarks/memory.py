@@ -1,10 +1,10 @@
 """Peak resident memory of explaining 100,000 signals in frequency bands."""
 
-import resource
 import subprocess
 import sys
 import time
 
+from ._peak import peak_bytes
 from ._tables import Table
 
 N_SAMPLES, LENGTH, N_BANDS = 100_000, 100, 10
@@ -28,10 +28,7 @@ def _explain(scorer):
     start = time.perf_counter()
     transform_importance(model, X, transformer=transformer, groups=bands, scorer=scorer)
     seconds = time.perf_counter() - start
-    # kilobytes on Linux, bytes on macOS
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    print(peak, seconds)
+    print(peak_bytes(), seconds)
 
 
 def measure():

@@ -1,9 +1,9 @@
 """Peak memory of larger tasks beyond the model, beside scikit-learn's setting."""
 
-import resource
 import subprocess
 import sys
 
+from ._peak import peak_bytes
 from ._tables import Table
 
 WORKING_MEMORY = 64
@@ -80,9 +80,7 @@ def _run(task, library):
     elif library == "sktrim":
         with config_context(working_memory=WORKING_MEMORY):
             transform_importance(model, X, target=0, output="logit", **options)
-    # kilobytes on Linux, bytes on macOS
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    print(peak_bytes())
 
 
 def _peak(task, library):

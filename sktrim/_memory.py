@@ -28,18 +28,28 @@ class ByteCounter(TorchDispatchMode):
     ----------
     total : int
         Bytes so far.
+    largest : int
+        Bytes of the largest tensor so far.
     """
 
     def __init__(self):
         super().__init__()
         self.total = 0
+        self.largest = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # otherwise torch imports its compiler, a second and 80 MB, to skip this class
+        return False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         given = {_storage(t) for t in tree_leaves((args, kwargs)) if _is_tensor(t)}
         for leaf in tree_leaves(out):
             if _is_tensor(leaf) and _storage(leaf) not in given:
-                self.total += leaf.numel() * leaf.element_size()
+                size = leaf.numel() * leaf.element_size()
+                self.total += size
+                self.largest = max(self.largest, size)
         return out
 
 

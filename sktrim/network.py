@@ -151,6 +151,7 @@ class Network:
         self.flat_output = False
         self.bare_probabilities = False
         self.bytes_per_row = 0
+        self.largest_bytes = 0
 
     @property
     def has_gradient(self) -> bool:
@@ -214,6 +215,7 @@ class Network:
             with ByteCounter() as counter:
                 plain = self._run(rows)
             self.bytes_per_row = max(1, counter.total // len(rows))
+            self.largest_bytes = counter.largest // len(rows)
             if self.has_gradient:
                 self.ending = find_ending(self.composed, rows)
         self.flat_output = plain.ndim == 1

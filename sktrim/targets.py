@@ -199,7 +199,7 @@ def resolve_target(
         weights = weights[:, None]
         offset = None if offset is None else offset[:, None]
     squash = _squash(output, n_outputs, network)
-    names = [_name(c, network) for c in columns]
+    names = _names(columns, n_columns, network)
     picked = Target(torch.as_tensor(weights), squash, _tensor(offset))
     return ResolvedTarget(picked, columns, names, every)
 
@@ -344,6 +344,11 @@ def _contrast(pair, n_samples, n_outputs, n_columns, network, output) -> Resolve
     target = Target(torch.as_tensor(weights), squash, offset)
     pairs = np.tile(columns, (n_samples, 1))
     return ResolvedTarget(target, pairs, [name] * n_samples, False)
+
+
+def _names(columns: np.ndarray, n_columns: int, network) -> list[str]:
+    labels = np.array([_name(c, network) for c in range(n_columns)])
+    return labels[columns].tolist()
 
 
 def _name(column: int, network) -> str:

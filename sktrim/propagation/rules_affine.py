@@ -61,12 +61,13 @@ def _pool(call: Call, carrier: Carrier) -> torch.Tensor:
 def linear(method: Any, call: Call) -> Carrier:
     """W rel + share of the bias."""
     x, weight, bias = call.bind("input", "weight", bias=None)
-    full = _constant_weight(method, call, weight, bias)
+    _refuse_weights(method, call, weight, bias)
     rel = _through(x, weight, lambda part: F.linear(part, weight), x.full.shape[-1])
+    whole = F.linear(x.full, weight)
     axis = x.axis if x.axis != -1 else None
     if bias is None:
-        return Carrier(method, full, rel, axis)
-    whole = F.linear(x.full, weight)
+        return Carrier(method, whole, rel, axis)
+    full = whole + bias
     return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
 
 
@@ -89,10 +90,10 @@ def convolution(method: Any, call: Call) -> Carrier:
     x, weight, bias, *rest = call.bind(
         "input", "weight", "bias", *_CONVOLUTION[call.operation.name]
     )
-    full = _constant_weight(method, call, weight, bias)
+    _refuse_weights(method, call, weight, bias)
     names = _CONVOLUTION[call.operation.name]
     options = {k: v for k, v in zip(names, rest, strict=True) if v is not None}
-    batch = full.ndim == weight.ndim
+    batch = x.full.ndim == weight.ndim
 
     def convolve(part: torch.Tensor) -> torch.Tensor:
         if not batch:
@@ -100,13 +101,28 @@ def convolution(method: Any, call: Call) -> Carrier:
         out = call.func(part.flatten(0, 1), weight, None, **options)
         return out.unflatten(0, part.shape[:2])
 
-    rel = _through(x, weight, convolve, weight[0].numel())
-    axis = -full.ndim if batch and x.axis == -full.ndim else None
+    axis = -x.full.ndim if batch and x.axis == -x.full.ndim else None
+    if batch and len(x.full) <= _FEW and not isinstance(x.rel, LowRank):
+        whole, rel = _joined(x, lambda rows: call.func(rows, weight, None, **options))
+    else:
+        rel = _through(x, weight, convolve, weight[0].numel())
+        whole = call.func(x.full, weight, None, **options)
     if bias is None:
-        return Carrier(method, full, rel, axis)
-    whole = call.func(x.full, weight, None, **options)
+        return Carrier(method, whole, rel, axis)
     bias = bias.reshape(-1, *(1,) * (weight.ndim - 2))
+    full = whole + bias
     return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
+
+
+# a batch this small is slow by itself, so it joins that of the masks
+_FEW = 4
+
+
+def _joined(x: Carrier, linear: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply a linear map to the whole and to the parts as one batch."""
+    out = linear(torch.cat([x.full, x.rel.flatten(0, 1)]))
+    n_samples = len(x.full)
+    return out[:n_samples], out[n_samples:].unflatten(0, x.rel.shape[:2])
 
 
 _DIRECT = ("stride", "padding", "dilation", "groups")
@@ -116,10 +132,9 @@ _CONVOLUTION = {f"conv{d}d": _DIRECT for d in (1, 2, 3)} | {
 }
 
 
-def _constant_weight(method: Any, call: Call, *weights: Any) -> torch.Tensor:
+def _refuse_weights(method: Any, call: Call, *weights: Any) -> None:
     if any(isinstance(weight, Carrier) for weight in weights):
         method.refuse(call.func, "with a weight that depends on the input has no rule")
-    return call.on_full()
 
 
 @rule("cd", "batch_norm")

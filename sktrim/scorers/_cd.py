@@ -123,14 +123,31 @@ class ContextualDecomposition(Scorer):
         if self.partition:
             scores, rest = self._jointly(model, change, groups, target)
         else:
-            parts = _parts(model, change, groups)
-            scores, explained = self._decompose(model, parts, target)
-            every = DenseParts(1, lambda r, _: model[r].linear(change[r])[None])
-            rest = explained - self._decompose(model, every, target)[0][0]
+            scores, rest = self._separately(model, change, groups, target)
         found = [self._sign(scores).movedim(0, 1), rest]
         if self.interactions:
             found.append(self._pairs(model, change, groups, target, scores))
         return found
+
+    def _separately(self, model, change, groups, target):
+        """Scores (n_groups, n, n_targets), and what all groups together leave."""
+        basis = _pushed_basis(model, change, groups)
+        if basis is not None:
+            scores, explained = self._decompose(model, basis, target)
+            every = DenseParts(
+                1, lambda rows, _: model[rows].linear(change[rows])[None]
+            )
+            return scores, explained - self._decompose(model, every, target)[0][0]
+
+        def carried(rows, some):
+            masks = groups.dense(some)
+            if some.stop > len(groups):
+                masks = torch.cat([masks, masks.new_ones(1, masks.shape[1])])
+            return model[rows].linear(masks[:, None] * change[rows])
+
+        parts = DenseParts(len(groups) + 1, carried)
+        scores, explained = self._decompose(model, parts, target)
+        return scores[:-1], explained - scores[-1]
 
     def _sign(self, scores):
         return scores.abs() if self.absolute else scores
@@ -148,7 +165,7 @@ class ContextualDecomposition(Scorer):
                 "every coefficient; these overlap."
             )
         scores, rest = [], []
-        step = max(1, model.rows_at_once() // len(groups))
+        step = max(1, model.masks_at_once(len(groups)) // len(groups))
         for rows in chunks(len(change), step):
             carried = model[rows].linear(masks[:, None] * change[rows])
             parts, left = contextual_decomposition(
@@ -187,7 +204,7 @@ class ContextualDecomposition(Scorer):
             parts,
             bias=self.bias,
             nonlinearity=self.nonlinearity,
-            rows_at_once=model.rows_at_once(),
+            rows_at_once=model.masks_at_once(parts.n_masks),
         )
         relevant = relevant.reshape(parts.n_masks, len(model.x), -1)
         full = full.reshape(len(model.x), -1)
@@ -199,8 +216,8 @@ class ContextualDecomposition(Scorer):
         return (alone + without) / 2, explained
 
 
-def _parts(model, change, groups):
-    """Return what each group carries: over basis signals where that pays.
+def _pushed_basis(model, change, groups) -> LowRankParts | None:
+    """Return the groups' parts as coefficients times basis signals, where that pays.
 
     The basis is pushed through the network's first operation once, instead of the
     part of every group and sample: less work where groups are small, and there are
@@ -210,12 +227,8 @@ def _parts(model, change, groups):
     few = n_coefficients * 4 <= len(groups) * len(change)
     fits = n_coefficients <= rows_in_working_memory(model.network.bytes_per_row)
     small = groups.widest() <= SMALL_GROUP
-    if model.is_affine and not model.component and few and fits and small:
-        basis = model.inverse.linear(torch.eye(n_coefficients).to(change))
-        basis = basis.reshape(n_coefficients, *model.x.shape[1:])
-        return LowRankParts(change, basis, groups.dense())
-
-    def carried(rows, some):
-        return model[rows].linear(groups.dense(some)[:, None] * change[rows])
-
-    return DenseParts(len(groups), carried)
+    if not (model.is_affine and not model.component and few and fits and small):
+        return None
+    basis = model.inverse.linear(torch.eye(n_coefficients).to(change))
+    basis = basis.reshape(n_coefficients, *model.x.shape[1:])
+    return LowRankParts(change, basis, groups.dense())

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sktrim._chunks import rows_in_memory
+from sktrim._chunks import rows_in_memory, rows_in_working_memory
 from sktrim.groups import FeatureGroups
 
 
@@ -310,6 +310,28 @@ class ComposedModel:
 
     def rows_at_once(self) -> int:
         """How many network rows fit into the working memory at once."""
+        return rows_in_memory(self.network.bytes_per_row + self._overhead())
+
+    def _overhead(self) -> int:
+        """Bytes of a row's coefficients and signal, and copies of them."""
         numbers = 4 * (self.s.shape[1] + self.x[0].numel())
-        overhead = numbers * self.s.element_size()
-        return rows_in_memory(self.network.bytes_per_row + overhead)
+        return numbers * self.s.element_size()
+
+    def masks_at_once(self, n_masks: int) -> int:
+        """How many samples times masks to decompose at once.
+
+        No activation outlives the next operations, so the largest one bounds the
+        memory. Chunks as small as the cache would like cost deep networks more in
+        passes of the whole activation than they gain.
+
+        Parameters
+        ----------
+        n_masks : int
+
+        Returns
+        -------
+        int
+        """
+        alive = 12 * self.network.largest_bytes + self._overhead()
+        useful = max(self.rows_at_once(), 64, min(n_masks, 512))
+        return min(useful, rows_in_working_memory(alive))
