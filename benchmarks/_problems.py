@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sktrim import FourierTransformer
+from sktrim.targets import Target
 from tests.zoo import ResNet18, randomise
 
 
@@ -90,6 +91,20 @@ def encoder():
         transformer,
         groups,
     )
+
+
+def scorer_alone(trim, X, n_outputs):
+    """Give a function from the coefficients to the scores of the first output."""
+    target = Target(torch.eye(n_outputs)[None, :1])
+    parts = list(trim.composed_models(X))
+
+    def run():
+        return [
+            trim.scorer.attribute(model, model.s, masks, target)
+            for _, model, _, masks in parts
+        ]
+
+    return run
 
 
 PROBLEMS = {"lenet": lenet, "resnet": resnet, "encoder": encoder}

@@ -24,7 +24,29 @@ def product(method: Any, call: Call) -> Carrier:
         return Carrier(method, full, over_masks(call), axis)
     if _occurrences(call) > 2:
         method.refuse(call.func, "of more than two decomposed values has no rule")
-    return Carrier(method, full, _halves(call), axis)
+    two = call.operation.name in ("matmul", "bmm") and len(call.args) == 2
+    alike = two and _alike(*call.args)
+    rel = _matrix_halves(*call.args) if alike else _halves(call)
+    return Carrier(method, full, rel, axis)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Tell whether two decomposed operands are stacks of as many matrices."""
+    same = isinstance(a, Carrier) and isinstance(b, Carrier) and a.full.ndim >= 3
+    return same and a.full.shape[:-2] == b.full.shape[:-2]
+
+
+def _matrix_halves(a: Carrier, b: Carrier) -> torch.Tensor:
+    """Return 1/2 [rel_a @ b + a @ rel_b], mask by mask: no operand is repeated."""
+    whole_a, whole_b, rel_a, rel_b = (
+        part.reshape(*part.shape[: part.ndim - a.full.ndim], -1, *part.shape[-2:])
+        for part in (a.full, b.full, a.rel, b.rel)
+    )
+    halves = [
+        torch.baddbmm(torch.bmm(one, whole_b), whole_a, other, beta=0.5, alpha=0.5)
+        for one, other in zip(rel_a, rel_b, strict=True)
+    ]
+    return torch.stack(halves).unflatten(1, a.full.shape[:-2])
 
 
 @rule("cd", "mul")
