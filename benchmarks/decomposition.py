@@ -123,8 +123,8 @@ def measure():
         ["method", "seconds", *(f"times {b!r}" for b in BIASES), "largest difference"],
         rows,
         [
-            "cd, as the loops, goes from coefficients to scores, by each rule for a bias "
-            "('context' is the default);",
+            "cd, as the loops, goes from coefficients to scores, by each rule for a "
+            "bias ('context' is the default);",
             "explain goes from X to an Explanation. The loops share in proportion.",
             f"* timed on {FEW_SAMPLES} samples and scaled up.",
             "To reach: acd at least 8 times ours (stretch 12), by sample 500 times "

@@ -126,8 +126,8 @@ def measure():
         ],
         rows,
         [
-            "cd, as the loops, goes from coefficients to scores, by each rule for a bias "
-            "('context' is the default);",
+            "cd, as the loops, goes from coefficients to scores, by each rule for a "
+            "bias ('context' is the default);",
             "explain goes from X to an Explanation. The loops share in proportion.",
             "Natural groups: the 420 bins of rfft2 hold "
             "26 pairs that are each other's mirror image.",
