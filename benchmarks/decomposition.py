@@ -65,6 +65,33 @@ def _acd_mask_by_mask(model, x, masks, part):
 BIASES = ("context", "channel", "proportional")
 
 
+def _table(timed, differences, n_masks):
+    """Lay the seconds of every method out beside those of each rule for a bias."""
+    rows = [
+        [
+            method,
+            took,
+            *(took / timed[f"cd, {b!r}"] for b in BIASES),
+            differences.get(method),
+        ]
+        for method, took in timed.items()
+    ]
+    return Table(
+        f"cd, MLP {LENGTH}-{N_HIDDEN}-{N_OUTPUTS}, {n_masks} "
+        f"frequencies x {N_SAMPLES} samples, one thread",
+        ["method", "seconds", *(f"times {b!r}" for b in BIASES), "largest difference"],
+        rows,
+        [
+            "cd, as the loops, goes from coefficients to scores, by each rule for a "
+            "bias ('context' is the default);",
+            "explain goes from X to an Explanation. The loops share in proportion.",
+            f"* timed on {FEW_SAMPLES} samples and scaled up.",
+            "To reach: acd at least 8 times ours (stretch 12), by sample 500 times "
+            "(stretch 1000).",
+        ],
+    )
+
+
 def measure():
     """Seconds from the coefficients, or from X, to all 51 x 1000 scores."""
     model, X, transformer = _problem()
@@ -108,26 +135,4 @@ def measure():
         "sktrim, mask by mask": float(np.abs(values - loop()).max()),
         "acd, mask by mask": float(np.abs(values - acd()).max()),
     }
-    rows = [
-        [
-            method,
-            took,
-            *(took / timed[f"cd, {b!r}"] for b in BIASES),
-            differences.get(method),
-        ]
-        for method, took in timed.items()
-    ]
-    return Table(
-        f"cd, MLP {LENGTH}-{N_HIDDEN}-{N_OUTPUTS}, {len(masks)} "
-        f"frequencies x {N_SAMPLES} samples, one thread",
-        ["method", "seconds", *(f"times {b!r}" for b in BIASES), "largest difference"],
-        rows,
-        [
-            "cd, as the loops, goes from coefficients to scores, by each rule for a "
-            "bias ('context' is the default);",
-            "explain goes from X to an Explanation. The loops share in proportion.",
-            f"* timed on {FEW_SAMPLES} samples and scaled up.",
-            "To reach: acd at least 8 times ours (stretch 12), by sample 500 times "
-            "(stretch 1000).",
-        ],
-    )
+    return _table(timed, differences, len(masks))
