@@ -130,6 +130,24 @@ def test_base_value_and_one_group_of_all_are_complete(X):
         np.testing.assert_allclose(found.completeness_error, 0, atol=1e-10)
 
 
+def test_a_probability_is_split_by_the_symmetric_rule(X):
+    groups = np.repeat([0, 1, 2], 4)
+    found = transform_importance(
+        mlp(), X, groups=groups, target=1, output="probability"
+    )
+    full = mlp()(torch.tensor(X)).detach()
+    base = torch.zeros_like(full)
+    for k in range(3):
+        rel, _ = contextual_decomposition(
+            mlp(), torch.tensor(X), torch.tensor(X * (groups == k))
+        )
+        p, q, r, o = (
+            v.detach().softmax(1)[:, 1] for v in (rel, full, full - rel, base)
+        )
+        expected = (p - o + q - r) / 2
+        np.testing.assert_allclose(found.values[:, k], expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("nonlinearity", ["relevant", "symmetric"])
 @pytest.mark.parametrize("transformer", [None, FourierTransformer(), PCA(4)])
 def test_a_partition_sums_to_the_output(X, nonlinearity, transformer):
