@@ -93,14 +93,14 @@ def encoder():
     )
 
 
-def scorer_alone(trim, X, n_outputs):
+def scorer_alone(trim, X, n_outputs, **extras):
     """Give a function from the coefficients to the scores of the first output."""
     target = Target(torch.eye(n_outputs)[None, :1])
     parts = list(trim.composed_models(X))
 
     def run():
         return [
-            trim.scorer.attribute(model, model.s, masks, target)
+            trim.scorer.attribute(model, model.s, masks, target, **extras)
             for _, model, _, masks in parts
         ]
 

@@ -4,29 +4,38 @@ import time
 from dataclasses import dataclass, field
 from statistics import median
 
-
-def median_seconds(function, repeats=7):
-    """Median processor seconds of ``function()``, after one call to warm up."""
-    function()
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        seconds.append(time.process_time() - start)
-    return median(seconds)
+import torch
 
 
-def alternating_seconds(functions, repeats=7):
-    """Median processor seconds of each function, called in turn under the same load."""
+def _clock(device):
+    """Read the processor time; the wall clock of a GPU that has nothing left to do."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def alternating_seconds(functions, repeats=7, device="cpu"):
+    """Median seconds of each function, called in turn under the same load."""
     for function in functions:
         function()
     seconds = [[] for _ in functions]
     for _ in range(repeats):
         for function, record in zip(functions, seconds, strict=True):
-            start = time.process_time()
+            start = _clock(device)
             function()
-            record.append(time.process_time() - start)
+            record.append(_clock(device) - start)
     return [median(record) for record in seconds]
+
+
+def median_seconds(function, repeats=7, device="cpu"):
+    """Median seconds of ``function()``, after one call to warm up."""
+    return alternating_seconds([function], repeats, device)[0]
+
+
+def device_name(device):
+    """Say what the seconds were taken on."""
+    return "one thread" if device == "cpu" else torch.cuda.get_device_name(device)
 
 
 def _show(value):

@@ -15,7 +15,7 @@ from sktrim import (
 from sktrim.scorers import ContextualDecomposition
 
 from ._problems import scorer_alone
-from ._tables import Table, alternating_seconds, median_seconds
+from ._tables import Table, alternating_seconds, device_name, median_seconds
 
 N_SAMPLES, LENGTH, N_HIDDEN, N_OUTPUTS = 1000, 100, 100, 2
 # enough to time acd sample by sample
@@ -43,7 +43,7 @@ def _decompose_mask_by_mask(model, x, masks, part, bias):
     return torch.stack(scores, dim=1)
 
 
-def _acd_mask_by_mask(model, x, masks, part):
+def _acd_mask_by_mask(model, x, masks, part, device):
     """Decompose with the package acd, one call for each mask."""
     from acd import cd
 
@@ -54,7 +54,7 @@ def _acd_mask_by_mask(model, x, masks, part):
             cd(
                 images,
                 model,
-                device="cpu",
+                device=device,
                 transform=lambda _, mask=mask: part(mask).reshape(images.shape),
             )[0]
             for mask in masks
@@ -65,7 +65,7 @@ def _acd_mask_by_mask(model, x, masks, part):
 BIASES = ("context", "channel", "proportional")
 
 
-def _table(timed, differences, n_masks):
+def _table(timed, differences, n_masks, device):
     """Lay the seconds of every method out beside those of each rule for a bias."""
     rows = [
         [
@@ -78,7 +78,7 @@ def _table(timed, differences, n_masks):
     ]
     return Table(
         f"cd, MLP {LENGTH}-{N_HIDDEN}-{N_OUTPUTS}, {n_masks} "
-        f"frequencies x {N_SAMPLES} samples, one thread",
+        f"frequencies x {N_SAMPLES} samples, {device_name(device)}",
         ["method", "seconds", *(f"times {b!r}" for b in BIASES), "largest difference"],
         rows,
         [
@@ -92,13 +92,14 @@ def _table(timed, differences, n_masks):
     )
 
 
-def measure():
+def measure(device="cpu"):
     """Seconds from the coefficients, or from X, to all 51 x 1000 scores."""
     model, X, transformer = _problem()
-    x = torch.from_numpy(X)
-    s = torch.from_numpy(transformer.transform(X))
-    masks = torch.from_numpy(transformer.feature_groups().toarray()).float()
-    inverse = inverse_module(transformer)
+    model = model.to(device)
+    x = torch.from_numpy(X).to(device)
+    s = torch.from_numpy(transformer.transform(X)).to(device)
+    masks = torch.from_numpy(transformer.feature_groups().toarray()).to(s)
+    inverse = inverse_module(transformer).to(s)
 
     def part(mask, rows=slice(None)):
         return inverse.linear(mask * s[rows])
@@ -111,28 +112,28 @@ def measure():
 
     def loop():
         scores = _decompose_mask_by_mask(model, x, masks, part, "proportional")
-        return scores[..., 0].numpy()
+        return scores[..., 0].cpu().numpy()
 
     def acd():
-        return _acd_mask_by_mask(model, x, masks, part)[..., 0].numpy()
+        return _acd_mask_by_mask(model, x, masks, part, device)[..., 0].cpu().numpy()
 
     def acd_sample_by_sample():
         for i in range(FEW_SAMPLES):
             row = slice(i, i + 1)
-            _acd_mask_by_mask(model, x[row], masks, partial(part, rows=row))
+            _acd_mask_by_mask(model, x[row], masks, partial(part, rows=row), device)
 
     methods = {}
     for bias in BIASES:
         explain, score = explainer(bias)
         methods |= {f"cd, {bias!r}": score, f"explain, {bias!r}": explain}
     methods |= {"sktrim, mask by mask": loop, "acd, mask by mask": acd}
-    seconds = alternating_seconds(methods.values())
+    seconds = alternating_seconds(methods.values(), device=device)
     timed = dict(zip(methods, seconds, strict=True))
-    single = median_seconds(acd_sample_by_sample, repeats=3) * N_SAMPLES / FEW_SAMPLES
+    single = median_seconds(acd_sample_by_sample, 3, device) * N_SAMPLES / FEW_SAMPLES
     values = methods["explain, 'proportional'"]()
     timed["acd, mask by mask, sample by sample *"] = single
     differences = {
         "sktrim, mask by mask": float(np.abs(values - loop()).max()),
         "acd, mask by mask": float(np.abs(values - acd()).max()),
     }
-    return _table(timed, differences, len(masks))
+    return _table(timed, differences, len(masks), device)

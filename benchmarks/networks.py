@@ -7,7 +7,7 @@ from sktrim import TransformImportance, contextual_decomposition, inverse_module
 from sktrim.scorers import ContextualDecomposition
 
 from ._problems import PROBLEMS, scorer_alone
-from ._tables import Table, alternating_seconds
+from ._tables import Table, alternating_seconds, device_name
 
 BIASES = ("context", "channel", "proportional")
 BATCHES = (16, 64, 256)
@@ -21,12 +21,13 @@ TO_REACH = {
 class _Work:
     """One problem, by every method that can do it, to the same logit."""
 
-    def __init__(self, problem):
-        self.problem = problem
-        inverse = inverse_module(problem.transformer)
-        self.x = torch.from_numpy(problem.X)
-        s = torch.from_numpy(problem.transformer.transform(problem.X))
-        masks = torch.from_numpy(problem.groups.toarray()).to(s.dtype)
+    def __init__(self, problem, device):
+        self.problem, self.device = problem, device
+        problem.model.to(device)
+        self.x = torch.from_numpy(problem.X).to(device)
+        s = torch.from_numpy(problem.transformer.transform(problem.X)).to(device)
+        masks = torch.from_numpy(problem.groups.toarray()).to(s)
+        inverse = inverse_module(problem.transformer).to(s)
         with torch.no_grad():
             parts = inverse.linear(masks[:, None] * s)
         self.parts = parts.reshape(len(masks), *self.x.shape)
@@ -55,7 +56,7 @@ class _Work:
                 )[0]
                 for mask in self.masks
             ]
-        return torch.stack(scores, 1)[..., 0].numpy()
+        return torch.stack(scores, 1)[..., 0].cpu().numpy()
 
     def acd(self):
         from acd import cd
@@ -65,12 +66,12 @@ class _Work:
                 cd(
                     self.x,
                     self.problem.model,
-                    device="cpu",
+                    device=self.device,
                     transform=lambda _, mask=mask: self.part(mask),
                 )[0]
                 for mask in self.masks
             ]
-        return torch.stack(scores, 1)[..., 0].numpy()
+        return torch.stack(scores, 1)[..., 0].cpu().numpy()
 
     def forwards(self, batch):
         """Run the network as it is on the part of every group and sample."""
@@ -79,8 +80,8 @@ class _Work:
                 self.problem.model(rows)
 
 
-def _rows(name):
-    work = _Work(PROBLEMS[name]())
+def _rows(name, device):
+    work = _Work(PROBLEMS[name](), device)
     methods = {}
     for bias in BIASES:
         explain, score = work.ours(bias)
@@ -89,7 +90,8 @@ def _rows(name):
         methods |= {"sktrim, mask by mask": work.loop, "acd, mask by mask": work.acd}
     for batch in BATCHES:
         methods[f"forward {batch}"] = lambda batch=batch: work.forwards(batch)
-    timed = dict(zip(methods, alternating_seconds(methods.values(), 5), strict=True))
+    seconds = alternating_seconds(methods.values(), 5, device)
+    timed = dict(zip(methods, seconds, strict=True))
     fastest = min(timed.pop(f"forward {batch}") for batch in BATCHES)
     timed["plain forward passes"] = fastest
     ours = timed["cd, 'context'"]
@@ -110,11 +112,11 @@ def _rows(name):
         ]
 
 
-def measure():
+def measure(device="cpu"):
     """Seconds from X to the scores, and of what it is compared with."""
-    rows = [row for name in PROBLEMS for row in _rows(name)]
+    rows = [row for name in PROBLEMS for row in _rows(name, device)]
     return Table(
-        "cd of networks, one thread",
+        f"cd of networks, {device_name(device)}",
         [
             "work",
             "method",
