@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
 from sktrim._completeness import report_incomplete
-from sktrim._memory import to_numpy
+from sktrim._memory import keep_freed_memory, to_numpy
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.network import evaluation_mode
@@ -52,6 +52,7 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
     -------
     list of Explanation
     """
+    keep_freed_memory()
     first, n_samples = questions[0], X.shape[0]
     outputs, resolved = first.resolve(X, y)
     spaces = [_Space(question, X) for question in questions]

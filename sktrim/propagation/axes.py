@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,15 +25,33 @@ def axis_of_view(call: Any, carrier: Carrier) -> list[int | None]:
 
     The view is taken of a shapeless stand-in whose sample axis alone has a stride.
     """
-    shape = carrier.full.shape
-    count = len(shape)
+    shape = tuple(carrier.full.shape)
     if carrier.axis is None or _has_tensors(call.args):
         return [axis_kept(carrier, out) for out in _tensors(call.on_full())]
-    strides = [0] * count
-    strides[carrier.axis] = _MARK
+    first, *rest = call.args or (None,)
+    plain = first is carrier and call.operation.name != "__getitem__"
+    if plain and all(isinstance(value, int) for value in rest) and not call.kwargs:
+        return _moved_axes(call.func, shape, carrier.axis, tuple(rest))
+
+    def view(probe: torch.Tensor) -> Any:
+        args, kwargs = map_carriers(lambda _: probe, (call.args, call.kwargs))
+        return call.func(*args, **kwargs)
+
+    return _probed(view, shape, carrier.axis)
+
+
+@lru_cache(maxsize=1024)
+def _moved_axes(
+    func: Callable, shape: tuple[int, ...], axis: int, args: tuple[int, ...]
+) -> list[int | None]:
+    return _probed(lambda probe: func(probe, *args), shape, axis)
+
+
+def _probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None]:
+    strides = [0] * len(shape)
+    strides[axis] = _MARK
     probe = torch.empty_strided(shape, strides, device="meta")
-    args, kwargs = map_carriers(lambda _: probe, (call.args, call.kwargs))
-    return [_marked(out) for out in _tensors(call.func(*args, **kwargs))]
+    return [_marked(out) for out in _tensors(view(probe))]
 
 
 def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> Any:

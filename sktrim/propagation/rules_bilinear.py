@@ -42,11 +42,17 @@ def _matrix_halves(a: Carrier, b: Carrier) -> torch.Tensor:
         part.reshape(*part.shape[: part.ndim - a.full.ndim], -1, *part.shape[-2:])
         for part in (a.full, b.full, a.rel, b.rel)
     )
-    halves = [
-        torch.baddbmm(torch.bmm(one, whole_b), whole_a, other, beta=0.5, alpha=0.5)
-        for one, other in zip(rel_a, rel_b, strict=True)
-    ]
-    return torch.stack(halves).unflatten(1, a.full.shape[:-2])
+    pairs = zip(rel_a, rel_b, strict=True)
+    if torch.is_grad_enabled():
+        halves = [
+            0.5 * (torch.bmm(p, whole_b) + torch.bmm(whole_a, q)) for p, q in pairs
+        ]
+        return torch.stack(halves).unflatten(1, a.full.shape[:-2])
+    out = rel_a.new_empty(*rel_a.shape[:-1], rel_b.shape[-1])
+    for place, (p, q) in zip(out, pairs, strict=True):
+        torch.bmm(p, whole_b, out=place)
+        place.baddbmm_(whole_a, q, beta=0.5, alpha=0.5)
+    return out.unflatten(1, a.full.shape[:-2])
 
 
 @rule("cd", "mul")

@@ -147,6 +147,9 @@ def _project(inputs: list[Any], a: Any) -> list[Any]:
     if not a["use_separate_proj_weight"]:
         weights = a["in_proj_weight"].chunk(3)
     biases = [None] * 3 if a["in_proj_bias"] is None else a["in_proj_bias"].chunk(3)
+    if not a["use_separate_proj_weight"] and all(x is inputs[0] for x in inputs):
+        # one product instead of three
+        return F.linear(inputs[0], a["in_proj_weight"], a["in_proj_bias"]).chunk(3, -1)
     triples = zip(inputs, weights, biases, strict=True)
     return [F.linear(x, w, b) for x, w, b in triples]
 

@@ -80,7 +80,7 @@ def _half_difference(
     """Return (alone + whole - rest) / 2, in place where nothing is recorded."""
     if torch.is_grad_enabled():
         return 0.5 * (alone + whole - rest)
-    return alone.sub_(rest).add_(whole).mul_(0.5)
+    return torch.add(0.5 * whole, alone, alpha=0.5, out=alone).sub_(rest, alpha=0.5)
 
 
 def _settle(

@@ -48,12 +48,12 @@ def add_bias(
     """
     if options.bias == "context":
         return rel
-    share = bias_share(options, rel, linear, bias, axis, otherwise)
-    if torch.is_grad_enabled() or share.numel() == 0:
-        return rel + share * bias
-    if share.shape == rel.shape:
-        return rel.addcmul_(share, bias.expand(linear.shape))
-    return rel.add_(share * bias)
+    if not _is_quick(options, rel, axis, otherwise):
+        return rel + bias_share(options, rel, linear, bias, axis, otherwise) * bias
+    inverse = _inverse_share(options, rel, linear, _positions(options, linear, bias))
+    if inverse.shape == rel.shape:
+        return rel.addcdiv_(bias.expand(linear.shape), inverse)
+    return rel.add_(bias / inverse)
 
 
 def bias_share(
@@ -71,12 +71,20 @@ def bias_share(
     not vary, the sample axis excepted. Where both are 0, the share of the whole
     operation over that sample; where that is 0/0 too, one half.
     """
-    pool = _positions(options, linear, bias, axis)
-    part, total, least = _magnitudes(options, rel, linear, pool)
-    quick = not (torch.is_grad_enabled() or options.partition)
-    if quick and otherwise is None and axis == -least.ndim and least.ndim > 1:
-        return _divide_in_place(options, part, total, least)
-    return _divide(options, part, total, least, axis, otherwise)
+    if _is_quick(options, rel, axis, otherwise):
+        pool = _positions(options, linear, bias)
+        return _inverse_share(options, rel, linear, pool).reciprocal_()
+    pool = () if axis is None else _positions(options, linear, bias, axis)
+    magnitudes = _magnitudes(options, rel, linear, pool)
+    return _divide(options, *magnitudes, axis, otherwise)
+
+
+def _is_quick(
+    options: Any, rel: torch.Tensor, axis: int | None, otherwise: Any
+) -> bool:
+    """Tell whether masks and samples lead, and nothing needs to be recorded."""
+    plain = not (torch.is_grad_enabled() or options.partition or rel.is_complex())
+    return plain and otherwise is None and axis == 1 - rel.ndim < -1 and rel.numel() > 0
 
 
 def _divide(
@@ -98,35 +106,40 @@ def _divide(
     return share if settled is None else torch.where(settled, whole, share)
 
 
-def _divide_in_place(
-    options: Any, part: torch.Tensor, total: torch.Tensor, least: torch.Tensor
+def _inverse_share(
+    options: Any, rel: torch.Tensor, linear: torch.Tensor, pool: tuple[int, ...]
 ) -> torch.Tensor:
-    """Divide, with the care of `_divide` only for masks and samples that need it.
+    """Return 1 / share, with the care of `_divide` only where it is needed."""
+    if pool:
+        part, total, least = _magnitudes(options, rel, linear, pool)
+        inverse = total.div_(part)
+    else:
+        least = linear.abs()
+        # (|a| + |l - a|) / |a| = 1 + |l / a - 1|
+        inverse = torch.div(linear, rel, out=options.scratch(rel))
+        inverse.sub_(1).abs_().add_(1)
+    masks, rows = _special(inverse, least).nonzero(as_tuple=True)
+    if len(masks):
+        every = 4 * len(masks) > len(rel) * len(linear)
+        picked = (rel, linear) if every else (rel[masks, rows][None], linear[rows])
+        magnitudes = _magnitudes(options, *picked, pool)
+        careful = 1 / _divide(options, *magnitudes, -linear.ndim, None)
+        if every:
+            return careful
+        inverse[masks, rows] = careful[0]
+    return inverse
 
-    A mask that is all or nothing shows it at the unit where the whole is largest.
+
+def _special(inverse: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """Tell which masks and samples have a 0/0, or are all or nothing.
+
+    All or nothing shows at the unit where the whole is largest.
     """
-    units = least.flatten(1)
-    top = units.argmax(1, keepdim=True)
-    noise = _noise(total.dtype)
-    index = top.expand(len(part), *top.shape)
-    share = part.flatten(2).gather(2, index) / total.flatten(2).gather(2, index)
-    special = ~((share > noise) & (share < 1 - noise)).squeeze(2)
-    special |= units.amin(1) <= noise * units.mean(1)
-    masks, rows = special.nonzero(as_tuple=True)
-    if not len(masks):
-        return part.div_(total)
-    if 4 * len(masks) > special.numel():
-        return _divide(options, part, total, least, -least.ndim, None)
-    careful = _divide(
-        options,
-        part[masks, rows][None],
-        total[masks, rows][None],
-        least[rows],
-        -least.ndim,
-        None,
-    )
-    part.div_(total)[masks, rows] = careful[0]
-    return part
+    units, noise = least.flatten(1), _noise(inverse.dtype)
+    top = units.argmax(1, keepdim=True).expand(len(inverse), -1, -1)
+    at = inverse.flatten(2).gather(2, top).squeeze(2)
+    inside = (at < 1 / noise) & (at > 1 / (1 - noise))
+    return ~inside | (units.amin(1) <= noise * units.mean(1))
 
 
 def _noise(dtype: torch.dtype) -> float:
@@ -148,10 +161,12 @@ def whole_share(
 
 
 def _positions(
-    options: Any, linear: torch.Tensor, bias: torch.Tensor, axis: int | None
+    options: Any, linear: torch.Tensor, bias: torch.Tensor, axis: int | None = None
 ) -> tuple[int, ...]:
-    if options.bias != "channel" or axis is None:
+    """Return the axes that are pooled over: where the bias is the same, but samples."""
+    if options.bias != "channel":
         return ()
+    axis = -linear.ndim if axis is None else axis
     sizes = (1,) * (linear.ndim - bias.ndim) + tuple(bias.shape)
     dims = range(-linear.ndim, 0)
     return tuple(d for d in dims if sizes[d] == 1 and d != axis)
@@ -174,10 +189,10 @@ def _magnitudes(
     if torch.is_grad_enabled():
         total = torch.maximum((linear - 2 * rel).abs(), whole)
         return _sum(rel.abs(), pool), _sum(total, pool), least
-    total = torch.sub(linear, rel, alpha=2, out=options.scratch(rel))
+    total = torch.sub(linear, rel, alpha=2, out=options.scratch(rel, 1))
     torch.maximum(total.abs_(), whole, out=total)
     if not pool:
-        return torch.abs(rel, out=options.scratch(rel, 1)), total, least
+        return rel.abs(), total, least
     pooled = _sum(total, pool)
     return _sum(torch.abs(rel, out=total), pool), pooled, least
 
