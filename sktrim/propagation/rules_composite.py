@@ -162,7 +162,8 @@ def _heads(x: Any, count: int) -> Any:
 def _masked_heads(scores: Any, a: Any) -> Any:
     mask, padding = a["attn_mask"], a["key_padding_mask"]
     if mask is None and a["is_causal"]:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        shape = scores.shape[-2:]
+        mask = torch.ones(shape, dtype=torch.bool, device=scores.device).triu(1)
     if mask is not None:
         if mask.dim() == 3 and mask.shape[0] != 1:
             mask = mask.unflatten(0, (-1, a["num_heads"]))

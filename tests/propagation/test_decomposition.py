@@ -232,6 +232,63 @@ def test_single_precision_is_close_to_double(name, bias):
     assert (out - single).abs().max() <= 1e-5 * (f.max() - f.min())
 
 
+def causal_attention(x):
+    return F.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+
+def causal_heads(x):
+    weights = torch.ones(12, 4).to(x.device), torch.ones(12).to(x.device)
+    out = torch.ones(4, 4).to(x.device), None
+    return F.multi_head_attention_forward(
+        x, x, x, 4, 2, *weights, None, None, False, 0.0, *out, is_causal=True,
+        training=False, need_weights=False,
+    )[0]  # fmt: skip
+
+
+@pytest.fixture
+def without_values(monkeypatch):
+    """On the meta device there are no values to decide by; other devices mix there."""
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda _: True)
+    monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.0)
+
+
+def to_meta(value):
+    if isinstance(value, tuple):
+        return tuple(to_meta(v) for v in value)
+    return value.to("meta")
+
+
+@pytest.mark.parametrize("nonlinearity", RULES)
+@pytest.mark.parametrize(
+    ("bias", "partition"), [("context", False), ("context", True), ("channel", True)]
+)
+@pytest.mark.parametrize("name", zoo.NETS)
+def test_all_constants_are_made_on_the_device_of_the_input(
+    name, bias, partition, nonlinearity, without_values
+):
+    net, x = zoo.build(name), zoo.inputs(name)
+    if name in zoo.TOKENS:
+        x, net.embed = net.embed(x).detach(), nn.Identity().eval()
+    rel = zoo.parts(x)
+    with torch.no_grad():
+        parts = contextual_decomposition(
+            net.to("meta"),
+            to_meta(x),
+            to_meta(rel),
+            bias=bias,
+            nonlinearity=nonlinearity,
+            partition=partition,
+        )
+    assert {part.device.type for part in parts} == {"meta"}
+
+
+@pytest.mark.parametrize("function", [causal_attention, causal_heads])
+def test_the_mask_of_causal_attention_is_made_on_the_device(function, without_values):
+    x = torch.randn(5, 2, 4, device="meta")
+    rel, _ = contextual_decomposition(function, x, x[None])
+    assert rel.device.type == "meta"
+
+
 def test_model_and_arguments_are_bit_identical_afterwards():
     net, x = zoo.build("lenet in place"), zoo.inputs("lenet in place")
     rel = zoo.parts(x)
