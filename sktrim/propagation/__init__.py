@@ -8,11 +8,13 @@ from .decomposition import (
     looks_like_probabilities,
 )
 from .interactions import pairwise_interactions
+from .mixtures import Mixtures
 from .registry import UnsupportedOperationError, register_operation
 
 __all__ = [
     "DenseParts",
     "LowRankParts",
+    "Mixtures",
     "UnsupportedOperationError",
     "contextual_decomposition",
     "decompose",

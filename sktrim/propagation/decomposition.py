@@ -194,9 +194,7 @@ def explained_output(
         return _first_tensor(output), find_ending(model, x)
     method = PassThrough()
     inputs = x if isinstance(x, tuple) else (x,)
-    carriers = [
-        Carrier(method, v.clone()) if v.is_floating_point() else v for v in inputs
-    ]
+    carriers = [_stand_in(method, value) for value in inputs]
     value = model(*carriers)
     carrier = next(find_carriers(_listed(value)), None)
     if carrier is None:
@@ -204,6 +202,14 @@ def explained_output(
     if carrier.ending is None:
         return carrier.full, None
     return carrier.ending.strip().full, carrier.ending.kind
+
+
+def _stand_in(method: Any, value: Any) -> Any:
+    """Return what is floating point as a carrier; another carrier has no storage."""
+    if not value.is_floating_point():
+        return value
+    whole: Any = value if isinstance(value, Carrier) else value.clone()
+    return Carrier(method, whole)
 
 
 def find_ending(model: Callable, x: Any, n_rows: int = 2) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -45,6 +45,8 @@ class PassThrough(Method):
         return result
 
     def _wrap(self, value: Any) -> Any:
+        if isinstance(value, Carrier):
+            return Carrier(self, cast(Any, value))
         if isinstance(value, torch.Tensor):
             floating = value.is_floating_point() or value.is_complex()
             return Carrier(self, value) if floating else value

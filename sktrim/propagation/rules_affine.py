@@ -88,10 +88,10 @@ def _through(
 def convolution(method: Any, call: Call) -> Carrier:
     """W rel + share of the bias; masks and samples are one batch."""
     x, weight, bias, *rest = call.bind(
-        "input", "weight", "bias", *_CONVOLUTION[call.operation.name]
+        "input", "weight", "bias", *CONVOLUTION[call.operation.name]
     )
     _refuse_weights(method, call, weight, bias)
-    names = _CONVOLUTION[call.operation.name]
+    names = CONVOLUTION[call.operation.name]
     options = {k: v for k, v in zip(names, rest, strict=True) if v is not None}
     batch = x.full.ndim == weight.ndim
 
@@ -127,7 +127,7 @@ def _joined(x: Carrier, linear: Callable) -> tuple[torch.Tensor, torch.Tensor]:
 
 _DIRECT = ("stride", "padding", "dilation", "groups")
 _TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
-_CONVOLUTION = {f"conv{d}d": _DIRECT for d in (1, 2, 3)} | {
+CONVOLUTION = {f"conv{d}d": _DIRECT for d in (1, 2, 3)} | {
     f"conv_transpose{d}d": _TRANSPOSED for d in (1, 2, 3)
 }
 

@@ -21,7 +21,7 @@ from .method import Call
 from .registry import rule
 from .relevance import AffineMap, Rule, divided, share_out
 from .relevance_input import Raw, fold
-from .rules_affine import _CONVOLUTION, _batch_norm_arguments
+from .rules_affine import CONVOLUTION, _batch_norm_arguments
 from .rules_composite import add_elementwise, add_product, broadcast_tensors, lerp
 from .rules_shape import pass_on
 
@@ -242,7 +242,7 @@ def matmul(method: Any, call: Call) -> Any:
 @rule("lrp", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def convolution(method: Any, call: Call) -> Carrier:
     """Share out by the rule for convolutions."""
-    names = _CONVOLUTION[call.operation.name]
+    names = CONVOLUTION[call.operation.name]
     x, weight, bias, *rest = call.bind("input", "weight", "bias", *names)
     options = {k: v for k, v in zip(names, rest, strict=True) if v is not None}
 

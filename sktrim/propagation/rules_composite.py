@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -142,7 +143,7 @@ def multi_head_attention(method: Any, call: Call) -> Any:
     return out, weights if a["need_weights"] else None
 
 
-def _project(inputs: list[Any], a: Any) -> list[Any]:
+def _project(inputs: list[Any], a: Any) -> Sequence[Any]:
     weights = [a[f"{n}_proj_weight"] for n in "qkv"]
     if not a["use_separate_proj_weight"]:
         weights = a["in_proj_weight"].chunk(3)

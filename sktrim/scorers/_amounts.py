@@ -34,10 +34,10 @@ class GroupAmounts:
         self.model, self.groups, self.target = model, groups, target
         self.change = model.s - row
         self.clip = clip and bool(groups.total().max() > 1 + 1e-6)
-        self.parts = None
+        self.outputs = None
         if model.is_affine and not self.clip and len(groups) <= _MOST_PARTS:
             parts = model.linear(groups.dense()[:, None] * self.change)
-            self.parts = parts.reshape(len(groups), -1)
+            self.outputs = model.mixing(parts)
 
     def __call__(self, amounts: torch.Tensor) -> torch.Tensor:
         """Return the explained scalars.
@@ -51,11 +51,8 @@ class GroupAmounts:
         torch.Tensor of shape (n_points, n_samples, n_targets)
         """
         absent, model = 1 - amounts, self.model
-        if self.parts is not None:
-            x = model.x.reshape(1, -1)
-            signal = torch.addmm(x, absent, self.parts, alpha=-1)
-            signal = signal.reshape(len(amounts), *model.x.shape)
-            return self.target(model.output(signal))
+        if self.outputs is not None:
+            return self.target(self.outputs(-absent))
         share = self.groups.spread(absent)[:, None]
         if self.clip:
             share = share.clamp(max=1)

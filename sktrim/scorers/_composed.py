@@ -8,6 +8,7 @@ from torch import nn
 
 from sktrim._chunks import rows_in_memory, rows_in_working_memory
 from sktrim.groups import FeatureGroups
+from sktrim.propagation import Mixtures
 
 
 class GroupMasks:
@@ -290,6 +291,30 @@ class ComposedModel:
         torch.Tensor of shape (..., n_samples, n_outputs)
         """
         return self.output(self.signal(s))
+
+    def mixing(self, parts: torch.Tensor):
+        """Prepare the outputs at the explained signals with parts of them added.
+
+        Parameters
+        ----------
+        parts : torch.Tensor of shape (n_parts, n_samples, *signal_shape)
+
+        Returns
+        -------
+        callable
+            Takes weights of shape (n_points, n_parts) to outputs of shape
+            (n_points, n_samples, n_outputs) at ``x + weights @ parts``.
+        """
+        mixtures = Mixtures(torch.cat([self.x[None], parts]))
+        network = self.network
+
+        def outputs(weights: torch.Tensor) -> torch.Tensor:
+            whole = weights.new_ones(len(weights), 1)
+            weights = torch.cat([whole, weights], dim=1)
+            out = mixtures.run(network.forward, network.composed, weights)
+            return out.reshape(len(weights), len(self.x), -1)
+
+        return outputs
 
     def pull_back(self, gradient: torch.Tensor) -> torch.Tensor:
         """Turn a gradient in signal space into one in coefficients: D^T g.

@@ -1,0 +1,181 @@
+"""A plain forward pass of many mixtures of a few signals, which meet in its middle.
+
+The first linear operation of the model runs on the signals, once, and its results are
+mixed; everything after it runs on the mixtures as usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .carrier import Carrier
+from .decomposition import check_model
+from .lowrank import NeedsDense
+from .method import Call, Method
+from .registry import Operation, find_operation, spell
+from .rules_affine import CONVOLUTION
+
+# answered without values
+_LAYOUT = frozenset(
+    """shape size dim ndim ndimension numel nelement dtype device layout __len__
+    is_floating_point is_complex is_cuda is_cpu get_device requires_grad""".split()
+)
+
+
+class Mixtures(Method):
+    """Carry the signals and hand the model their mixtures where it must see them.
+
+    A carrier holds the signals (or a view of them) in `rel`, of shape ``(m, n, ...)``;
+    its `full` only has the shape of the mixtures, ``(P * n, ...)``.
+
+    Parameters
+    ----------
+    signals : torch.Tensor of shape (m, n, *signal)
+        What is mixed, sample by sample.
+    """
+
+    name = "a forward pass of mixtures"
+
+    def __init__(self, signals: torch.Tensor) -> None:
+        self._signals = signals
+        self._weights = signals.new_zeros(0, len(signals))
+        self._pushed: dict[Any, _Pushed] = {}
+        self._as_they_are = False
+
+    def run(self, forward: Callable, model: Any, weights: torch.Tensor) -> Any:
+        """Return what ``forward`` gives for the mixtures.
+
+        Parameters
+        ----------
+        forward : callable
+            Runs the model on ``P * n`` signals, the samples of each mixture together.
+        model : nn.Module or callable
+            What it runs; one that cannot take a stand-in gets the mixtures themselves.
+        weights : torch.Tensor of shape (P, m)
+        """
+        self._weights = weights
+        if not self._as_they_are:
+            try:
+                check_model(model)
+                return forward(self._carrier(self._signals))
+            except (NeedsDense, TypeError, ValueError, RuntimeError, AttributeError):
+                # an error of the model itself shows again on the mixtures
+                self._as_they_are = True
+        return forward(self._mixed(self._signals))
+
+    def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
+        """Run one operation: on the signals where that is enough, else on mixtures."""
+        spelling = spell(func)
+        operation = find_operation(func, spelling.name)
+        operation = operation or Operation(spelling.name, "composite")
+        call = Call(operation, func, args, kwargs)
+        writes = spelling.in_place or operation.name == "__setitem__"
+        if writes or kwargs.get("inplace") or kwargs.get("out") is not None:
+            raise NeedsDense
+        if operation.name in _LAYOUT:
+            return call.on_full()
+        first = args[0] if args else None
+        if isinstance(first, Carrier) and operation.options.get("folds"):
+            result = self._on_signals(call, first)
+            if result is not None:
+                return result
+        args, kwargs = call.replaced(lambda carrier: self._mixed(carrier.rel))
+        return func(*args, **kwargs)
+
+    def _carrier(self, signals: torch.Tensor) -> Carrier:
+        n_rows = len(self._weights) * signals.shape[1]
+        stand_in = signals.new_empty(1).expand(n_rows, *signals.shape[2:])
+        return Carrier(self, stand_in, signals)
+
+    def _mixed(self, signals: torch.Tensor) -> torch.Tensor:
+        mixed = self._weights @ signals.flatten(1)
+        return mixed.view(-1, *signals.shape[2:])
+
+    def _on_signals(self, call: Call, first: Carrier) -> Any:
+        if call.operation.kind == "shape":
+            return self._moved(call, first)
+        return self._linear(call, first)
+
+    def _moved(self, call: Call, first: Carrier) -> Carrier | None:
+        """Move the signals as the model moves the mixtures, if rows stay rows."""
+        rows, n_rows = first.rel.flatten(0, 1), len(first.full)
+        # rows alone have no stride; what is copied or mixes rows has one
+        strides = (0, *rows.stride()[1:])
+        probe = torch.empty_strided(first.full.shape, strides, device="meta")
+        args, kwargs = call.replaced(lambda _: probe)
+        out = call.func(*args, **kwargs)
+        kept = isinstance(out, torch.Tensor) and out.shape[:1] == (n_rows,)
+        if not kept or out.stride(0):
+            return None
+
+        def move(signal: torch.Tensor) -> torch.Tensor:
+            many = signal.expand(n_rows, *signal.shape)
+            args, kwargs = call.replaced(lambda _: many)
+            return call.func(*args, **kwargs)[0]
+
+        return self._carrier(torch.vmap(move)(rows).unflatten(0, first.rel.shape[:2]))
+
+    def _linear(self, call: Call, x: Carrier) -> torch.Tensor | None:
+        """Mix the results of a linear operation on the signals, where that is less."""
+        names = CONVOLUTION.get(call.operation.name, ())
+        _, weight, bias, *rest = call.bind("input", "weight", bias=None, **_none(names))
+        rows = x.rel.flatten(0, 1)
+        plain = isinstance(weight, torch.Tensor) and not isinstance(bias, Carrier)
+        if not plain or len(x.rel) > weight[0].numel():
+            return None
+        if names and rows.ndim != weight.ndim:
+            return None
+        given = zip(names, rest, strict=True)
+        options = {name: value for name, value in given if value is not None}
+        pushed = self._push(call, rows, weight, bias, options)
+        mixed = torch.addmm(pushed.shift, self._weights, pushed.table)
+        return pushed.restore(mixed)
+
+    def _push(
+        self, call: Call, rows: torch.Tensor, weight: Any, bias: Any, options: dict
+    ) -> _Pushed:
+        """Apply a linear operation to the signals, unless that was done before."""
+        key = (
+            *(call.operation.name, id(weight), id(bias), repr(options)),
+            *(rows.data_ptr(), rows.shape, rows.stride()),
+        )
+        if key not in self._pushed:
+            if len(self._pushed) >= _KEPT:
+                self._pushed.clear()
+            arguments = (None,) if call.operation.name in CONVOLUTION else ()
+            out = call.func(rows, weight, *arguments, **options)
+            self._pushed[key] = _Pushed(out, len(self._signals), weight, bias)
+        return self._pushed[key]
+
+
+# a model that makes its weights anew in every pass must not fill the memory
+_KEPT = 4
+
+
+class _Pushed:
+    """A linear operation's results for the signals, a row for each, and its bias."""
+
+    def __init__(self, out: torch.Tensor, count: int, weight: Any, bias: Any) -> None:
+        self.of = weight, bias
+        self._last = out.ndim == 4 and not out.is_contiguous()
+        out = out.movedim(1, -1) if self._last else out
+        self._shape = out.shape[1:]
+        self.table = out.reshape(count, -1)
+        self.shift = self.table.new_zeros(1)
+        if bias is not None:
+            behind = 0 if self._last or weight.ndim == 2 else weight.ndim - 2
+            shift = bias.reshape(-1, *(1,) * behind)
+            n_samples = len(out) // count
+            self.shift = shift.expand(n_samples, *self._shape).reshape(1, -1)
+
+    def restore(self, mixed: torch.Tensor) -> torch.Tensor:
+        """Lay a table of mixtures out as the operation's result."""
+        out = mixed.view(-1, *self._shape)
+        return out.movedim(-1, 1) if self._last else out
+
+
+def _none(names: tuple[str, ...]) -> dict[str, None]:
+    return dict.fromkeys(names)
