@@ -88,6 +88,8 @@ class FourierMap(AxisMap):
 
     columns: Tensor
     weights: Tensor
+    entries: Tensor
+    scales: Tensor
 
     def __init__(self, transformer: FourierTransformer) -> None:
         super().__init__()
@@ -96,6 +98,8 @@ class FourierMap(AxisMap):
         self.half_shape = packing.half_shape
         self.register_buffer("columns", torch.tensor(packing.columns.T.copy()))
         self.register_buffer("weights", as_buffer(packing.weights.T))
+        self.register_buffer("entries", torch.tensor(packing.entries))
+        self.register_buffer("scales", as_buffer(packing.scales))
         self.condense(prod(self.grid_shape))
 
     def direct(self, x: Tensor) -> Tensor:
@@ -109,6 +113,16 @@ class FourierMap(AxisMap):
         dims = tuple(range(-len(self.grid_shape), 0))
         signals = torch.fft.irfftn(half, s=self.grid_shape, dim=dims, norm="ortho")
         return signals.reshape(x.shape)
+
+    def adjoint(self, values: Tensor) -> Tensor:
+        """Map (..., n) values to (..., n) columns: it is the transform itself."""
+        if self.matrix is not None:
+            return values @ self.matrix.to(values).T
+        grids = values.reshape(*values.shape[:-1], *self.grid_shape)
+        dims = tuple(range(-len(self.grid_shape), 0))
+        half = torch.view_as_real(torch.fft.rfftn(grids, dim=dims, norm="ortho"))
+        pairs = half.reshape(*values.shape[:-1], -1)
+        return pairs[..., self.entries.to(values.device)] * self.scales.to(values)
 
 
 class FourierTwin(SignalTwin):
@@ -127,6 +141,15 @@ class FourierTwin(SignalTwin):
     def synthesise(self, channels: Tensor) -> Tensor:
         """Map (..., m) to (..., *grid_shape)."""
         return self.map(channels)
+
+    def adjoint(self, gradients: Tensor, n_coefficients: int) -> Tensor:
+        """Return the transform of the gradients, see `InverseModule`."""
+        front = tuple(range(-len(self.axes), 0))
+        shape = (*self.channel_shape, *self.grid_shape)
+        probe = torch.empty(shape, device="meta").movedim(front, self.axes)
+        grids = gradients.reshape(-1, *probe.shape).movedim(self.axes, front)
+        channels = grids.reshape(len(gradients), prod(self.channel_shape), -1)
+        return self.map.adjoint(channels).reshape(len(gradients), -1)
 
 
 class CosineMap(AxisMap):

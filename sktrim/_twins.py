@@ -111,6 +111,25 @@ class InverseModule(nn.Module):
             )
         return self(s) - self(torch.zeros_like(s))
 
+    def adjoint(self, gradients: Tensor, n_coefficients: int) -> Tensor:
+        """Return D^T g for the linear part D: gradients in coefficients.
+
+        Parameters
+        ----------
+        gradients : Tensor of shape (n, n_values)
+            In the values of the signals, flat.
+        n_coefficients : int
+
+        Returns
+        -------
+        Tensor of shape (n, n_coefficients)
+        """
+        shape = len(gradients), n_coefficients
+        s = gradients.new_zeros(shape, requires_grad=True)
+        with torch.enable_grad():
+            signals = self.linear(s)
+        return torch.autograd.grad(signals, s, gradients.reshape(signals.shape))[0]
+
     def check(self, s: Tensor) -> Tensor:
         """Return s, or raise where it is not floating or has the wrong width."""
         if not s.is_floating_point():
@@ -191,6 +210,10 @@ class MatrixTwin(LinearTwin):
     def linear(self, s: Tensor) -> Tensor:
         """Return ``s @ matrix``, see `InverseModule`."""
         return self._laid_out(self.check(s) @ self.matrix.to(s), s)
+
+    def adjoint(self, gradients: Tensor, n_coefficients: int) -> Tensor:
+        """Return ``gradients @ matrix.T``, see `InverseModule`."""
+        return gradients @ self.matrix.to(gradients).T
 
 
 class ScaleTwin(LinearTwin):

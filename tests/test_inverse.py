@@ -157,6 +157,8 @@ def test_gradient_is_the_adjoint(name):
     signals, pull = vjp(inverse.linear, s)
     x = torch.randn_like(signals)
     torch.testing.assert_close((signals * x).sum(), (s * pull(x)[0]).sum())
+    adjoint = inverse.adjoint(x.reshape(len(s), -1), s.shape[1])
+    torch.testing.assert_close(adjoint, pull(x)[0])
 
 
 def test_gradients_agree_with_differences(name):

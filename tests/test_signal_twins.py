@@ -50,6 +50,10 @@ def test_frequencies_equal_scipy(kind, shape, dense, monkeypatch):
             inverse(torch.tensor(s)), transformer.inverse_transform(s), atol=1e-12
         )
         assert torch.autograd.gradcheck(inverse, torch.tensor(s).requires_grad_())
+        values = torch.randn(3, int(np.prod(shape)), dtype=torch.float64)
+        adjoint = inverse.adjoint(values, s.shape[1])
+        basis = inverse(torch.eye(s.shape[1], dtype=torch.float64)).flatten(1)
+        torch.testing.assert_close(adjoint, values @ basis.T, rtol=0, atol=1e-12)
 
 
 def test_wavelets_equal_pywavelets_at_every_level():

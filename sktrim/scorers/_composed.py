@@ -327,11 +327,15 @@ class ComposedModel:
         -------
         torch.Tensor of shape (..., n_samples, n_coefficients [+ 1])
         """
-        leading = gradient.shape[: gradient.ndim - self.x.ndim + 1]
-        v = self.s.new_zeros((*leading, self.s.shape[1]), requires_grad=True)
-        with torch.enable_grad():
-            signal = self.linear(v)
-        return torch.autograd.grad(signal, v, gradient)[0]
+        n_axes = self.x.ndim - 1
+        rows = gradient.flatten(-n_axes)
+        width = self._s.shape[1]
+        found = self.inverse.adjoint(rows.reshape(-1, rows.shape[-1]), width)
+        found = found.reshape(*rows.shape[:-1], width)
+        if not self.component:
+            return found
+        residual = (rows * self.r.flatten(1)).sum(-1, keepdim=True)
+        return torch.cat([found, residual], dim=-1)
 
     def rows_at_once(self) -> int:
         """How many network rows fit into the working memory at once."""
