@@ -9,7 +9,12 @@ from torch import nn
 
 import sktrim
 from sktrim import transform_importance
-from sktrim.scorers import ExpectedGradients, IntegratedGradients, get_scorer_names
+from sktrim.scorers import (
+    ExpectedGradients,
+    GradientShap,
+    IntegratedGradients,
+    get_scorer_names,
+)
 from tests.nets import mlp
 
 X = np.random.default_rng(0).standard_normal((7, 12))
@@ -48,6 +53,7 @@ SHARED = {
     "integrated_gradients": "integrated_gradients",
     "own row": None,
     "expected_gradients": ExpectedGradients(n_rows=1),
+    "gradient_shap": GradientShap(n_points=1),
 }
 
 
@@ -57,6 +63,7 @@ def test_lossless_spaces_cost_the_backward_passes_of_one(name, dtype):
     torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
     scorer = SHARED[name] or IntegratedGradients(baseline=np.zeros(12))
     options = {"scorer": scorer, "background": X[:1], "target": "all"}
+    options["random_state"] = 0
     counts, net = [], Passes().to(torch_dtype)
     for transformer in (None, lossless()):
         net.count = 0

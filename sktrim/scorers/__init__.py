@@ -13,6 +13,7 @@ from sktrim.scorers._gradient import (
     SmoothGrad,
     SquaredGradient,
 )
+from sktrim.scorers._gradient_shap import GradientShap
 from sktrim.scorers._kernel_shap import KernelShap
 from sktrim.scorers._lime import Lime
 from sktrim.scorers._perturbation import Occlusion
@@ -40,6 +41,7 @@ __all__ = [
     "DeepTaylor",
     "ExpectedGradients",
     "Gradient",
+    "GradientShap",
     "GroupMasks",
     "GuidedBackprop",
     "InputTimesGradient",

@@ -11,6 +11,7 @@ from sktrim.scorers._gradient import (
     SmoothGrad,
     SquaredGradient,
 )
+from sktrim.scorers._gradient_shap import GradientShap
 from sktrim.scorers._kernel_shap import KernelShap
 from sktrim.scorers._lime import Lime
 from sktrim.scorers._perturbation import Occlusion
@@ -34,6 +35,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "input_x_gradient": InputTimesGradient,
     "integrated_gradients": IntegratedGradients,
     "expected_gradients": ExpectedGradients,
+    "gradient_shap": GradientShap,
     "smoothgrad": SmoothGrad,
     "guided_backprop": GuidedBackprop,
     "deconvnet": Deconvnet,

@@ -17,6 +17,7 @@ import sktrim
 from sktrim import transform_importance
 from sktrim.scorers import (
     ContextualDecomposition,
+    GradientShap,
     IntegratedGradients,
     KernelShap,
     Lime,
@@ -62,6 +63,7 @@ TRANSFORMERS = {
 SCORERS = {
     "input_x_gradient": "input_x_gradient",
     "integrated_gradients": "integrated_gradients",
+    "gradient_shap": GradientShap(n_points=2, baseline="zero"),
     "few steps": IntegratedGradients(n_steps=2),
     "occlusion": "occlusion",
     "sampled shapley": Shapley(max_exact=0, n_permutations=4),
