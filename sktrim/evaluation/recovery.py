@@ -14,7 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from sktrim.evaluation._correlation import row_correlations
-from sktrim.evaluation._simulation import REGIMES, get_regime, train_networks
+from sktrim.evaluation._simulation import N_TEST, REGIMES, get_regime, train_networks
 from sktrim.inverse import inverse_module
 from sktrim.network import Network, evaluation_mode
 from sktrim.scorers import (
@@ -22,6 +22,7 @@ from sktrim.scorers import (
     ComposedModel,
     ContextualDecomposition,
     ExpectedGradients,
+    GradientShap,
     GroupMasks,
     Occlusion,
     check_scorer,
@@ -40,7 +41,9 @@ __all__ = [
 OUTPUTS = ("margin", "logit", "probability")
 RANKINGS = ("absolute", "signed", "magnitude")
 _AT_ONCE = 10
-_HELD_OUT = 8
+_CHANGES, _BACKGROUND = 8, 200
+"""Held-out rows that locality is measured with, and that scorers compare with."""
+_RESERVED = _CHANGES + _BACKGROUND
 
 
 @dataclass(frozen=True)
@@ -234,8 +237,11 @@ def default_settings() -> list[RecoverySetting]:
     list of RecoverySetting
         The first is the default unsigned scorer of the benchmark.
     """
-    expected = ExpectedGradients(absolute=True)
+    sampled = GradientShap(absolute=True)
+    integrated = ExpectedGradients(absolute=True)
     marginal = Occlusion("marginal", absolute=True)
+    against_rows = ContextualDecomposition(relative_to="rows", absolute=True)
+    published = GradientShap(n_points=5, baseline="zero")
     shares = ("channel", "proportional", "context")
     decompositions = [
         RecoverySetting(ContextualDecomposition(share), output, rank, f"cd, {share}")
@@ -243,14 +249,16 @@ def default_settings() -> list[RecoverySetting]:
         for share in shares
     ]
     return [
-        RecoverySetting(expected, label="expected_gradients, |.| per row"),
+        RecoverySetting(sampled, label="gradient_shap, rows |.|"),
+        RecoverySetting(integrated, label="expected_gradients, |.|"),
         RecoverySetting(marginal, label="occlusion, marginal |.|"),
+        RecoverySetting(against_rows, label="cd, rows |.|"),
         *decompositions,
         RecoverySetting("integrated_gradients", "probability", "magnitude"),
         RecoverySetting("integrated_gradients"),
         RecoverySetting("deeplift", "probability", "magnitude"),
         RecoverySetting("deeplift"),
-        RecoverySetting("expected_gradients", "probability", "magnitude"),
+        RecoverySetting(published, "probability", "magnitude", "gradient_shap, zero"),
         RecoverySetting("input_x_gradient", "probability", "magnitude"),
         RecoverySetting("gradient", "probability", "magnitude"),
         RecoverySetting("occlusion"),
@@ -291,13 +299,13 @@ class _Trial:
         self.model = ComposedModel(
             network, inverse.to(dtype=x.dtype), x, self._coefficients(x.numpy())
         )
-        self.background = self._coefficients(problem.train[:100])
-        self.held_out = self._coefficients(problem.test[-_HELD_OUT:])
+        self.background = self._coefficients(problem.test[-_RESERVED:-_CHANGES])
+        held_out = self._coefficients(problem.test[-_CHANGES:])
         self.changes = self._scores(
-            Occlusion("marginal", n_rows=_HELD_OUT, absolute=True),
+            Occlusion("marginal", n_rows=_CHANGES, absolute=True),
             problem.groups,
             "margin",
-            background=self.held_out,
+            background=held_out,
         )
 
     def _coefficients(self, rows) -> torch.Tensor:
@@ -370,6 +378,8 @@ def recovery_benchmark(
         None: 100 for the reference regime, 40 for others.
     n_rows : int or None
         Test rows per network; None: 500 for the reference regime, 200 for others.
+        The last rows are kept for comparison: 200 for scorers that need a background,
+        8 for the locality.
     random_state : int, default=0
     verbose : int, default=0
         1 shows a progress bar.
@@ -381,7 +391,7 @@ def recovery_benchmark(
     Raises
     ------
     ValueError
-        If a regime, a scorer or an option is unknown.
+        If a regime, a scorer or an option is unknown, or a number is out of range.
     """
     listed = default_settings() if scorers is None else scorers
     settings = [_as_setting(scorer) for scorer in listed]
@@ -396,11 +406,16 @@ def recovery_benchmark(
     return RecoveryTable(results)
 
 
-def _plan(name: str, n_networks, n_rows):
+def _plan(name: str, n_networks: int | None, n_rows: int | None):
     """Return a regime, and how many networks and rows are tried in it."""
-    reference = name == "reference"
-    n = n_networks or (100 if reference else 40)
-    return get_regime(name), n, n_rows or (500 if reference else 200)
+    networks, rows = (100, 500) if name == "reference" else (40, 200)
+    networks = networks if n_networks is None else n_networks
+    rows = rows if n_rows is None else n_rows
+    if networks < 1:
+        raise ValueError(f"n_networks={networks}; expected at least 1.")
+    if not 1 <= rows <= N_TEST - _RESERVED:
+        raise ValueError(f"n_rows={rows}; expected 1 to {N_TEST - _RESERVED}.")
+    return get_regime(name), networks, rows
 
 
 def _run(regime, settings, n_networks, n_rows, seed, bar) -> list[RecoveryResult]:

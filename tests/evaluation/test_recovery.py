@@ -13,7 +13,7 @@ from sktrim.evaluation.recovery import (
     default_settings,
     recovery_benchmark,
 )
-from sktrim.scorers import Occlusion, Scorer
+from sktrim.scorers import GradientShap, Occlusion, Scorer
 
 
 @pytest.fixture
@@ -90,12 +90,14 @@ def test_labels_are_halves_and_come_from_the_true_group(name):
 
 def test_networks_learn_and_the_default_finds_the_frequency():
     """The protocol itself, on two networks and few rows."""
+    first, *_, rows = default_settings()[:4]
     table = recovery_benchmark(
-        ["input_x_gradient", default_settings()[0]], n_networks=2, n_rows=100
+        ["input_x_gradient", first, rows], n_networks=2, n_rows=100
     )
-    simple, best = table
+    simple, best, rows = table
     assert simple.error < 8
     assert best.error == 0
+    assert rows.error == 0
     assert np.mean(best.locality) > 0.4
     assert not best.circular
 
@@ -110,6 +112,34 @@ def test_oracle_and_constant_scores_are_what_they_are(short):
     assert constant.error == 100, "a tie is not a find"
     assert np.mean(constant.locality) == 0
     assert right.std_error == np.inf
+
+
+class Recorder(Constant):
+    """Keeps what it is given."""
+
+    needs_background = True
+
+    def attribute(self, model, s, groups, target, *, background=None):
+        self.seen = s, background
+        return super().attribute(model, s, groups, target)
+
+
+def test_the_background_is_held_out_from_all_else(short):
+    """Neither trained on, nor explained, nor what locality is measured with."""
+    recorder = Recorder()
+    recovery_benchmark([recorder], n_networks=1, n_rows=92)
+    explained, background = (rows.numpy() for rows in recorder.seen)
+    _, (problem,) = simulation.train_networks(get_regime("reference"), 0, 1)
+    everything = problem.transformer.transform(problem.test)
+    np.testing.assert_allclose(explained, everything[:92], atol=1e-5)
+    np.testing.assert_allclose(background, everything[92:-8], atol=1e-5)
+
+
+def test_published_conventions_stand_in_the_table():
+    """GradientSHAP as in the paper: zero baseline, probability, magnitude."""
+    [shap] = [s for s in default_settings() if s.name == "gradient_shap, zero"]
+    assert shap.scorer.get_params() == GradientShap(5, "zero").get_params()
+    assert (shap.output, shap.ranking) == ("probability", "magnitude")
 
 
 def test_results_grow_with_the_number_of_networks(short, monkeypatch):
@@ -161,6 +191,9 @@ def test_json_holds_every_network(short, capsys):
             lambda: recovery_benchmark([RecoverySetting("cd", ranking="magnitude")]),
             "scores of coefficients",
         ),
+        (lambda: recovery_benchmark(["cd"], n_networks=0), "n_networks=0"),
+        (lambda: recovery_benchmark(["cd"], n_rows=2793), "expected 1 to 2792"),
+        (lambda: recovery_benchmark(["cd"], n_rows=0), "n_rows=0"),
     ],
 )
 def test_unknown_options_are_named(call, message):
