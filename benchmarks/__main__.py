@@ -14,6 +14,7 @@ NAMES = [
     "gradients",
     "peers",
     "passes",
+    "faithfulness",
     "memory",
     "working_memory",
 ]

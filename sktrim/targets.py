@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 OUTPUTS = ("auto", "margin", "logit", "probability", "raw")
+_LONG = 16
+"""With fewer outputs torch takes several times longer for a softmax of a last axis."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Target:
         torch.Tensor of shape (..., n_samples, n_targets)
         """
         if self.squash == "softmax":
-            outputs = outputs.softmax(-1)
+            outputs = _softmax(outputs)
         elif self.squash == "sigmoid":
             outputs = outputs.sigmoid()
         offset = 0 if self.offset is None else self.offset.to(outputs)
@@ -76,6 +78,13 @@ class Target:
             return tensor if tensor is None or len(tensor) == 1 else tensor[rows]
 
         return Target(pick(self.weights), self.squash, pick(self.offset))
+
+
+def _softmax(outputs: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last axis."""
+    if outputs.shape[-1] >= _LONG:
+        return outputs.softmax(-1)
+    return outputs.mT.contiguous().softmax(-2).mT
 
 
 @dataclass(frozen=True)

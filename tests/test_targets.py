@@ -153,3 +153,20 @@ def test_probability_of_class_0_keeps_the_dtype():
 def test_predicted_columns():
     assert predicted_columns(np.array([[1.0], [-1.0]]), None).tolist() == [1, 0]
     assert predicted_columns(np.array([[1.0, 2.0]]), None).tolist() == [1]
+
+
+@pytest.mark.parametrize("n_outputs", [2, 15, 16, 40])
+def test_probabilities_are_a_softmax_however_many_outputs(n_outputs):
+    generator = torch.Generator().manual_seed(n_outputs)
+    logits = torch.randn(3, 5, n_outputs, generator=generator, dtype=torch.float64)
+    logits[0, 0] += 800
+    logits.requires_grad_()
+    weights = torch.randn(5, 2, n_outputs, generator=generator, dtype=torch.float64)
+    found = Target(weights, "softmax")(logits)
+    expected = torch.einsum("ntk,pnk->pnt", weights, logits.softmax(-1))
+    torch.testing.assert_close(found, expected)
+    ours, theirs = (
+        torch.autograd.grad(each.square().sum(), logits, retain_graph=True)
+        for each in (found, expected)
+    )
+    torch.testing.assert_close(ours, theirs)

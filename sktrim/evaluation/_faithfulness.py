@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sktrim._memory import to_numpy
 from sktrim.evaluation._trace import (
     check_scores,
     rank_groups,
@@ -160,7 +161,7 @@ def curve_steps(n_groups: int, max_steps: int) -> np.ndarray:
 
 def _magnitude_order(tracer, groups, random_state) -> np.ndarray:
     """Order the groups by the size of their coefficients."""
-    s = tracer.model.s[:, : groups.n_coefficients].cpu().numpy()
+    s = to_numpy(tracer.model.s[:, : groups.n_coefficients])
     return rank_groups(groups.aggregate(s.astype(float) ** 2), random_state)
 
 
@@ -168,10 +169,11 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
     """Curves for several orders at once."""
     scores = check_scores(scores, trim)
     steps = curve_steps(scores.shape[1], options["max_steps"])
-    ranked = {
-        "scores": rank_groups(scores, random_state),
-        "random": rank_groups(np.zeros_like(scores), random_state + 1),
-    }
+    ranked = {}
+    if "scores" in orders:
+        ranked["scores"] = rank_groups(scores, random_state)
+    if "random" in orders:
+        ranked["random"] = rank_groups(np.zeros_like(scores), random_state + 1)
 
     def visit(tracer, rows):
         found = []

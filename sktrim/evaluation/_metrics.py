@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import UndefinedMetricWarning
 
+from sktrim._memory import to_numpy
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._faithfulness import curve_steps, faithfulness_curves
 from sktrim.evaluation._trace import (
@@ -83,7 +84,7 @@ def sufficient_fraction(
         kept = tracer.restored(tracer.weights(ranked, steps))
         whole = torch.ones_like(kept[:1])
         found = tracer.values(torch.cat([kept[:-1], whole]))
-        return (found.T.cpu().numpy(),)
+        return (to_numpy(found.T),)
 
     rows = replacement_rows(trim, replacement, 1)
     (found,) = walk(
@@ -229,7 +230,7 @@ def marginal_changes(
                 for some in masks.split(at_once)
             ]
             total = total + torch.cat(changes).abs()
-        return ((total / len(tracer.rows)).T.cpu().numpy(),)
+        return (to_numpy((total / len(tracer.rows)).T),)
 
     return walk(trim, X, y, visit, rows=rows, verbose=verbose)[0]
 

@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
+from sktrim._memory import to_numpy
 from sktrim.evaluation._variants import with_network, with_target
 from sktrim.network import evaluation_mode
 
@@ -134,7 +135,7 @@ def adversarial(trim, X, explanation, level) -> Iterator:
             point = model.x.detach().clone().requires_grad_()
             with evaluation_mode(model.module):
                 explained = target(model.output(point)).sum()
-            signs.append(torch.autograd.grad(explained, point)[0].sign().cpu().numpy())
+            signs.append(to_numpy(torch.autograd.grad(explained, point)[0].sign()))
     direction = np.concatenate(signs).reshape(x.shape)
     for share in (0.5, 1.0):
         yield fixed.explain((x - share * level * x.std() * direction).astype(x.dtype))

@@ -1,12 +1,14 @@
 """Network outputs along the way as groups are replaced or restored one by one."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from sktrim._memory import to_numpy
+
 REPLACEMENTS = ("zero", "mean", "rows")
+_MOST_ROWS = 2048
+"""More rows of a small network at once cost more in fresh memory than in calls."""
 
 
 def rank_groups(scores, random_state=0) -> np.ndarray:
@@ -116,6 +118,9 @@ class Tracer:
         self.rows = model.extend(torch.as_tensor(rows).to(model.s))
         self.complement: torch.Tensor = 1 - masks
         self.floor: torch.Tensor = self.complement.prod(0)
+        self.members = masks.nonzero(as_tuple=True)
+        whole = bool((masks[self.members] == 1).all())
+        self.moves_signals = whole and model.is_affine
 
     def weights(self, order, steps) -> torch.Tensor:
         """Share of each coefficient left when the first groups of an order are cut.
@@ -144,27 +149,75 @@ class Tracer:
 
     def values(self, kept: torch.Tensor) -> torch.Tensor:
         """Mean over the replacements of what is read, (n_points, n_samples)."""
-        s = self.model.s
-        at_once = max(1, self.model.rows_at_once() // len(s))
-        total: Any = 0
+        s, total = self.model.s, torch.zeros(())
         for row in self.rows:
             away = s - row
             parts = [
                 self.read(self.model(torch.addcmul(row, k, away)))
-                for k in kept.split(at_once)
+                for k in kept.split(self._points_at_once())
             ]
             total = total + torch.cat(parts)
         return total / len(self.rows)
 
+    def _points_at_once(self) -> int:
+        return max(1, min(self.model.rows_at_once(), _MOST_ROWS) // len(self.model.s))
+
     def curves(self, order, steps) -> tuple[np.ndarray, np.ndarray]:
         """Trace deletion and insertion, (n_samples, n_points); shared ends run once."""
+        trace = self._in_signals if self.moves_signals else self._in_coefficients
+        whole, deletion, emptied, insertion = trace(order, steps)
+        deletion = torch.cat([whole, deletion, emptied])
+        insertion = torch.cat([emptied, insertion, whole])
+        return to_numpy(deletion.T), to_numpy(insertion.T)
+
+    def _in_coefficients(self, order, steps):
+        """Both ends and what is between them, at any weights and through any T^-1."""
         left = self.weights(order, steps)
         deletion = self.values(left)
-        inner = deletion[:0]
+        insertion = deletion[:0]
         if len(left) > 2:
-            inner = self.values(self.restored(left[1:-1]))
-        insertion = torch.cat([deletion[-1:], inner, deletion[:1]])
-        return deletion.T.cpu().numpy(), insertion.T.cpu().numpy()
+            insertion = self.values(self.restored(left[1:-1]))
+        return deletion[:1], deletion[1:-1], deletion[-1:], insertion
+
+    def _in_signals(self, order, steps):
+        """Do the same for whole groups and affine T^-1.
+
+        What one curve has taken from it is what the other is given: T^-1 is applied to
+        that once.
+        """
+        model, rank = self.model, self._first_cut(order)
+        steps = torch.as_tensor(steps[1:-1]).to(rank)[:, None, None]
+        at_once = min(self._points_at_once(), max(1, len(steps)))
+        shares = model.s.new_empty(at_once, *model.s.shape)
+        signals = model.x.new_empty(at_once, *model.x.shape)
+        # networks may write to their input
+        whole = self.read(model.output(model.x.clone()[None]))
+        found = []
+        for row in self.rows:
+            away = model.s - row
+            emptied = model.x - model.linear((1 - self.floor) * away)
+            ends = self.read(model.output(emptied.clone()[None]))
+            deletion, insertion = [ends[:0]], [ends[:0]]
+            for first in range(0, len(steps), at_once):
+                some = steps[first : first + at_once]
+                gone = torch.sub(some, rank, out=shares[: len(some)])
+                cut = model.linear(gone.clamp_(0, 1).mul_(away))
+                left = torch.sub(model.x, cut, out=signals[: len(some)])
+                deletion.append(self.read(model.output(left)))
+                insertion.append(self.read(model.output(cut.add_(emptied))))
+            found.append((torch.cat(deletion), ends, torch.cat(insertion)))
+        return whole, *(torch.stack(p).mean(0) for p in zip(*found, strict=True))
+
+    def _first_cut(self, order) -> torch.Tensor:
+        """Rank of the first group in an order that holds a coefficient, like s."""
+        n_samples, n_groups = order.shape
+        groups, coefficients = self.members
+        places = torch.arange(n_groups, device=order.device)
+        rank = torch.empty_like(order).scatter_(1, order, places.expand_as(order))
+        rank = rank.float()
+        never = rank.new_full(self.model.s.shape, n_groups)
+        index = coefficients.expand(n_samples, -1)
+        return never.scatter_reduce(1, index, rank[:, groups], "amin")
 
 
 @torch.inference_mode(False)
