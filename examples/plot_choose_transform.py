@@ -60,7 +60,7 @@ print(f"accuracy: {net.score(X_test, y_test):.3f}")
 # differ in number between spaces, and faithfulness is an area over the *share* of
 # groups removed, so the spaces compare.
 
-trim = TransformImportance(FrozenEstimator(net), groups="coefficients")
+trim = TransformImportance(FrozenEstimator(net), groups="coefficients", random_state=0)
 grid = [
     {"transformer": [FourierTransformer(signal_shape=(1, 8, 8))]},
     {
@@ -135,6 +135,8 @@ left.barh(
 left.set(title="Which space explains the network best", xlabel="faithfulness")
 left.spines[["top", "right"]].set_visible(False)
 report.plot(title=f"{describe(search.best_params_)}: held-out images", ax=right)
+below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 3}
+right.legend(frameon=False, fontsize="small", columnspacing=1.0, **below)
 
 # %%
 # Run as a script, it leaves the figure in ``demo/``.
