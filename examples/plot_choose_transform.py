@@ -73,7 +73,7 @@ grid = [
     },
     {"transformer": [PCA(random_state=0)], "transformer__n_components": [8, 16, 24]},
     {
-        "transformer": [NMF(init="nndsvda", max_iter=1000, tol=1e-2)],
+        "transformer": [NMF(init="nndsvda", max_iter=1000, tol=1e-2, random_state=0)],
         "transformer__n_components": [8, 16, 24],
     },
 ]
