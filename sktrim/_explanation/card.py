@@ -68,7 +68,7 @@ def make_card(
             ("randomised weights", _found(randomisation, "randomisation_test")),
             ("stability", _found(stability, "stability_report")),
         ],
-        f"Relevance ({whole})": _relevance(chosen, k),
+        f"Relevance ({whole})": _relevance(chosen, k, stability),
     }
     n = len(explanation)
     title = f"{explanation.scorer}, {explanation.output} of {n} sample{'s' * (n != 1)}"
@@ -124,12 +124,25 @@ def _descriptive(explanation) -> list[tuple[str, str]]:
     return rows
 
 
-def _relevance(explanation, k: int) -> list[tuple[str, str]]:
+def _relevance(explanation, k: int, stability) -> list[tuple[str, str]]:
     top = explanation.top_k(k, over="mean")
+    intervals = _intervals(stability)
     rows = []
     for index, name, value in zip(*top, strict=True):
         where = ""
         if explanation.centers is not None and explanation.unit is not None:
             where = f"  at {explanation.centers[index]:.4g} {explanation.unit}"
-        rows.append((str(name), f"{value:.4g}{where}"))
+        rows.append((str(name), f"{value:.4g}{where}{intervals.get(index, '')}"))
     return rows
+
+
+def _intervals(stability) -> dict[int, str]:
+    """Put the interval of each group's importance into words."""
+    if stability is None or not stability.kinds:
+        return {}
+    kind, draws = next(iter(stability.kinds.items()))
+    limits = enumerate(zip(*draws.interval(), strict=True))
+    return {
+        group: f"  mean magnitude {low:.4g} to {high:.4g} (95 %, {kind})"
+        for group, (low, high) in limits
+    }

@@ -49,6 +49,14 @@ class ImportanceByValue:
         total = self.squares.sum(axis=1)
         return (self.squares * inside).sum(axis=1) / np.where(total > 0, total, 1)
 
+    def __str__(self) -> str:
+        lines = [f"{'value / r.m.s.':>16s}{'share [%]':>12s}"]
+        bins = zip(self.edges[:-1], self.edges[1:], self.shares.mean(0), strict=True)
+        lines += [f"{a:7.2f} to {b:5.2f}{100 * share:12.2f}" for a, b, share in bins]
+        below, above = self.share(high=0).mean(), self.share(low=3).mean()
+        lines.append(f"below 0: {100 * below:.2f} %, above 3: {100 * above:.2f} %")
+        return "\n".join(lines)
+
     def plot(self, *, by=None, what="shares", title: str | None = None, ax=None):
         """Draw the mean over samples of `shares` or `mean_squares`, by bin.
 

@@ -20,6 +20,9 @@ def test_shares_by_hand():
     np.testing.assert_array_equal(found.counts, 2)
     np.testing.assert_allclose(found.share(high=0), [0.8, 2 / 3])
     np.testing.assert_allclose(found.share(), 1)
+    *_, upper, summary = str(found).split("\n")
+    assert upper.split() == ["0.00", "to", "2.00", "26.67"]
+    assert summary == "below 0: 73.33 %, above 3: 0.00 %"
 
 
 def test_values_are_in_units_of_each_signal():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sktrim import FourierTransformer, TransformImportance
-from sktrim.evaluation import explanation_card
+from sktrim.evaluation import explanation_card, stability_report
 from sktrim.explanation import Explanation
 from tests.nets import linear_net, mlp
 
@@ -64,3 +64,16 @@ def test_regressors_have_an_error_instead_of_an_accuracy():
 def test_groups_come_with_their_units():
     explanation = Explanation([[1.0, -2.0]], ["a", "b"], centers=[5, 10], unit="Hz")
     assert "10 Hz" in str(explanation.card())
+
+
+def test_groups_come_with_the_interval_of_their_importance(trim_and_X):
+    trim, X = trim_and_X
+    report = stability_report(trim, X, perturbations=["subsample"], n_draws=5)
+    low, high = report["subsample"].interval()
+    card = trim.explain(X).card(stability=report)
+    relevance = dict(card.sections["Relevance (all samples)"])
+    for group, name in enumerate(["low", "rest"]):
+        expected = f"mean magnitude {low[group]:.4g} to {high[group]:.4g} (95 %, subsa"
+        assert expected in relevance[name]
+    unperturbed = stability_report(trim, X, perturbations=[])
+    assert "95 %" not in str(trim.explain(X).card(stability=unperturbed))
