@@ -68,7 +68,7 @@ def test_groups_come_with_their_units():
 
 def test_groups_come_with_the_interval_of_their_importance(trim_and_X):
     trim, X = trim_and_X
-    report = stability_report(trim, X, perturbations=["subsample"], n_draws=5)
+    report = stability_report(trim, X, perturbations=["subsample", "noise"], n_draws=5)
     low, high = report["subsample"].interval()
     card = trim.explain(X).card(stability=report)
     relevance = dict(card.sections["Relevance (all samples)"])
