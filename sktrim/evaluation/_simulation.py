@@ -149,7 +149,7 @@ def _space(regime: Regime, X) -> tuple[Any, FeatureGroups]:
     if regime.space == "pca":
         transformer: Any = PCA(20, random_state=0).fit(X[:10_000])
     else:
-        transformer = NMF(init="nndsvda", max_iter=300, tol=1e-3)
+        transformer = NMF(init="nndsvda", max_iter=300, tol=1e-3, random_state=0)
         transformer.set_params(n_components=20).fit(X[:2000])
     return transformer, check_groups("coefficients", transformer, 20)
 

@@ -88,6 +88,15 @@ def test_labels_are_halves_and_come_from_the_true_group(name):
     assert right == pytest.approx(1 - regime.flips, abs=0.03)
 
 
+@pytest.mark.parametrize("name", ["reference", "pca", "nmf"])
+def test_a_seed_gives_the_same_problem(name):
+    regime = get_regime(name, n_train=500)
+    first, second = (simulate(regime, np.random.default_rng(4)) for _ in range(2))
+    s = [each.transformer.transform(first.test[:20]) for each in (first, second)]
+    np.testing.assert_array_equal(*s)
+    np.testing.assert_array_equal(first.y, second.y)
+
+
 def test_networks_learn_and_the_default_finds_the_frequency():
     """The protocol itself, on two networks and few rows."""
     first, *_, rows = default_settings()[:4]
