@@ -127,6 +127,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Labels of a classifier.
     n_features_in_ : int
         ``X.shape[1]``.
+    question_ : Question
+        All that is settled before samples are seen; studies exchange parts of it.
 
     See Also
     --------
@@ -218,13 +220,13 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self._seed = draw_seed(self.random_state)
         rows = x[pick_rows(x.shape[0], self.n_background, self._seed)]
         self.background_ = coefficients_of(self.transformer_, rows)
-        self._question = self._ask(rows)
+        self.question_ = self._ask(rows)
         if classes is not None:
             self.network_.classes = np.asarray(classes)
-        self.groups_ = self._question.groups
+        self.groups_ = self.question_.groups
         self._check_target()
         with evaluation_mode(self.network_.module), torch.no_grad():
-            model = self._question.model(rows, self.background_)
+            model = self.question_.model(rows, self.background_)
             size = self.network_.to_tensor(rows).norm()
         self.reconstruction_error_ = float(model.r.norm() / size) if size > 0 else 0.0
         if self.network_.kind == "classifier":
@@ -287,15 +289,25 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
                 raise ValueError("target='true' needs a classifier.")
             return
         outputs = np.zeros((1, self.network_.n_outputs or 1))
-        resolve_target(target, outputs, None, self.network_, self._question.output)
+        resolve_target(target, outputs, None, self.network_, self.question_.output)
 
     def _class_labels(self) -> np.ndarray:
         if self.network_.classes is not None:
             return self.network_.classes
         return np.arange(max(2, self.network_.n_outputs or 1))
 
-    def _signals(self, X):
-        """Validate X as `fit` saw it and run the preprocessing."""
+    def signals(self, X):
+        """Validate X as `fit` saw it and run the preprocessing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_samples, *signal_shape)
+            What the network eats.
+        """
         check_is_fitted(self)
         if hasattr(unwrap(self.estimator), "steps"):
             X = validate_data(self, X, skip_check_array=True, reset=False)
@@ -326,15 +338,14 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X or the target does not fit.
         """
-        return explain(self._question_now(), self._signals(X), y)
+        return explain(self._question_now(), self.signals(X), y)
 
     def _question_now(self) -> Question:
         """Return the question with parameters that may change after `fit`."""
         check_is_fitted(self)
-        self._question.verbose = self.verbose
-        self._question.on_incomplete = self.on_incomplete
-        self._question.n_jobs = self.n_jobs
-        return self._question
+        for name in ("verbose", "on_incomplete", "n_jobs"):
+            setattr(self.question_, name, getattr(self, name))
+        return self.question_
 
     def transform(self, X):
         """Compute the scores alone, for Pipelines.
@@ -379,7 +390,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         masks : sktrim.scorers.GroupMasks
         """
         question = self._question_now()
-        x = self._signals(X)
+        x = self.signals(X)
         s = coefficients_of(self.transformer_, x)
         outputs, _ = question.resolve(x, y)
         rule = "probability" if self.explains_probability else question.output
@@ -393,7 +404,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def explains_probability(self) -> bool:
         """Whether faithfulness is measured on a probability: for classifiers."""
         check_is_fitted(self)
-        raw = self._question.output == "raw"
+        raw = self.question_.output == "raw"
         return self.network_.kind == "classifier" and not raw
 
     def score(self, X, y=None) -> float:
@@ -451,7 +462,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return outputs.softmax(dim=1).numpy()
 
     def _outputs(self, X) -> np.ndarray:
-        return self._question_now().outputs(self._signals(X))
+        return self._question_now().outputs(self.signals(X))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the groups.

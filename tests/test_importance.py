@@ -25,6 +25,8 @@ from sktrim import (
     WaveletTransformer,
     transform_importance,
 )
+from sktrim._completeness import IncompleteError
+from sktrim.scorers import IntegratedGradients
 from tests.nets import classifier, linear_net, mlp, regressor, small_conv
 
 warnings.filterwarnings("ignore", message="Lazy modules are a new feature")
@@ -265,6 +267,7 @@ def test_a_pipeline_keeps_its_vectorizer_outside(data):
     net.fit(dense, y)
     lda = sktrim.LatentDirichletAllocation(2, random_state=0)
     trim = TransformImportance(pipeline, lda).fit(texts)
+    np.testing.assert_array_equal(trim.signals(texts).toarray(), dense)
     explanation = trim.explain(texts)
     assert explanation.values.shape == (40, 2)
     named = trim.transformer_.feature_groups(vocabulary=counts.vocabulary_).names
@@ -466,3 +469,12 @@ def test_linear_nets_sum_to_the_output(data):
     X = data[0].astype(float)
     found = transform_importance(linear_net(np.ones(16)), X)
     assert np.isfinite(found.completeness_error).all()
+
+
+def test_incomplete_scores_may_be_refused_after_fit(data, net):
+    X, _ = data
+    rough = IntegratedGradients(n_steps=1)
+    trim = TransformImportance(mlp(16), scorer=rough, on_incomplete="ignore").fit(X)
+    trim.explain(X)
+    with pytest.raises(IncompleteError):
+        trim.set_params(on_incomplete="raise").explain(X)

@@ -81,7 +81,7 @@ def _dense(trim, X) -> np.ndarray:
             "this Pipeline has preprocessing steps that run before it. Explain the "
             "network on their output instead, or leave these two out."
         )
-    x = trim._signals(X)
+    x = trim.signals(X)
     return x.toarray() if sp.issparse(x) else np.asarray(x)
 
 

@@ -28,7 +28,7 @@ def with_scorer(trim, scorer):
     """
     other = copy.copy(trim)
     other.scorer = scorer
-    other._question = dataclasses.replace(trim._question, scorer=check_scorer(scorer))
+    other.question_ = dataclasses.replace(trim.question_, scorer=check_scorer(scorer))
     return other
 
 
@@ -54,7 +54,7 @@ def with_target(trim, explanation):
         )
     other = copy.copy(trim)
     other.target = np.asarray(explanation.targets)
-    other._question = dataclasses.replace(trim._question, target=other.target)
+    other.question_ = dataclasses.replace(trim.question_, target=other.target)
     return other
 
 
@@ -81,10 +81,10 @@ def with_module(trim, module: nn.Module, X=None):
         network.composed.training = False
     network.module = module
     if X is not None:
-        network.inspect(network.to_tensor(trim._signals(X)[:2]))
+        network.inspect(network.to_tensor(trim.signals(X)[:2]))
     other = copy.copy(trim)
     other.network_ = network
-    other._question = dataclasses.replace(trim._question, network=network)
+    other.question_ = dataclasses.replace(trim.question_, network=network)
     return other
 
 
