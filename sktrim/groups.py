@@ -354,12 +354,27 @@ class FeatureGroups:
         )
 
 
-def _natural_groups(transformer: Any, n_coefficients: int) -> FeatureGroups:
-    """Return a transformer's own natural groups, else one per coefficient."""
+def _named_groups(name: str, transformer: Any, n_coefficients: int) -> FeatureGroups:
+    """Return the groups of a transformer, or a Pipeline's last step, by their name."""
     last = transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
+    if name == "coefficients":
+        return _coefficient_groups(transformer, n_coefficients)
     if hasattr(last, "feature_groups"):
-        return last.feature_groups(by="natural")
-    return _coefficient_groups(transformer, n_coefficients)
+        try:
+            return last.feature_groups(by=name)
+        except ValueError as error:
+            raise ValueError(
+                f"groups={name!r} of {type(last).__name__}: {error} For bands and "
+                "other options pass a function of the fitted transformer, such as "
+                "groups=lambda t: t.feature_groups(by='band', n_bands=10)."
+            ) from error
+    if name == "natural":
+        return _coefficient_groups(transformer, n_coefficients)
+    raise ValueError(
+        f"groups={name!r} is not known; expected 'natural', 'coefficients', a "
+        "FeatureGroups, integer labels, a matrix, a dict or a function of the fitted "
+        "transformer."
+    )
 
 
 def _coefficient_groups(transformer: Any, n_coefficients: int) -> FeatureGroups:
@@ -391,7 +406,8 @@ def check_groups(groups: Any, transformer: Any, n_coefficients: int) -> FeatureG
     groups : str, FeatureGroups, array-like, sparse or dict
         "natural": the transformer's own groups (of a Pipeline: those of its last
         step), one per coefficient where it has none. "coefficients": one per
-        coefficient. Otherwise a `FeatureGroups`, integer labels of shape
+        coefficient. Another name, such as "level": ``feature_groups(by=...)`` of the
+        transformer. Otherwise a `FeatureGroups`, integer labels of shape
         (n_coefficients,), a matrix of shape (n_groups, n_coefficients) or a dict
         {name: indices or mask}.
     transformer : fitted transformer or None
@@ -411,14 +427,7 @@ def check_groups(groups: Any, transformer: Any, n_coefficients: int) -> FeatureG
         lies outside [0, 1] or is NaN.
     """
     if isinstance(groups, str):
-        named = {"natural": _natural_groups, "coefficients": _coefficient_groups}
-        if groups not in named:
-            raise ValueError(
-                f"groups={groups!r} is not known; expected 'natural', 'coefficients', "
-                "a FeatureGroups (e.g. transformer.feature_groups(by='band', "
-                "n_bands=10)), integer labels, a matrix or a dict."
-            )
-        resolved = named[groups](transformer, n_coefficients)
+        resolved = _named_groups(groups, transformer, n_coefficients)
     elif isinstance(groups, FeatureGroups):
         resolved = groups
     elif isinstance(groups, Mapping):

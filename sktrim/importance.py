@@ -83,11 +83,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         T; cloned and fitted. None: the signal's own coordinates.
     scorer : str or scorer object, default="cd"
         Attribution method; see `sktrim.scorers.get_scorer_names`.
-    groups : "natural", "coefficients", FeatureGroups, array, dict or callable, \
-            default="natural"
-        What gets one score each. An array of shape (n_coefficients,) holds labels
-        (-1: ungrouped), one of shape (n_groups, n_coefficients) masks in [0, 1]. A
-        callable is given the fitted transformer.
+    groups : str, FeatureGroups, array, dict or callable, default="natural"
+        What gets one score each: the transformer's "natural" groups, single
+        "coefficients", others it has a name for, such as "level". An array of shape
+        (n_coefficients,) holds labels (-1: ungrouped), one of shape (n_groups,
+        n_coefficients) masks in [0, 1]. A callable is given the fitted transformer.
     target : "predicted", "true", "all", int, array of int, ("label", v) or (k, l), \
             default="predicted"
         Which output is explained: each sample's predicted or true class, every

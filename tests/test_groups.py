@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktrim.groups import FeatureGroups, check_groups
-from sktrim.transforms import FourierTransformer
+from sktrim.transforms import FourierTransformer, WaveletTransformer
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 9))
 weights = sizes.flatmap(
@@ -243,6 +243,17 @@ def test_coefficients_are_named_by_the_transformer(X):
     fourier = FourierTransformer().fit(X)
     names = check_groups("coefficients", fourier, 6).names
     assert names == list(fourier.get_feature_names_out())
+
+
+def test_other_names_are_those_of_the_transformer(X):
+    wavelet = make_pipeline(StandardScaler(), WaveletTransformer("haar")).fit(X)
+    found = check_groups("level", wavelet, wavelet[-1].n_coefficients_)
+    expected = wavelet[-1].feature_groups(by="level")
+    assert found.names == expected.names
+    assert_array_equal(found.toarray(), expected.toarray())
+    fourier = FourierTransformer().fit(X)
+    with pytest.raises(ValueError, match="'band' of .*n_bands=.*of the fitted"):
+        check_groups("band", fourier, 6)
 
 
 @pytest.mark.parametrize("kind", [np.array, sp.csr_array, list, FeatureGroups])
