@@ -252,7 +252,7 @@ def test_other_names_are_those_of_the_transformer(X):
     assert found.names == expected.names
     assert_array_equal(found.toarray(), expected.toarray())
     fourier = FourierTransformer().fit(X)
-    with pytest.raises(ValueError, match="'band' of .*n_bands=.*of the fitted"):
+    with pytest.raises(ValueError, match=r"'band' of .*n_bands=.*of the fitted"):
         check_groups("band", fourier, 6)
 
 
