@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .carrier import Carrier, find_carriers
-from .decomposition import check_model
+from .decomposition import check_model, run_model
 from .method import Call, Method
 from .registry import UnsupportedOperationError, find_rule
 from .rules_shape import _mark_aliases
@@ -35,6 +35,17 @@ class ModifiedBackpropagation(Method):
         """Return the carrier of an input; cloned, since models write in place."""
         rel = rel.clone() if isinstance(rel, torch.Tensor) else rel
         return Carrier(self, x.clone(), rel)
+
+    def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
+        """Run one operation of the model, with a graph even where the model has none.
+
+        Under ``torch.no_grad()``, and in a function with a backward pass of its own,
+        torch would record nothing.
+        """
+        if torch.is_grad_enabled():
+            return super().__call__(func, args, kwargs)
+        with torch.inference_mode(False), torch.enable_grad():
+            return super().__call__(func, args, kwargs)
 
     def apply(self, call: Call) -> Any:
         """Return the result of a call by the rule of its operation."""
@@ -75,7 +86,7 @@ def run(model: Callable, *inputs: Carrier) -> Any:
         If an operation has no rule, or the output does not depend on the input.
     """
     check_model(model)
-    value = model(*inputs)
+    value = run_model(model, *inputs)
     value = list(value.values()) if isinstance(value, dict) else value
     value = list(value) if isinstance(value, tuple | list) else value
     carrier = next(find_carriers(value), None)

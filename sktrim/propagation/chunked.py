@@ -9,7 +9,7 @@ import torch
 
 from .carrier import Carrier
 from .contextual import ContextualDecomposition
-from .decomposition import check_model, first_carrier
+from .decomposition import check_model, first_carrier, run_model
 from .lowrank import LowRank, Members, NeedsDense
 
 
@@ -130,7 +130,7 @@ def _run(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) 
 
 def _once(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
     carrier = Carrier(method, x.clone(), part, -x.ndim)
-    output = first_carrier(model(carrier))
+    output = first_carrier(run_model(model, carrier))
     if strip and output.ending is not None:
         output = output.ending.strip()
     if isinstance(output.rel, LowRank):

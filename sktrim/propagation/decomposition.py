@@ -65,6 +65,27 @@ def _refuse_script(where: str, module: Any) -> None:
     )
 
 
+def run_model(model: Callable, *carriers: Any) -> Any:
+    """Run a model on carriers.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        If a function that the model calls takes nothing but tensors.
+    """
+    try:
+        return model(*carriers)
+    except RuntimeError as error:
+        if Carrier.__name__ not in str(error):
+            raise
+        raise UnsupportedOperationError(
+            "The model calls a function that is TorchScript or compiled code of "
+            "another library, which hides its operations from the rules "
+            f"({str(error).splitlines()[0]}). Let the model call the Python function "
+            "that was scripted or traced, or use a scorer that needs no rules."
+        ) from error
+
+
 def contextual_decomposition(
     model: Callable,
     x: Any,
@@ -156,7 +177,7 @@ def contextual_decomposition(
         value if part is None else method.enter(value, part)
         for value, part in zip(inputs, parts, strict=True)
     ]
-    output = first_carrier(model(*carriers))
+    output = first_carrier(run_model(model, *carriers))
     if strip and output.ending is not None:
         output = output.ending.strip()
     if partition:
@@ -216,7 +237,8 @@ def find_ending(model: Callable, x: Any, n_rows: int = 2) -> str | None:
     """Return "softmax", "log_softmax", "sigmoid" or None: what a model ends in.
 
     A few rows are run without gradients. A model that cannot run on a carrier
-    (TorchScript, say) gives None: see `looks_like_probabilities` for its output.
+    (TorchScript, or one that insists on tensors) gives None: see
+    `looks_like_probabilities` for its output.
 
     Parameters
     ----------
@@ -234,7 +256,8 @@ def find_ending(model: Callable, x: Any, n_rows: int = 2) -> str | None:
         check_scripted(model)
         with torch.no_grad():
             return explained_output(model, rows)[1]
-    except (TypeError, RuntimeError, AttributeError):
+    except Exception:
+        # whatever the model thinks of stand-ins, it runs on tensors
         return None
 
 

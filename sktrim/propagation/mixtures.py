@@ -61,7 +61,7 @@ class Mixtures(Method):
             try:
                 check_model(model)
                 return forward(self._carrier(self._signals))
-            except (NeedsDense, TypeError, ValueError, RuntimeError, AttributeError):
+            except Exception:
                 # an error of the model itself shows again on the mixtures
                 self._as_they_are = True
         return forward(self._mixed(self._signals))

@@ -96,7 +96,8 @@ declare(
     logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not
     zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full
     new_tensor new_empty_strided result_type can_cast has_names sparse_dim
-    dense_dim is_distributed dim_order _is_view _version _nested_tensor_size""",
+    dense_dim is_distributed dim_order _is_view _version _nested_tensor_size
+    _nested_tensor_from_mask_left_aligned""",
 )
 
 declare("shape", "constant_pad_nd masked_scatter scatter scatter_add", joins=True)

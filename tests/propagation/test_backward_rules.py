@@ -210,6 +210,40 @@ class Cut(nn.Module):
         return x.tanh() * x.detach().exp()
 
 
+class Own(torch.autograd.Function):
+    """Swish with a backward pass of its own, as memory is saved."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * torch.sigmoid(x)
+
+
+def frozen(x):
+    with torch.no_grad():
+        return x * torch.sigmoid(x)
+
+
+def never_trained(x):
+    with torch.inference_mode():
+        return x * torch.sigmoid(x)
+
+
+@pytest.mark.parametrize("swish", [Own.apply, frozen, never_trained])
+def test_parts_of_a_model_without_a_graph_are_followed(swish):
+    x, base = some((3, 4), 0), some((3, 4), 1)
+
+    def net(x):
+        return swish(x.tanh()).relu() + x
+
+    out, _, (found,) = rescaled(net, (x,), (base,))
+    plain, _, (expected,) = rescaled(
+        lambda v: F.relu(v.tanh() * torch.sigmoid(v.tanh())) + v, (x,), (base,)
+    )
+    torch.testing.assert_close(out.full, plain.full)
+    torch.testing.assert_close(found, expected)
+
+
 class Branching(nn.Module):
     def forward(self, x):
         return x * (x > 0)

@@ -349,6 +349,14 @@ def test_script_and_compiled_modules_are_refused():
         contextual_decomposition(nn.Sequential(traced).eval(), x, x)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_function_inside_the_model_is_refused():
+    x = torch.ones(2, 3)
+    scripted = torch.jit.trace(torch.relu, x)
+    with pytest.raises(UnsupportedOperationError, match="function that was scripted"):
+        contextual_decomposition(lambda v: scripted(v) + 1, x, x)
+
+
 BAD = {
     "shape": (lambda x: x[:, :4], {}, "expected that of x"),
     "dtype": (lambda x: x.float(), {}, "cast one"),

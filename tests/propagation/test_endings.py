@@ -103,6 +103,16 @@ def test_models_that_no_carrier_can_run_have_no_known_ending():
     assert looks_like_probabilities(traced(X))
 
 
+@pytest.mark.parametrize("error", [AssertionError, KeyError, IndexError])
+def test_models_that_insist_on_tensors_have_no_known_ending(error):
+    def net(x):
+        if not isinstance(x, torch.Tensor):
+            raise error("a tensor is wanted")
+        return BODY(x).softmax(1)
+
+    assert find_ending(net, X) is None
+
+
 def test_probabilities_are_told_from_other_outputs():
     assert looks_like_probabilities(BODY(X).softmax(1))
     assert not looks_like_probabilities(BODY(X))

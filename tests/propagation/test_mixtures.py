@@ -193,3 +193,13 @@ def test_the_error_of_a_model_is_its_own():
     signals, weights = draw((6,))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         Mixtures(signals).run(net, net, weights)
+
+
+@pytest.mark.parametrize("error", [AssertionError, KeyError, IndexError])
+def test_models_that_insist_on_tensors_get_the_mixtures(error):
+    def net(x):
+        if not isinstance(x, torch.Tensor):
+            raise error("a tensor is wanted")
+        return F.conv2d(x, KERNEL).relu().flatten(1).sum(1)
+
+    compare(net, (1, 6, 6))

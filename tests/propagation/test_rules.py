@@ -281,10 +281,11 @@ def test_attention_spellings_agree():
         torch.testing.assert_close(by_module, expected)
 
 
-def test_padding_mask_hides_keys():
+@pytest.mark.parametrize("nested", [False, True])
+def test_padding_mask_hides_keys(nested):
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(8, 2, 6, batch_first=True).double().eval()
-    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested).eval()
     x, rel = pair(2, 5, 8)
     hidden = torch.zeros(2, 5, dtype=torch.bool)
     hidden[0, 3:] = True
