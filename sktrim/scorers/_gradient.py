@@ -38,12 +38,41 @@ def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     n_targets = scalars.shape[-1]
     return torch.stack(
         [
-            torch.autograd.grad(
-                scalars[..., t].sum(), point, retain_graph=t < n_targets - 1
-            )[0]
+            pulled(scalars[..., t].sum(), (point,), retain=t < n_targets - 1)[0]
             for t in range(n_targets)
         ]
     )
+
+
+def pulled(output, points, start=None, *, retain: bool) -> tuple:
+    """Gradients of an output at several points; None where one is not involved.
+
+    Parameters
+    ----------
+    output : torch.Tensor
+    points : tuple of torch.Tensor
+    start : torch.Tensor of the shape of output or None
+        The gradient that starts; None: 1.
+    retain : bool
+        Whether the graph is needed again.
+
+    Raises
+    ------
+    ValueError
+        If the output depends on none of them.
+    """
+    found: tuple = ()
+    if output.requires_grad:
+        found = torch.autograd.grad(output, points, start, retain, allow_unused=True)
+    if all(part is None for part in found):
+        raise ValueError(
+            "No gradient leads from the network's output to its input. Likely causes: "
+            "(a) the network detaches what it computes (detach, .data, "
+            "torch.no_grad) or rebuilds it (torch.tensor, NumPy); (b) its output does "
+            "not depend on the input. Take that out, or use a scorer that needs no "
+            "gradient: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
+        )
+    return found
 
 
 def coefficient_gradients(

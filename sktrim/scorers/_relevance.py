@@ -13,6 +13,7 @@ from sktrim.propagation.relevance_input import Raw
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
 from sktrim.scorers._backpropagation import _entry, gathered, output_at, row_chunks
 from sktrim.scorers._base import Attribution, Scorer
+from sktrim.scorers._gradient import pulled
 
 _KINDS = ("first", "conv", "linear", "join")
 
@@ -100,9 +101,7 @@ class LRPComposite(Scorer):
         starts = self._starts(target, out.detach())
         found = []
         for t, start in enumerate(starts):
-            parts = torch.autograd.grad(
-                out, (x, twin, leaf), start, t < len(starts) - 1, allow_unused=True
-            )
+            parts = pulled(out, (x, twin, leaf), start, retain=t < len(starts) - 1)
             found.append([0 if part is None else part for part in parts])
         multiplier, direct, folded = (
             torch.stack([torch.zeros_like(like) + part[i] for part in found])

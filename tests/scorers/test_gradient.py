@@ -220,3 +220,22 @@ def test_the_number_of_backward_passes_is_the_number_of_outputs(monkeypatch, X):
             mlp(), X, transformer=fourier, scorer=Gradient(), groups=groups, target=0
         )
         assert len(calls) == 1  # the gradient is brought to coefficients without
+
+
+class Severed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(self.first(x).relu().detach())
+
+
+@pytest.mark.parametrize(
+    "scorer",
+    "gradient integrated_gradients deeplift lrp_epsilon lrp_z_plus deep_taylor".split(),
+)
+def test_a_network_that_lets_no_gradient_through_is_refused(X, scorer):
+    net = Severed().double().eval()
+    with pytest.raises(ValueError, match="No gradient leads from"):
+        transform_importance(net, X, scorer=scorer)
