@@ -30,6 +30,14 @@ def product(method: Any, call: Call) -> Carrier:
     return Carrier(method, full, rel, axis)
 
 
+@rule("cd", "bilinear")
+def product_and_bias(method: Any, call: Call) -> Carrier:
+    """Add the bias of `torch.nn.functional.bilinear` to its product."""
+    a, b, weight, bias = call.bind("input1", "input2", "weight", bias=None)
+    result = product(method, Call(call.operation, call.func, (a, b, weight), {}))
+    return result if bias is None else method(torch.add, (result, bias), {})
+
+
 def _alike(a: Any, b: Any) -> bool:
     """Tell whether two decomposed operands are stacks of as many matrices."""
     same = isinstance(a, Carrier) and isinstance(b, Carrier) and a.full.ndim >= 3

@@ -176,6 +176,8 @@ def _mark_aliases(carrier: Carrier, result: Any) -> None:
 
 def _join(method: Any, call: Call) -> Carrier:
     """Join carriers and constants; the constants are shared like a bias."""
+    if call.kwargs.get("reduce") == "multiply":
+        method.refuse(call.func, 'with reduce="multiply" has no rule')
     full = call.on_full()
     axis = _joined_axis(call, full)
     zeroed, has_constants = _without_constants(call)
@@ -234,8 +236,9 @@ def _without_constants(call: Call) -> tuple[Call, bool]:
         if kwargs.get("value"):
             kwargs["value"] = 0.0
     else:
-        args = [_zero(a) for a in args]
-        kwargs = {k: _zero(v) for k, v in kwargs.items()}
+        # other numbers say where, such as axes
+        args = [_zero(a, name == "scatter" and i == 3) for i, a in enumerate(args)]
+        kwargs = {k: _zero(v, k == "value") for k, v in kwargs.items()}
     after = [*args, *kwargs.values()]
     changed = any(_differ(a, b) for a, b in zip(before, after, strict=True))
     return Call(call.operation, call.func, tuple(args), kwargs), changed

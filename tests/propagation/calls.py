@@ -63,7 +63,7 @@ SPECIAL = {
     "addr": (SQUARE, torch.ones(3).double(), VECTOR),
     "addmv": (VECTOR, PLAIN, VECTOR),
     "baddbmm": (LINE, LINE, torch.ones(2, 6, 6).double()),
-    "bilinear": (SQUARE, SQUARE, torch.ones(2, 3, 3).double()),
+    "bilinear": (SQUARE, SQUARE, torch.ones(2, 3, 3).double(), torch.ones(2).double()),
     "bmm": (LINE, torch.ones(2, 6, 2).double()),
     "channel_shuffle": (IMAGE, 2),
     "native_channel_shuffle": (IMAGE, 2),

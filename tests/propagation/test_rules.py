@@ -339,3 +339,43 @@ def test_a_registered_rule_is_used():
 def test_registration_checks_its_arguments(func, kind, message):
     with pytest.raises(ValueError, match=message):
         register_operation(func, kind)
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional", "context"])
+def test_the_bias_of_a_bilinear_layer_is_shared_like_any_other(bias):
+    torch.manual_seed(0)
+    layer = nn.Bilinear(5, 3, 4).double().eval()
+    x, rel = pair(2, 5)
+    other = torch.randn(2, 3, dtype=torch.float64)
+
+    def product(v):
+        return F.bilinear(v, other, layer.weight) + layer.bias
+
+    expected = run(product, x, rel, bias=bias)
+    torch.testing.assert_close(
+        run(lambda v: layer(v, other), x, rel, bias=bias), expected
+    )
+    both = run(lambda v: layer(v, v[:, :3]), x, torch.stack([x, 0 * x]), bias=bias)
+    assert not both[1].any()
+    if bias != "context":
+        torch.testing.assert_close(both[0], layer(x, x[:, :3]))
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional", "context"])
+def test_a_number_is_scattered_as_a_tensor_of_it_is(bias):
+    x, rel = pair(2, 5)
+    index, source = torch.tensor([[1], [3]]), torch.full((2, 1), 5.0).double()
+    given = (
+        (lambda v: v.scatter(1, index, 5.0)),
+        (lambda v: v.clone().scatter_(1, index, value=5.0)),
+    )
+    expected = run(lambda v: v.scatter(1, index, source), x, rel, bias=bias)
+    for scattered in given:
+        torch.testing.assert_close(run(scattered, x, rel, bias=bias), expected)
+
+
+def test_scattering_products_is_refused():
+    x, rel = pair(2, 5)
+    index = torch.tensor([[1], [3]])
+    with pytest.raises(TypeError, match='reduce="multiply"'):
+        run(lambda v: v.scatter(1, index, 2.0, reduce="multiply"), x, rel)
