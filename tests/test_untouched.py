@@ -65,6 +65,38 @@ def test_after_explaining(module, scorer):
     assert_same(before, snapshot(module))
 
 
+class Writing(nn.Module):
+    """Rectifies its input in place, or not."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        torch.manual_seed(0)
+        self.relu = nn.ReLU(inplace=in_place)
+        self.rest = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten())
+        self.head = nn.Linear(300, 2)
+
+    def forward(self, x):
+        return self.head(self.rest(self.relu(x)))
+
+
+@pytest.mark.parametrize("space", [None, FourierTransformer()])
+@pytest.mark.parametrize("scorer", get_scorer_names())
+def test_networks_that_write_into_their_input_are_explained_alike(scorer, space):
+    # the bounds of the z-box rule are those of the pixels
+    space = None if scorer == "lrp_z_box" else space
+    before = X.copy()
+    values = [
+        TransformImportance(
+            Writing(in_place).double().eval(), space, scorer, random_state=0
+        )
+        .fit(X)
+        .transform(X)
+        for in_place in (True, False)
+    ]
+    np.testing.assert_allclose(*values, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(X, before)
+
+
 class Failing(Scorer):
     def attribute(self, model, s, groups, target):
         model(s.clone().requires_grad_())

@@ -276,7 +276,9 @@ class ComposedModel:
         torch.Tensor of shape (..., n_samples, n_outputs)
         """
         leading = x.shape[: x.ndim - self.x.ndim + 1]
-        out = self.network.forward(x.reshape(-1, *self.x.shape[1:]))
+        # a copy, since networks may write into what they are given
+        rows = x.reshape(-1, *self.x.shape[1:]).clone()
+        out = self.network.forward(rows)
         return out.reshape(*leading, out.shape[-1])
 
     def __call__(self, s: torch.Tensor) -> torch.Tensor:
