@@ -68,7 +68,10 @@ def _diagnosis(question, x, s, target, rows: slice) -> str:
     """Ask the scorer why; the quadrature of a path is the reason otherwise."""
     diagnose = getattr(question.scorer, "diagnose", None)
     if diagnose is None:
-        return "More quadrature steps make it smaller."
+        return (
+            "More quadrature steps make it smaller, unless the network cuts a gradient "
+            "(detach) or has a backward pass of its own."
+        )
     with torch.enable_grad(), evaluation_mode(question.network.module):
         model = question.model(x[rows], s[rows])
         return diagnose(model, model.s, target[rows], **question.extras())

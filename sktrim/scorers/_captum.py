@@ -40,7 +40,7 @@ REFUSED = {
 
 _GIVEN = frozenset(
     {"inputs", "baselines", "target", "additional_forward_args", "feature_mask"}
-    | {"return_convergence_delta", "return_input_shape"}
+    | {"return_convergence_delta", "return_input_shape", "forward_func", "self"}
 )
 _RANDOM = frozenset({"Lime", "KernelShap", "ShapleyValueSampling", "GradientShap"})
 _NO_GRADIENT = frozenset(

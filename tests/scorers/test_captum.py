@@ -131,7 +131,12 @@ def test_what_is_wrong_or_something_else_is_refused(captum_class, reason):
 
 def test_bad_options():
     method = captum.attr.IntegratedGradients
-    for options in ({"n_step": 3}, {"baselines": 0}, {"target": 1}):
+    for options in (
+        {"n_step": 3},
+        {"baselines": 0},
+        {"target": 1},
+        {"forward_func": abs},
+    ):
         with pytest.raises(ValueError, match="expected options of its own"):
             transform_importance(mlp(), X, scorer=CaptumScorer(method, **options))
     with pytest.raises(TypeError, match="not an object of it"):
