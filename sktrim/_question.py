@@ -194,13 +194,21 @@ def torch_inverse(transformer, x, scorer) -> InverseModule:
     InverseModule
     """
     try:
-        return inverse_module(transformer, X=as_rows(transformer, x))
+        inverse = inverse_module(transformer, X=as_rows(transformer, x))
     except InverseNotAvailableError:
         if getattr(scorer, "needs_gradient", True) or transformer is None:
             raise
         if not hasattr(transformer, "inverse_transform"):
             raise
         return NumpyInverse(transformer)
+    if not isinstance(inverse, InverseModule):
+        raise TypeError(
+            f"inverse_module gave a {type(inverse).__name__} for "
+            f"{type(transformer).__name__}; expected what is registered with "
+            "inverse_module.register to return an sktrim.inverse.InverseModule, which "
+            "says whether it is affine."
+        )
+    return inverse
 
 
 @dataclass

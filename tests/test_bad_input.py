@@ -8,11 +8,17 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import LinearSVC
 from torch import nn
 
 import sktrim
-from sktrim import FourierTransformer, TransformImportance, transform_importance
+from sktrim import (
+    FourierTransformer,
+    TransformImportance,
+    inverse_module,
+    transform_importance,
+)
 from tests.nets import classifier, mlp, regressor, small_conv
 
 X = np.random.default_rng(0).standard_normal((8, 12))
@@ -241,6 +247,17 @@ def test_a_transformer_without_an_inverse():
     for scorer in ("cd", "occlusion"):
         with pytest.raises((ValueError, TypeError), match="inverse_transform"):
             transform_importance(mlp(), X, transformer=lda, scorer=scorer)
+
+
+class Halved(FunctionTransformer):
+    pass
+
+
+@pytest.mark.parametrize("scorer", ["input_x_gradient", "shapley"])
+def test_an_inverse_registered_as_a_plain_module(scorer):
+    inverse_module.register(Halved)(lambda transformer, *, X=None: nn.Identity())
+    with pytest.raises(TypeError, match=r"Identity for Halved.*InverseModule"):
+        transform_importance(mlp(), X, transformer=Halved().fit(X), scorer=scorer)
 
 
 def test_outputs_that_look_like_probabilities():
