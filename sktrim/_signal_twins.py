@@ -96,20 +96,17 @@ class FourierMap(AxisMap):
         packing = transformer.packing_
         self.grid_shape = transformer.grid_shape_
         self.half_shape = packing.half_shape
-        self.register_buffer("columns", torch.tensor(packing.columns.T.copy()))
-        self.register_buffer("weights", as_buffer(packing.weights.T))
+        self.register_buffer("columns", torch.tensor(packing.columns.ravel()))
+        self.register_buffer("weights", as_buffer(packing.weights.ravel()))
         self.register_buffer("entries", torch.tensor(packing.entries))
         self.register_buffer("scales", as_buffer(packing.scales))
         self.condense(prod(self.grid_shape))
 
     def direct(self, x: Tensor) -> Tensor:
         """Map (..., n) columns to (..., n) values."""
-        weights = self.weights.to(x)
-        real, imaginary = (
-            x[..., at.to(x.device)] * weight
-            for at, weight in zip(self.columns, weights, strict=True)
-        )
-        half = torch.complex(real, imaginary).reshape(*x.shape[:-1], *self.half_shape)
+        pairs = _pick(x, self.columns) * self.weights.to(x)
+        pairs = pairs.reshape(*x.shape[:-1], *self.half_shape, 2)
+        half = torch.view_as_complex(pairs)
         dims = tuple(range(-len(self.grid_shape), 0))
         signals = torch.fft.irfftn(half, s=self.grid_shape, dim=dims, norm="ortho")
         return signals.reshape(x.shape)
@@ -122,7 +119,12 @@ class FourierMap(AxisMap):
         dims = tuple(range(-len(self.grid_shape), 0))
         half = torch.view_as_real(torch.fft.rfftn(grids, dim=dims, norm="ortho"))
         pairs = half.reshape(*values.shape[:-1], -1)
-        return pairs[..., self.entries.to(values.device)] * self.scales.to(values)
+        return _pick(pairs, self.entries) * self.scales.to(values)
+
+
+def _pick(x: Tensor, index: Tensor) -> Tensor:
+    """Return ``x[..., index]``, which gather does several times faster."""
+    return x.gather(-1, index.to(x.device).expand(*x.shape[:-1], -1))
 
 
 class FourierTwin(SignalTwin):
