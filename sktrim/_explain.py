@@ -1,6 +1,7 @@
 """Run a scorer over all samples, chunk by chunk, and gather an `Explanation`."""
 
 import copy
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -231,10 +232,17 @@ class ComponentFunction:
     """
 
     def __init__(self, question: Question, s: np.ndarray, signal_shape):
-        self.inverse = copy.deepcopy(question.inverse).double().cpu()
+        # one in NumPy shares the transformer, which its owner may fit again
+        shared = question.inverse.is_affine
+        self._given = question.inverse if shared else copy.deepcopy(question.inverse)
         self.masks = question.groups.masks
         self.s = s
         self.signal_shape = signal_shape
+
+    @cached_property
+    def inverse(self):
+        """T^-1 in double precision, on the CPU."""
+        return copy.deepcopy(self._given).double().cpu()
 
     def __call__(self, samples, group: int) -> np.ndarray:
         """Return the parts for some samples, shape (n_picked, *signal_shape)."""

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -126,6 +126,18 @@ def test_components_add_up_to_the_signal(images):
     total = sum(explanation.component(2, g).reshape(12, 12) for g in range(n_groups))
     np.testing.assert_allclose(total, images[2, 0], atol=1e-10)
     assert explanation.component(2, 0).shape == (1, 12, 12)
+
+
+@pytest.mark.parametrize("space", [PCA(3), QuantileTransformer(n_quantiles=20)])
+def test_components_outlive_the_fit_of_their_transformer(space, data):
+    X, options = data[0], {"transformer": clone(space).fit(data[0]), "target": 0}
+    first, second = (
+        transform_importance(mlp(16), X[:3], scorer="occlusion", **options)
+        for _ in range(2)
+    )
+    expected = first.component(0, 1)
+    options["transformer"].fit(5 * X[::-1] ** 2)
+    np.testing.assert_array_equal(second.component(0, 1), expected)
 
 
 def test_batch_chunk_order_and_jobs_do_not_matter(images, monkeypatch):
