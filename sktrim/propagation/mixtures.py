@@ -42,8 +42,9 @@ class Mixtures(Method):
     def __init__(self, signals: torch.Tensor) -> None:
         self._signals = signals
         self._weights = signals.new_zeros(0, len(signals))
+        self._and_one = self._weights
         self._pushed: dict[Any, _Pushed] = {}
-        self._as_they_are = False
+        self._checked = self._as_they_are = False
 
     def run(self, forward: Callable, model: Any, weights: torch.Tensor) -> Any:
         """Return what ``forward`` gives for the mixtures.
@@ -57,9 +58,12 @@ class Mixtures(Method):
         weights : torch.Tensor of shape (P, m)
         """
         self._weights = weights
+        self._and_one = torch.cat([weights, weights.new_ones(len(weights), 1)], 1)
         if not self._as_they_are:
             try:
-                check_model(model)
+                if not self._checked:
+                    check_model(model)
+                    self._checked = True
                 return forward(self._carrier(self._signals))
             except Exception:
                 # an error of the model itself shows again on the mixtures
@@ -131,8 +135,8 @@ class Mixtures(Method):
         given = zip(names, rest, strict=True)
         options = {name: value for name, value in given if value is not None}
         pushed = self._push(call, rows, weight, bias, options)
-        mixed = torch.addmm(pushed.shift, self._weights, pushed.table)
-        return pushed.restore(mixed)
+        weights = self._weights if bias is None else self._and_one
+        return pushed.restore(weights @ pushed.table)
 
     def _push(
         self, call: Call, rows: torch.Tensor, weight: Any, bias: Any, options: dict
@@ -156,7 +160,7 @@ _KEPT = 4
 
 
 class _Pushed:
-    """A linear operation's results for the signals, a row for each, and its bias."""
+    """A linear operation's results for the signals, a row each, the last its bias."""
 
     def __init__(self, out: torch.Tensor, count: int, weight: Any, bias: Any) -> None:
         self.of = weight, bias
@@ -164,12 +168,11 @@ class _Pushed:
         out = out.movedim(1, -1) if self._last else out
         self._shape = out.shape[1:]
         self.table = out.reshape(count, -1)
-        self.shift = self.table.new_zeros(1)
         if bias is not None:
             behind = 0 if self._last or weight.ndim == 2 else weight.ndim - 2
             shift = bias.reshape(-1, *(1,) * behind)
-            n_samples = len(out) // count
-            self.shift = shift.expand(n_samples, *self._shape).reshape(1, -1)
+            shift = shift.expand(len(out) // count, *self._shape).reshape(1, -1)
+            self.table = torch.cat([self.table, shift])
 
     def restore(self, mixed: torch.Tensor) -> torch.Tensor:
         """Lay a table of mixtures out as the operation's result."""
