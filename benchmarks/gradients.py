@@ -28,49 +28,53 @@ def _problem():
     return model, X
 
 
-def measure():
-    """Seconds of both on the same steps, in coefficient space and on the raw pixels."""
-    from captum.attr import IntegratedGradients as CaptumIntegratedGradients
+def _ours(model, X, transformer):
+    return transform_importance(
+        model,
+        X,
+        transformer=transformer,
+        groups="coefficients",
+        scorer=IntegratedGradients(n_steps=N_STEPS),
+        target=0,
+        output="logit",
+    ).values
 
+
+def _captum(network, inputs):
+    from captum import attr
+
+    scores = attr.IntegratedGradients(network).attribute(
+        inputs,
+        target=0,
+        n_steps=N_STEPS,
+        method="gausslegendre",
+        internal_batch_size=256,
+    )
+    return scores.detach().numpy().reshape(N_SAMPLES, -1)
+
+
+def _pairs():
+    """Name of a space, ours and captum's function."""
     model, X = _problem()
     transformer = FourierTransformer(signal_shape=X.shape[1:]).fit(X)
-    inverse = inverse_module(transformer)
     s = torch.from_numpy(transformer.transform(X))
-    scorer = IntegratedGradients(n_steps=N_STEPS)
+    composed = TrimModel(model, inverse_module(transformer))
+    yield (
+        f"Fourier, {s.shape[1]} coefficients",
+        lambda: _ours(model, X, transformer),
+        lambda: _captum(composed, s),
+    )
+    yield (
+        f"pixels, {SIDE * SIDE} coefficients",
+        lambda: _ours(model, X, None),
+        lambda: _captum(model, torch.from_numpy(X)),
+    )
 
-    def ours(transformer):
-        return transform_importance(
-            model,
-            X,
-            transformer=transformer,
-            groups="coefficients",
-            scorer=scorer,
-            target=0,
-            output="logit",
-        ).values
 
-    def captum(network, inputs):
-        scores = CaptumIntegratedGradients(network).attribute(
-            inputs,
-            target=0,
-            n_steps=N_STEPS,
-            method="gausslegendre",
-            internal_batch_size=256,
-        )
-        return scores.detach().numpy().reshape(N_SAMPLES, -1)
-
-    pairs = {
-        f"Fourier, {s.shape[1]} coefficients": (
-            lambda: ours(transformer),
-            lambda: captum(TrimModel(model, inverse), s),
-        ),
-        f"pixels, {SIDE * SIDE} coefficients": (
-            lambda: ours(None),
-            lambda: captum(model, torch.from_numpy(X)),
-        ),
-    }
+def measure():
+    """Seconds of both on the same steps, in coefficient space and on the raw pixels."""
     rows = []
-    for space, functions in pairs.items():
+    for space, *functions in _pairs():
         timed = alternating_seconds(functions, 5)
         difference = float(np.abs(functions[0]() - functions[1]()).max())
         for name, seconds in zip(("sktrim", "captum"), timed, strict=True):

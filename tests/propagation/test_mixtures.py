@@ -23,7 +23,7 @@ def mixed(signals, weights):
     return torch.einsum("pm,mn...->pn...", weights, signals).flatten(0, 1)
 
 
-def compare(model, shape, **sizes):
+def assert_alike(model, shape, **sizes):
     signals, weights = draw(shape, **sizes)
     mixtures = Mixtures(signals)
     with torch.no_grad():
@@ -36,7 +36,7 @@ def compare(model, shape, **sizes):
 
 @pytest.mark.parametrize("name", FLOATING)
 def test_every_network_gives_what_it_gives_for_the_mixtures(name):
-    compare(zoo.build(name), zoo.NETS[name][1])
+    assert_alike(zoo.build(name), zoo.NETS[name][1])
 
 
 @pytest.mark.parametrize("name", FLOATING)
@@ -173,19 +173,19 @@ MODELS = [
 @pytest.mark.parametrize("n_points", [1, 4, 6])
 @pytest.mark.parametrize("n_samples", [1, 6])
 def test_whatever_comes_first_the_result_is_the_same(model, n_points, n_samples):
-    compare(model, (1, 6, 6), n_samples=n_samples, n_points=n_points)
+    assert_alike(model, (1, 6, 6), n_samples=n_samples, n_points=n_points)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_scripted_model_runs_on_the_mixtures_themselves():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten()).double().eval()
-    compare(torch.jit.script(net), (1, 6, 6))
+    assert_alike(torch.jit.script(net), (1, 6, 6))
 
 
 def test_channels_last_weights_give_the_same():
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Flatten())
     net = net.double().to(memory_format=torch.channels_last).eval()
-    compare(net, (1, 6, 6))
+    assert_alike(net, (1, 6, 6))
 
 
 def test_the_error_of_a_model_is_its_own():
@@ -202,4 +202,4 @@ def test_models_that_insist_on_tensors_get_the_mixtures(error):
             raise error("a tensor is wanted")
         return F.conv2d(x, KERNEL).relu().flatten(1).sum(1)
 
-    compare(net, (1, 6, 6))
+    assert_alike(net, (1, 6, 6))
