@@ -195,6 +195,7 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
             "explained": found["explained"],
             "reconstruction_error": shares,
             "signal_space": question.transformer is None,
+            "kind": question.network.kind,
             **_extra(found),
         },
     )

@@ -79,6 +79,79 @@ def _found(result, how: str) -> str:
     return f"not measured; sktrim.evaluation.{how}" if result is None else str(result)
 
 
+def is_regression(explanation) -> bool:
+    """Tell whether predictions are values rather than scores of classes.
+
+    Parameters
+    ----------
+    explanation : Explanation
+
+    Returns
+    -------
+    bool
+    """
+    kind = explanation.metadata.get("kind")
+    return explanation.output == "raw" if kind is None else kind == "regressor"
+
+
+def absolute_errors(outputs, y) -> np.ndarray:
+    """Return the absolute error of each sample, mean over the outputs.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_outputs)
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If y does not have one value per output.
+    """
+    values = y.reshape(len(y), -1)
+    if values.shape != outputs.shape:
+        raise ValueError(
+            f"y has shape {y.shape}, but the network has {outputs.shape[1]} outputs "
+            f"for {len(outputs)} samples; give a true value for each."
+        )
+    return np.abs(outputs - values).mean(axis=1)
+
+
+def predicted_labels(outputs, y, classes) -> np.ndarray:
+    """Return the predicted labels, to compare with the true ones.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_outputs)
+    y : ndarray of shape (n_samples,)
+    classes : array-like of shape (n_classes,) or None
+        None: 0, 1, 2, ...
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If no entry of y is a label.
+    """
+    column = (outputs[:, 0] > 0).astype(int)
+    if outputs.shape[1] > 1:
+        column = outputs.argmax(axis=1)
+    labels = np.arange(max(2, outputs.shape[1])) if classes is None else classes
+    labels = np.asarray(labels)
+    if not set(y.tolist()) & set(labels.tolist()):
+        raise ValueError(
+            f"y holds {y[0]!r}, but the labels are {labels.tolist()}: none of them "
+            "occurs in y. Give the labels of the outputs as classes=, or y as columns."
+        )
+    return labels[column]
+
+
 def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
     outputs = explanation.predictions
     if y is None or outputs is None:
@@ -86,16 +159,13 @@ def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
     y, outputs = np.asarray(y), outputs.reshape(len(outputs), -1)
     if len(y) != len(explanation):
         raise ValueError(f"y has {len(y)} entries for {len(explanation)} samples.")
-    if explanation.output == "raw":
-        error = np.abs(outputs - y.reshape(len(y), -1)).mean(axis=1)
+    if is_regression(explanation):
+        error = absolute_errors(outputs, y)
         rows = [("mean absolute error", f"{error.mean():.4g}")]
         if sample is not None:
             rows.append((f"error at sample {sample}", f"{error[sample]:.4g}"))
         return rows
-    column = (outputs[:, 0] > 0).astype(int)
-    if outputs.shape[1] > 1:
-        column = outputs.argmax(axis=1)
-    predicted = column if classes is None else np.asarray(classes)[column]
+    predicted = predicted_labels(outputs, y, classes)
     rows = [("accuracy", f"{(predicted == y).mean():.3f} over {len(y)} samples")]
     if sample is not None:
         found = f"predicted {predicted[sample]}, true {y[sample]}"

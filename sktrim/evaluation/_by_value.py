@@ -1,6 +1,7 @@
 """Which values of the input carry the importance: attribution by value bin."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
@@ -123,12 +124,16 @@ def importance_by_value(explanation, X=None, *, bins=20) -> ImportanceByValue:
     x = X.reshape(len(X), -1).astype(float)
     squares = np.asarray(explanation.values, dtype=float) ** 2
     squares = squares.sum(axis=2) if squares.ndim == 3 else squares
-    if squares.shape != x.shape:
+    column = _group_of_each_value(explanation)
+    if squares.shape != x.shape or column is None:
         raise ValueError(
             f"the explanation has {squares.shape[1]} groups, {len(squares)} samples; "
             f"X has {x.shape[1]} values for {len(x)}. Explain in signal space "
             "(transformer=None), with one group per value."
         )
+    squares = squares[:, column]
+    if np.ndim(bins) == 0 and (not isinstance(bins, Integral) or bins < 1):
+        raise ValueError(f"bins={bins!r}; expected a number from 1 up, or the edges.")
     edges = np.linspace(-2.5, 5, bins + 1) if np.ndim(bins) == 0 else np.asarray(bins)
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"bins={bins!r}; expected at least two increasing edges.")
@@ -139,6 +144,21 @@ def importance_by_value(explanation, X=None, *, bins=20) -> ImportanceByValue:
     shares = sums / np.where(total > 0, total, 1)
     means = sums / np.maximum(counts, 1)
     return ImportanceByValue(edges, shares, means, counts, values, squares)
+
+
+def _group_of_each_value(explanation):
+    """Index the groups by the input value they hold; None where they do not."""
+    if not explanation.metadata.get("signal_space", True):
+        return None
+    if explanation.feature_groups is None:
+        return np.arange(explanation.values.shape[1])
+    masks = explanation.feature_groups.masks.tocsr()
+    n_groups, n_values = masks.shape
+    filled = np.diff(masks.indptr) == 1
+    if n_groups != n_values or not (filled.all() and (masks.data == 1).all()):
+        return None
+    column = np.argsort(masks.indices)
+    return column if len(np.unique(masks.indices)) == n_values else None
 
 
 def _binned(values, squares, edges) -> tuple[np.ndarray, np.ndarray]:

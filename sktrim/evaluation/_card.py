@@ -29,16 +29,25 @@ def explanation_card(trim, X, y=None, *, sample=None, k=5, n_draws=8, verbose=No
         Prints as text and shows as HTML in notebooks.
     """
     explanation = trim.explain(X, y)
+    classes = getattr(trim, "classes_", None)
+    explanation.card(y, sample=sample, classes=classes, k=k)  # its errors come first
     draws = {"n_draws": n_draws, "verbose": verbose}
     kinds = ("bootstrap", "subsample", "cross_validation")
     return explanation.card(
         y,
         sample=sample,
-        classes=getattr(trim, "classes_", None),
+        classes=classes,
         k=k,
         faithfulness=faithfulness_report(
             trim, X, y, scores=explanation.values, verbose=verbose
         ),
-        randomisation=randomisation_test(trim, X, y, depths=[-1], **draws),
+        randomisation=_randomised(trim, X, y, draws),
         stability=stability_report(trim, X, y, perturbations=kinds, **draws),
     )
+
+
+def _randomised(trim, X, y, draws):
+    """Re-draw the weights; an estimator without any has nothing to test."""
+    if next(trim.network_.module.parameters(), None) is None:
+        return "not possible: the estimator has no weights to re-draw"
+    return randomisation_test(trim, X, y, depths=[-1], **draws)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 from sklearn.cluster import KMeans
 
+from sktrim._explanation.card import absolute_errors, is_regression, predicted_labels
 from sktrim.evaluation._trace import check_scores
 
 
@@ -45,7 +46,7 @@ class FailureReport:
     labels : ndarray of int, shape (n_samples,)
         Index of each sample's cluster in `clusters`.
     errors : ndarray of shape (n_samples,)
-        1 where the network is wrong; a regressor's absolute error.
+        1 where the network is wrong; a regressor's absolute error, mean over outputs.
     """
 
     clusters: list[FailureCluster]
@@ -104,8 +105,8 @@ def failure_report(
     ----------
     explanation : Explanation
         With ``predictions``, one target per sample.
-    y : array-like of shape (n_samples,)
-        True labels, or true values where there is one output.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        True labels, or a regressor's true values.
     n_clusters : int, default=8
         At most one per sample.
     classes : array-like of shape (n_outputs,) or None
@@ -148,18 +149,14 @@ def _errors(explanation, y, classes) -> np.ndarray:
     outputs, y = explanation.predictions, np.asarray(y)
     if outputs is None:
         raise ValueError("the explanation holds no predictions; explain with sktrim.")
+    outputs = outputs.reshape(len(outputs), -1)
+    if is_regression(explanation):
+        return absolute_errors(outputs, y)
     if y.shape != (len(explanation),):
         raise ValueError(
             f"y has shape {y.shape} for {len(explanation)} samples; expected one each."
         )
-    outputs = outputs.reshape(len(outputs), -1)
-    if outputs.shape[1] == 1 and explanation.output == "raw":
-        return np.abs(outputs[:, 0] - y)
-    column = outputs.argmax(axis=1)
-    if outputs.shape[1] == 1:
-        column = (outputs[:, 0] > 0).astype(int)
-    labels = column if classes is None else np.asarray(classes)[column]
-    return (labels != y).astype(float)
+    return (predicted_labels(outputs, y, classes) != y).astype(float)
 
 
 def _cluster(samples, errors, z, names, n_drivers) -> FailureCluster:

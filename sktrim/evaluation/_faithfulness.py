@@ -167,7 +167,7 @@ def _magnitude_order(tracer, groups, random_state) -> np.ndarray:
 
 def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
     """Curves for several orders at once."""
-    scores = check_scores(scores, trim)
+    scores = check_scores(scores, trim, X)
     steps = curve_steps(scores.shape[1], options["max_steps"])
     ranked = {}
     if "scores" in orders:

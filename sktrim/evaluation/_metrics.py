@@ -75,7 +75,8 @@ def sufficient_fraction(
     """
     if replacement == "rows":
         raise ValueError('replacement="rows" has no single prediction; use "mean".')
-    scores = check_scores(trim.explain(X, y).values if scores is None else scores, trim)
+    scores = trim.explain(X, y).values if scores is None else scores
+    scores = check_scores(scores, trim, X)
     steps = curve_steps(scores.shape[1], max_steps)
     order = rank_groups(scores, random_state)
 
@@ -269,7 +270,7 @@ def localisation_score(
     if over not in ("groups", "samples"):
         raise ValueError(f"over={over!r}; expected 'groups' or 'samples'.")
     explanation = trim.explain(X, y) if explanation is None else explanation
-    scores = np.abs(check_scores(explanation.values, trim))
+    scores = np.abs(check_scores(explanation.values, trim, X))
     changes = marginal_changes(trim, X, y, n_rows=n_rows, verbose=verbose)
     if over == "samples":
         scores, changes = scores.T, changes.T

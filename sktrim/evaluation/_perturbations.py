@@ -71,7 +71,8 @@ def environments(labels, n: int) -> list:
             f"groups has shape {labels.shape} for {n} samples; give one label per "
             "sample (a speaker, a cosmology)."
         )
-    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    distinct, index = np.unique(labels, return_inverse=True)
+    return [np.flatnonzero(index == i) for i in range(len(distinct))]
 
 
 def _dense(trim, X) -> np.ndarray:
@@ -127,14 +128,21 @@ def adversarial(trim, X, explanation, level) -> Iterator:
     ------
     Explanation
     """
+    if not trim.network_.has_gradient:
+        raise ValueError(
+            "Adversarial perturbations need the gradient of the network, and this "
+            'estimator has none; leave "adversarial" out of perturbations=.'
+        )
     x = _dense(trim, X)
     fixed = with_target(trim, explanation)
+    # a probability that is 1 has no gradient, the logits have
+    _, resolved = fixed.question_.resolve(trim.signals(X), None)
     signs = []
     with torch.inference_mode(False), torch.enable_grad():
-        for _, model, target, _ in fixed.composed_models(X):
+        for rows, model, _, _ in fixed.composed_models(X):
             point = model.x.detach().clone().requires_grad_()
             with evaluation_mode(model.module):
-                explained = target(model.output(point)).sum()
+                explained = resolved.target[rows](model.output(point)).sum()
             signs.append(to_numpy(torch.autograd.grad(explained, point)[0].sign()))
     direction = np.concatenate(signs).reshape(x.shape)
     for share in (0.5, 1.0):
@@ -174,12 +182,18 @@ def refitted_transforms(trim, X, explanation, n_draws, rng) -> Iterator:
     Yields
     ------
     Explanation
-        Groups are matched by name.
+        Groups are compared in their order.
     """
     n = len(explanation)
     for _ in range(n_draws):
         again = clone(trim)
         again.estimator = trim.estimator_
         rows = rng.integers(n, size=n)
-        picked = X.iloc[rows] if hasattr(X, "iloc") else np.asarray(X)[rows]
-        yield with_target(again.fit(picked), explanation).explain(X)
+        yield with_target(again.fit(_pick(X, rows)), explanation).explain(X)
+
+
+def _pick(X, rows):
+    """Pick rows of an array, a data frame, a sparse matrix or a list."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    return (X.tocsr() if sp.issparse(X) else np.asarray(X))[rows]

@@ -145,6 +145,8 @@ class StabilityReport:
         """
         from sktrim.inspection import BarDisplay
 
+        if not self.kinds or (kind is not None and kind not in self.kinds):
+            raise ValueError(f"kind={kind!r}; measured were: {list(self.kinds)}.")
         kind = next(iter(self.kinds)) if kind is None else kind
         chosen = self.kinds[kind]
         order = np.argsort(-self.importances, kind="stable")[:k]
@@ -222,6 +224,8 @@ def stability_report(
                 f"perturbation {kind!r} is not known; expected some of "
                 f"{', '.join(PERTURBATIONS)}."
             )
+    if n_draws < 1:
+        raise ValueError(f"n_draws={n_draws}; expected at least 1.")
     explanation = trim.explain(X, y)
     values = check_scores(explanation.values)
     rng = np.random.default_rng(random_state)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
 from sktrim._memory import to_numpy
@@ -28,7 +29,7 @@ def rank_groups(scores, random_state=0) -> np.ndarray:
     return np.lexsort((noise, -scores), axis=1)
 
 
-def check_scores(scores, trim=None) -> np.ndarray:
+def check_scores(scores, trim=None, X=None) -> np.ndarray:
     """Check group scores: 2-D, finite, one target per sample.
 
     Parameters
@@ -36,6 +37,8 @@ def check_scores(scores, trim=None) -> np.ndarray:
     scores : array-like of shape (n_samples, n_groups)
     trim : fitted TransformImportance or None
         Whose groups they should be.
+    X : array-like of shape (n_samples, ...) or None
+        Whose samples they should be.
 
     Returns
     -------
@@ -58,6 +61,11 @@ def check_scores(scores, trim=None) -> np.ndarray:
         raise ValueError(
             f"scores have {scores.shape[1]} columns for {len(trim.groups_)} groups; "
             "give one per group."
+        )
+    if X is not None and len(scores) != _num_samples(X):
+        raise ValueError(
+            f"scores have {len(scores)} rows for {_num_samples(X)} samples; give one "
+            "per sample of X."
         )
     return scores
 

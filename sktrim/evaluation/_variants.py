@@ -154,9 +154,9 @@ def redraw(module: nn.Module, generator: torch.Generator) -> None:
     """Re-draw a layer's own parameters, in place.
 
     Weights (two and more axes) are drawn from a normal distribution with mean 0 and
-    the standard deviation they have. Vectors (biases, scales and the statistics of a
-    batch norm) of one length change places among themselves, all by the same
-    permutation.
+    the standard deviation they have (where all are equal, their size). Vectors (biases,
+    scales and the statistics of a batch norm) of one length change places among
+    themselves, all by the same permutation.
 
     Parameters
     ----------
@@ -169,9 +169,17 @@ def redraw(module: nn.Module, generator: torch.Generator) -> None:
     for tensor in tensors:
         if tensor.ndim >= 2 and tensor.is_floating_point():
             drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            tensor.copy_(drawn * tensor.double().std().cpu())
+            tensor.copy_(drawn * _spread(tensor).cpu())
         elif tensor.ndim == 1:
             n = len(tensor)
             if n not in permutations:
                 permutations[n] = torch.randperm(n, generator=generator)
             tensor.copy_(tensor[permutations[n].to(tensor.device)].clone())
+
+
+def _spread(weights: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation of weights, or the size of equal ones."""
+    weights = weights.double()
+    if weights.numel() > 1 and weights.max() > weights.min():
+        return weights.std()
+    return weights.square().mean().sqrt()

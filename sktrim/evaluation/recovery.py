@@ -463,9 +463,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     given = parser.parse_args(arguments)
+    regimes = list(REGIMES) if "all" in given.regime else given.regime
+    try:
+        for name in given.scorer or ():
+            check_scorer(name)
+        for name in regimes:
+            _plan(name, given.networks, given.rows)
+        np.random.SeedSequence(given.seed)
+    except ValueError as error:
+        parser.error(str(error))
     table = recovery_benchmark(
         given.scorer,
-        regimes=list(REGIMES) if "all" in given.regime else given.regime,
+        regimes=regimes,
         n_networks=given.networks,
         n_rows=given.rows,
         random_state=given.seed,

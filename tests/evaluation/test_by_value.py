@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sktrim import TransformImportance
+from sktrim import FourierTransformer, TransformImportance
 from sktrim.evaluation import importance_by_value
 from sktrim.explanation import Explanation
 from tests.nets import mlp
@@ -60,3 +60,33 @@ def test_errors_say_what_to_do():
         importance_by_value(named(np.zeros((2, 4))), np.zeros((2, 5)))
     with pytest.raises(ValueError, match="increasing"):
         importance_by_value(named(np.ones((2, 4))), np.ones((2, 4)), bins=[1, 0])
+
+
+def test_groups_in_another_order_are_brought_to_their_values():
+    X = np.random.default_rng(0).standard_normal((6, 12))
+    groups = {f"g{i}": [11 - i] for i in range(12)}
+    turned = TransformImportance(mlp(), None, "gradient", groups=groups).fit(X)
+    plain = TransformImportance(mlp(), None, "gradient").fit(X)
+    found = importance_by_value(turned.explain(X))
+    expected = importance_by_value(plain.explain(X))
+    np.testing.assert_allclose(found.squares, expected.squares)
+    np.testing.assert_allclose(found.shares, expected.shares)
+
+
+def test_as_many_coefficients_as_values_are_not_values():
+    X = np.random.default_rng(0).standard_normal((6, 12))
+    trim = TransformImportance(mlp(), FourierTransformer(), groups="coefficients")
+    explanation = trim.fit(X).explain(X)
+    assert explanation.values.shape == X.shape
+    with pytest.raises(ValueError, match="transformer=None"):
+        importance_by_value(explanation)
+    overlapping = {f"g{i}": [i, (i + 1) % 12] for i in range(12)}
+    trim = TransformImportance(mlp(), None, groups=overlapping).fit(X)
+    with pytest.raises(ValueError, match="one group per value"):
+        importance_by_value(trim.explain(X))
+
+
+@pytest.mark.parametrize("bins", [0, -3, 2.5, "auto", [1], [3, 1], [np.nan, 1]])
+def test_bins_that_are_none(bins):
+    with pytest.raises(ValueError, match="bins="):
+        importance_by_value(named(np.ones((2, 3))), np.ones((2, 3)), bins=bins)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from sktrim import FourierTransformer, TransformImportance
 from sktrim.evaluation import explanation_card, stability_report
@@ -77,3 +78,24 @@ def test_groups_come_with_the_interval_of_their_importance(trim_and_X):
         assert expected in relevance[name]
     unperturbed = stability_report(trim, X, perturbations=[])
     assert "95 %" not in str(trim.explain(X).card(stability=unperturbed))
+
+
+def test_a_forest_has_a_card():
+    X = np.random.default_rng(0).standard_normal((20, 6))
+    forest = RandomForestClassifier(5, random_state=0).fit(X, X[:, 0] > 0)
+    trim = TransformImportance(forest, scorer="occlusion").fit(X)
+    card = explanation_card(trim, X, X[:, 0] > 0, n_draws=2)
+    assert (
+        "no weights"
+        in dict(card.sections["Descriptive accuracy"])["randomised weights"]
+    )
+
+
+def test_true_values_must_be_one_per_output():
+    explanation = Explanation(
+        np.ones((4, 2)), ["a", "b"], predictions=np.ones((4, 2)), output="raw"
+    )
+    with pytest.raises(ValueError, match="2 outputs"):
+        explanation.card(np.ones(4))
+    found = explanation.card(np.zeros((4, 2))).sections["Predictive accuracy"]
+    assert found == [("mean absolute error", "1")]

@@ -3,8 +3,10 @@ from math import comb
 import numpy as np
 import pytest
 
+from sktrim import TransformImportance
 from sktrim.evaluation import failure_report
 from sktrim.explanation import Explanation
+from tests.nets import linear_net, mlp
 
 
 def biased(seed=0):
@@ -69,3 +71,34 @@ def test_what_is_missing_is_named():
     explanation, y = biased()
     with pytest.raises(ValueError, match="y has shape"):
         failure_report(explanation, y[:5])
+
+
+def test_outputs_of_a_regressor_are_no_classes():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 12)).astype("f4"), rng.standard_normal((20, 2))
+    explanation = Explanation(
+        X, list("abcdefghijkl"), predictions=X[:, :2], metadata={"kind": "regressor"}
+    )
+    report = failure_report(explanation, y)
+    np.testing.assert_allclose(report.errors, np.abs(X[:, :2] - y).mean(axis=1))
+    with pytest.raises(ValueError, match="2 outputs"):
+        failure_report(explanation, y[:, 0])
+
+
+def test_raw_outputs_of_a_classifier_are_classes():
+    X = np.random.default_rng(0).standard_normal((20, 12))
+    trim = TransformImportance(mlp(), output="raw").fit(X)
+    assert failure_report(trim.explain(X), trim.predict(X)).errors.sum() == 0
+    card = trim.explain(X).card(trim.predict(X))
+    assert card.sections["Predictive accuracy"][0][1] == "1.000 over 20 samples"
+    values = TransformImportance(linear_net(np.ones(12))).fit(X)
+    errors = failure_report(values.explain(X), np.zeros(20)).errors
+    np.testing.assert_allclose(errors, np.abs(values.predict(X)))
+
+
+def test_labels_that_no_output_has_are_refused():
+    explanation, y = biased()
+    with pytest.raises(ValueError, match="classes="):
+        failure_report(explanation, y.astype(str))
+    with pytest.raises(ValueError, match="classes="):
+        explanation.card(y + 10)

@@ -7,6 +7,8 @@ from sktrim.evaluation import (
     faithfulness_curves,
     faithfulness_report,
     faithfulness_score,
+    localisation_score,
+    sufficient_fraction,
 )
 from tests.nets import linear_net, mlp
 
@@ -219,3 +221,14 @@ def test_options_out_of_range_are_named(X, options, message):
     trim = TransformImportance(mlp(8)).fit(X)
     with pytest.raises(ValueError, match=message):
         faithfulness_curves(trim, X, **options)
+
+
+@pytest.mark.parametrize("n_rows", [1, 39, 41])
+def test_scores_of_other_samples_are_refused(X, n_rows):
+    trim = TransformImportance(mlp(8)).fit(X)
+    explanation = trim.explain(np.resize(X, (n_rows, 8)))
+    for measure in (faithfulness_score, faithfulness_report, sufficient_fraction):
+        with pytest.raises(ValueError, match=f"{n_rows} rows for 40 samples"):
+            measure(trim, X, scores=explanation.values)
+    with pytest.raises(ValueError, match=f"{n_rows} rows for 40 samples"):
+        localisation_score(trim, X, explanation=explanation)

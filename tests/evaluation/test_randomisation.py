@@ -244,3 +244,14 @@ def test_several_targets_are_refused():
     trim = TransformImportance(mlp(), target="all").fit(X)
     with pytest.raises(ValueError, match="one target"):
         randomisation_test(trim, X)
+
+
+@pytest.mark.parametrize("weight", [[[2.0]], [[0.25, 0.25], [0.25, 0.25]]])
+def test_equal_weights_are_drawn_as_large_as_they_are(weight):
+    layer = nn.Linear(len(weight), len(weight), bias=False)
+    generator, drawn = torch.Generator().manual_seed(0), []
+    for _ in range(500):
+        layer.weight.data = torch.tensor(weight)
+        redraw(layer, generator)
+        drawn.append(layer.weight.detach().numpy().copy())
+    assert np.std(drawn) == pytest.approx(weight[0][0], rel=0.1)

@@ -208,3 +208,13 @@ def test_json_holds_every_network(short, capsys):
 def test_unknown_options_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--networks", "0"], ["--rows", "5000"], ["--scorer", "tea"], ["--seed", "-1"]],
+)
+def test_bad_values_on_the_command_line_are_told_in_a_line(arguments, capsys):
+    with pytest.raises(SystemExit):
+        recovery.main(arguments)
+    assert "expected" in capsys.readouterr().err.splitlines()[-1]

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.ensemble import RandomForestClassifier
+from skorch import NeuralNetBinaryClassifier
+from torch import nn
 
 from sktrim import FourierTransformer, TransformImportance
 from sktrim.evaluation import consensus, stability_report
@@ -122,3 +126,65 @@ def test_options_out_of_range_are_named(X, options, message):
     trim = TransformImportance(mlp(8)).fit(X)
     with pytest.raises(ValueError, match=message):
         stability_report(trim, X, **options)
+
+
+class OneLogit(nn.Module):
+    """A classifier so sure of itself that float32 probabilities are 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = mlp(8, 16, 1, dtype=torch.float32)
+
+    def forward(self, x):
+        return 1e3 * self.body(x)
+
+
+def test_adversarial_steps_follow_the_explained_output(X):
+    X = X.astype("f4")
+    net = NeuralNetBinaryClassifier(OneLogit(), max_epochs=1, lr=0.0, verbose=0)
+    net.fit(X, (X[:, 0] > 0).astype("f4"))
+    trim = TransformImportance(net, scorer="gradient").fit(X)
+    explanation = trim.explain(X)
+    x = torch.tensor(X, requires_grad=True)
+    outputs = net.module_(x)
+    (outputs.abs().sum()).backward()
+    moved = (X - 0.05 * X.std() * x.grad.sign().numpy()).astype("f4")
+    *_, found = adversarial(trim, X, explanation, 0.05)
+    np.testing.assert_allclose(found.signals, moved, atol=1e-6)
+
+
+def test_an_estimator_without_gradient_is_told(X):
+    forest = RandomForestClassifier(5, random_state=0).fit(X, X[:, 0] > 0)
+    trim = TransformImportance(forest, scorer="occlusion").fit(X)
+    with pytest.raises(ValueError, match='leave "adversarial" out'):
+        stability_report(trim, X, perturbations=["adversarial"])
+
+
+def test_transforms_are_refitted_to_sparse_rows(X):
+    counts = np.maximum(X, 0)
+    trim = TransformImportance(mlp(8), TruncatedSVD(3, random_state=0), random_state=0)
+    options = {"perturbations": (), "refit_transform": True, "n_draws": 2}
+    dense = stability_report(trim.fit(counts), counts, **options)
+    for kind in (sp.csr_array, sp.coo_array):
+        rows = kind(counts)
+        found = stability_report(trim.fit(rows), rows, **options)["transforms"]
+        expected = dense["transforms"].importances
+        np.testing.assert_allclose(found.importances, expected, rtol=1e-5)
+
+
+def test_misuse_of_a_report_is_told(X):
+    trim = TransformImportance(mlp(8)).fit(X)
+    with pytest.raises(ValueError, match="n_draws=0"):
+        stability_report(trim, X, n_draws=0)
+    empty = stability_report(trim, X, perturbations=())
+    with pytest.raises(ValueError, match="measured were"):
+        empty.plot()
+
+
+def test_missing_labels_are_an_environment(X):
+    trim = TransformImportance(mlp(8)).fit(X)
+    labels = np.r_[np.full(20, np.nan), np.ones(40)]
+    report = stability_report(trim, X, perturbations=(), groups=labels)
+    sizes = np.abs(trim.explain(X).values)
+    expected = [sizes[20:].mean(axis=0), sizes[:20].mean(axis=0)]
+    np.testing.assert_allclose(report["environments"].importances, expected)
