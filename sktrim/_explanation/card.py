@@ -68,7 +68,9 @@ def make_card(
             ("randomised weights", _found(randomisation, "randomisation_test")),
             ("stability", _found(stability, "stability_report")),
         ],
-        f"Relevance ({whole})": _relevance(chosen, k, stability),
+        f"Relevance ({whole})": _relevance(
+            chosen, k, stability, single=sample is not None
+        ),
     }
     n = len(explanation)
     title = f"{explanation.scorer}, {explanation.output} of {n} sample{'s' * (n != 1)}"
@@ -194,8 +196,13 @@ def _descriptive(explanation) -> list[tuple[str, str]]:
     return rows
 
 
-def _relevance(explanation, k: int, stability) -> list[tuple[str, str]]:
+def _relevance(
+    explanation, k: int, stability, *, single: bool
+) -> list[tuple[str, str]]:
+    # means are of magnitudes, one sample's scores have signs
     top = explanation.top_k(k, over="mean")
+    if single:
+        top = [entries[0] for entries in explanation.top_k(k)]
     intervals = _intervals(stability)
     rows = []
     for index, name, value in zip(*top, strict=True):

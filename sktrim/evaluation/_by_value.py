@@ -58,8 +58,23 @@ class ImportanceByValue:
         lines.append(f"below 0: {100 * below:.2f} %, above 3: {100 * above:.2f} %")
         return "\n".join(lines)
 
+    def _filled(self, by) -> np.ndarray:
+        """Give bins without values the mean of the samples (of one label) with some."""
+        labels = np.zeros(len(self.counts)) if by is None else np.asarray(by)
+        if labels.shape != (len(self.counts),):
+            return self.mean_squares
+        filled = self.mean_squares.copy()
+        for label in np.unique(labels):
+            rows = labels == label
+            there = self.counts[rows] > 0
+            mean = filled[rows].sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+            filled[rows] = np.where(there, filled[rows], mean)
+        return filled
+
     def plot(self, *, by=None, what="shares", title: str | None = None, ax=None):
         """Draw the mean over samples of `shares` or `mean_squares`, by bin.
+
+        `mean_squares` are averaged over the samples that have values in the bin.
 
         Parameters
         ----------
@@ -81,8 +96,9 @@ class ImportanceByValue:
             "shares": "share of squared attribution",
             "mean_squares": "squared attribution per value",
         }
+        values = self.shares if what == "shares" else self._filled(by)
         return CurveDisplay.from_values(
-            getattr(self, what),
+            values,
             (self.edges[1:] + self.edges[:-1]) / 2,
             by=by,
             label=labels[what],

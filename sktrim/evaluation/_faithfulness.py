@@ -10,6 +10,7 @@ from sktrim.evaluation._trace import (
     check_scores,
     rank_groups,
     replacement_rows,
+    unit_of,
     walk,
 )
 from sktrim.inspection import FaithfulnessDisplay
@@ -191,8 +192,8 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
         trim, X, y, visit, rows=rows, verbose=options["verbose"], n_samples=len(scores)
     )
     if not trim.explains_probability:
-        spread = found[0][:, 0].std()
-        found = [curve / (spread if spread > 0 else 1.0) for curve in found]
+        unit = unit_of(found[0][:, 0])
+        found = [curve / unit for curve in found]
     pairs = zip(orders, found[::2], found[1::2], strict=True)
     fractions = steps / steps[-1]
     return {name: FaithfulnessCurves(fractions, d, i) for name, d, i in pairs}

@@ -11,6 +11,7 @@ from scipy import stats
 from tqdm.auto import tqdm
 
 from sktrim.evaluation._correlation import row_correlations
+from sktrim.evaluation._trace import unit_of
 from sktrim.evaluation._variants import (
     layers_in_order,
     redraw,
@@ -309,7 +310,7 @@ def _check_options(mode, n_draws, depths, n_layers) -> list[int]:
             f"depths={depths!r}; the network has {n_layers} layers with parameters, so "
             f"depths run from 1 to {n_layers} (-1: all)."
         )
-    return sorted(chosen)
+    return sorted(set(chosen))
 
 
 def randomisation_test(
@@ -436,6 +437,5 @@ def _compare(explanation, other, trained, sizes) -> dict[str, float]:
     found["data only"] = float(row_correlations(sizes, np.abs(other.values)).mean())
     before = explanation.metadata["explained"]
     change = np.abs(other.metadata["explained"] - before).mean()
-    spread = before.std()
-    found["output change"] = float(change / (spread if spread > 0 else 1))
+    found["output change"] = float(change / unit_of(before))
     return found

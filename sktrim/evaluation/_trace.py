@@ -70,6 +70,23 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
     return scores
 
 
+def unit_of(outputs: np.ndarray) -> float:
+    """Return the standard deviation of outputs over samples, or 1 where they are equal.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples,)
+
+    Returns
+    -------
+    float
+    """
+    spread = float(outputs.std())
+    # equal samples differ by round-off, which is no unit
+    rounding = 16 * np.finfo(outputs.dtype).eps * float(np.abs(outputs).max(initial=0))
+    return spread if spread > rounding else 1.0
+
+
 def replacement_rows(trim, replacement: str, n_rows: int) -> np.ndarray:
     """Return the rows of coefficients that stand in for what is removed.
 

@@ -90,3 +90,12 @@ def test_as_many_coefficients_as_values_are_not_values():
 def test_bins_that_are_none(bins):
     with pytest.raises(ValueError, match="bins="):
         importance_by_value(named(np.ones((2, 3))), np.ones((2, 3)), bins=bins)
+
+
+def test_samples_without_values_in_a_bin_do_not_lower_its_mean():
+    X = np.array([[1.0, -1, 1, -1], [1, 1, 1, 1], [1, 1, 1, 1]])
+    found = importance_by_value(named(np.full((3, 4), 2.0)), X, bins=[-2, 0, 2])
+    (line,) = [c.heights for c in found.plot(what="mean_squares").curves]
+    np.testing.assert_allclose(line, [4, 4])
+    curves = found.plot(what="mean_squares", by=[0, 1, 1]).curves
+    np.testing.assert_allclose([c.heights for c in curves], [[4, 4], [0, 4]])

@@ -99,3 +99,12 @@ def test_true_values_must_be_one_per_output():
         explanation.card(np.ones(4))
     found = explanation.card(np.zeros((4, 2))).sections["Predictive accuracy"]
     assert found == [("mean absolute error", "1")]
+
+
+def test_scores_of_one_sample_keep_their_signs():
+    values = np.array([[1.0, 0, 0], [0.5, -2, 0.1]])
+    explanation = Explanation(values, ["a", "b", "c"])
+    found = explanation.card(sample=1, k=2).sections["Relevance (sample 1)"]
+    assert found == [("b", "-2"), ("a", "0.5")]
+    found = explanation.card(k=2).sections["Relevance (all samples)"]
+    assert found == [("b", "1"), ("a", "0.75")]

@@ -10,6 +10,7 @@ from sktrim.evaluation import (
     localisation_score,
     sufficient_fraction,
 )
+from sktrim.evaluation._trace import unit_of
 from tests.nets import linear_net, mlp
 
 
@@ -232,3 +233,20 @@ def test_scores_of_other_samples_are_refused(X, n_rows):
             measure(trim, X, scores=explanation.values)
     with pytest.raises(ValueError, match=f"{n_rows} rows for 40 samples"):
         localisation_score(trim, X, explanation=explanation)
+
+
+def test_round_off_between_equal_samples_is_no_unit(X):
+    weight = torch.randn(8, generator=torch.Generator().manual_seed(0))
+    for dtype in (torch.float32, torch.float64):
+        net = linear_net(weight).to(dtype)
+        x = np.repeat(X[:1], 7, axis=0).astype(str(dtype).removeprefix("torch."))
+        trim = TransformImportance(net, FourierTransformer(), "input_x_gradient")
+        one, seven = (faithfulness_score(trim.fit(x), x[:n]) for n in (1, 7))
+        assert seven == pytest.approx(one, rel=1e-5)
+
+
+def test_the_unit_is_the_spread_beyond_round_off():
+    outputs = np.float32(1e3) + np.array([0, 1, 2], np.float32)
+    assert unit_of(outputs) == pytest.approx(outputs.std())
+    assert unit_of(np.nextafter(outputs[:1], 2e3).repeat(3)) == 1
+    assert unit_of(np.array([1, 1 + 2e-7, 1 - 2e-7], np.float32)) == 1

@@ -255,3 +255,10 @@ def test_equal_weights_are_drawn_as_large_as_they_are(weight):
         redraw(layer, generator)
         drawn.append(layer.weight.detach().numpy().copy())
     assert np.std(drawn) == pytest.approx(weight[0][0], rel=0.1)
+
+
+def test_a_depth_asked_for_twice_is_run_once():
+    X = np.random.default_rng(0).standard_normal((5, 12))
+    trim = TransformImportance(mlp(), scorer="gradient").fit(X)
+    found = randomisation_test(trim, X, depths=[1, 1, -2], n_draws=2)
+    assert found.layers == ["2"]
