@@ -98,7 +98,9 @@ class AgreementDisplay:
             style: dict = {"ha": "center", "va": "center", "fontsize": "small"}
             style["color"] = "white" if abs(float(value)) > 0.6 else "black"
             self.ax_.text(column, row, f"{value:.2f}", **style)
-        self.figure_.colorbar(image, ax=self.ax_, label=self.label, shrink=0.8)
+        bar = self.figure_.colorbar(image, ax=self.ax_, label=self.label, shrink=0.8)
+        if self.matrix.min(initial=1) >= 0:
+            bar.ax.set_ylim(0, 1)
         if title is not None:
             self.ax_.set_title(title)
         return self

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from sktrim import TransformImportance
-from sktrim.evaluation import scorer_agreement
+from sktrim.evaluation import ScorerAgreement, scorer_agreement
 from tests.nets import linear_net, mlp
 
 
@@ -45,3 +45,11 @@ def test_correlations_are_means_over_samples(X):
 def test_no_scorers_is_an_error(X):
     with pytest.raises(ValueError, match="scorers is empty"):
         scorer_agreement(TransformImportance(mlp()).fit(X), X, scorers=[])
+
+
+def test_shares_have_no_negative_colours():
+    values = np.array([[1.0, 0.2], [0.2, 1.0]])
+    for lowest, table in ((0, values), (-1, values - 0.5)):
+        agreement = ScorerAgreement(["a", "b"], table, table, table)
+        bar = agreement.plot("top").figure_.axes[-1]
+        assert bar.get_ylim() == (lowest, 1)
