@@ -111,7 +111,7 @@ def absolute_errors(outputs, y) -> np.ndarray:
     Raises
     ------
     ValueError
-        If y does not have one value per output.
+        If y does not have one value per output, or holds NaN.
     """
     values = y.reshape(len(y), -1)
     if values.shape != outputs.shape:
@@ -119,6 +119,8 @@ def absolute_errors(outputs, y) -> np.ndarray:
             f"y has shape {y.shape}, but the network has {outputs.shape[1]} outputs "
             f"for {len(outputs)} samples; give a true value for each."
         )
+    if np.isnan(values).any():
+        raise ValueError("y holds NaN; leave those samples out of both first.")
     return np.abs(outputs - values).mean(axis=1)
 
 

@@ -102,3 +102,13 @@ def test_labels_that_no_output_has_are_refused():
         failure_report(explanation, y.astype(str))
     with pytest.raises(ValueError, match="classes="):
         explanation.card(y + 10)
+
+
+def test_a_missing_true_value_is_no_error_of_nan():
+    X = np.random.default_rng(0).standard_normal((6, 12))
+    trim = TransformImportance(linear_net(np.ones(12))).fit(X)
+    y = np.r_[np.nan, np.zeros(5)]
+    with pytest.raises(ValueError, match="y holds NaN"):
+        failure_report(trim.explain(X), y)
+    with pytest.raises(ValueError, match="y holds NaN"):
+        trim.explain(X).card(y)
