@@ -72,6 +72,21 @@ def _check_centers(centers: Any, n_groups: int) -> np.ndarray | None:
     return centers
 
 
+def _check_coordinates(coordinates: Any, n_groups: int) -> np.ndarray | None:
+    """Return one row of finite floats per group, or None."""
+    if coordinates is None:
+        return None
+    coordinates = np.array(coordinates, dtype=np.float64)
+    if coordinates.ndim != 2 or len(coordinates) != n_groups:
+        raise ValueError(
+            f"coordinates has shape {coordinates.shape}, expected ({n_groups}, n_axes):"
+            " one row per group."
+        )
+    if not np.isfinite(coordinates).all():
+        raise ValueError("coordinates holds NaN or infinity; expected finite numbers.")
+    return coordinates
+
+
 def _mask_row(name: Any, members: Any, n_coefficients: int) -> np.ndarray:
     """Turn column indices, a boolean mask or weights into a row of weights."""
     members = np.asarray(members)
@@ -119,7 +134,10 @@ class FeatureGroups:
     centers : array-like of shape (n_groups,), default=None
         Where each group lies on an axis (a frequency, a multipole), in `unit`.
     unit : str, default=None
-        Unit of `centers`.
+        Unit of `centers` and `coordinates`.
+    coordinates : array-like of shape (n_groups, n_axes), default=None
+        Where each group lies on several axes, such as its frequency along the rows
+        and along the columns of an image.
 
     Attributes
     ----------
@@ -130,13 +148,15 @@ class FeatureGroups:
     centers : ndarray of shape (n_groups,), float64, or None
         Positions on the axis.
     unit : str or None
-        Unit of `centers`.
+        Unit of `centers` and `coordinates`.
+    coordinates : ndarray of shape (n_groups, n_axes), float64, or None
+        Positions on several axes.
 
     Raises
     ------
     ValueError
         If a weight lies outside [0, 1] or is NaN, if there is no group or no
-        coefficient, or if names or centers do not fit.
+        coefficient, or if names, centers or coordinates do not fit.
 
     Examples
     --------
@@ -155,11 +175,13 @@ class FeatureGroups:
         *,
         centers: ArrayLike | None = None,
         unit: str | None = None,
+        coordinates: ArrayLike | None = None,
     ) -> None:
         self.masks = _check_masks(masks)
         self.names = _check_names(names, len(self))
         self.centers = _check_centers(centers, len(self))
         self.unit = unit
+        self.coordinates = _check_coordinates(coordinates, len(self))
 
     @classmethod
     def from_labels(
@@ -336,6 +358,7 @@ class FeatureGroups:
             [self.names[i] for i in at],
             centers=None if self.centers is None else self.centers[at],
             unit=self.unit,
+            coordinates=None if self.coordinates is None else self.coordinates[at],
         )
 
     def __len__(self) -> int:

@@ -99,6 +99,16 @@ def test_a_file_gives_back_what_was_saved(tmp_path, n_targets, sparse):
     assert_same(Explanation.load(path), explanation[1:])
 
 
+def test_the_places_of_the_groups_are_kept(tmp_path):
+    places = np.arange(6.0).reshape(3, 2)
+    groups = FeatureGroups(np.eye(3), coordinates=places)
+    Explanation(np.ones((1, 3)), groups.names, feature_groups=groups).save(
+        tmp_path / "places.npz"
+    )
+    kept = Explanation.load(tmp_path / "places.npz").feature_groups
+    np.testing.assert_array_equal(kept.coordinates, places)
+
+
 def test_the_least_explanation_is_given_back(tmp_path):
     Explanation([[1.0]], ["only ünïcode"]).save(tmp_path / "least.npz")
     loaded = Explanation.load(str(tmp_path / "least.npz"))

@@ -42,13 +42,15 @@ def test_aggregate_is_the_matrix_product(masks, seed):
 def test_a_subset_is_the_rows_of_the_matrix(masks, data):
     n_groups, n = masks.shape
     centers = np.arange(n_groups) / 2
-    groups = FeatureGroups(masks, centers=centers, unit="Hz")
+    places = np.stack([centers, -centers], axis=1)
+    groups = FeatureGroups(masks, centers=centers, unit="Hz", coordinates=places)
     rows = data.draw(st.lists(st.integers(0, n_groups - 1), min_size=1, unique=True))
     values = np.random.default_rng(0).normal(size=(4, n))
     for index in (rows, np.array(rows), [f"group{i}" for i in rows]):
         part = groups[index]
         assert_array_equal(part.toarray(), masks[rows])
         assert_array_equal(part.centers, centers[rows])
+        assert_array_equal(part.coordinates, places[rows])
         assert part.names == [f"group{i}" for i in rows]
         assert part.unit == "Hz"
         assert_allclose(part.aggregate(values), groups.aggregate(values)[:, rows])
@@ -166,7 +168,7 @@ def test_masks_that_are_none_are_refused(masks, message):
         FeatureGroups(masks)
 
 
-def test_names_and_centers_that_do_not_fit_are_refused():
+def test_names_and_places_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="1 names were given for 2 groups"):
         FeatureGroups(np.eye(2), ["a"])
     with pytest.raises(ValueError, match="'a' occurs more than once"):
@@ -175,6 +177,11 @@ def test_names_and_centers_that_do_not_fit_are_refused():
         FeatureGroups(np.eye(2), "ab")
     with pytest.raises(ValueError, match="centers has shape"):
         FeatureGroups(np.eye(2), centers=[1, 2, 3])
+    for places in ([1, 2], [[1, 2]], np.zeros((3, 2))):
+        with pytest.raises(ValueError, match="coordinates has shape"):
+            FeatureGroups(np.eye(2), coordinates=places)
+    with pytest.raises(ValueError, match="coordinates holds NaN"):
+        FeatureGroups(np.eye(2), coordinates=[[0, 1], [np.nan, 1]])
 
 
 @pytest.mark.parametrize(

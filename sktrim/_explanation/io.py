@@ -111,6 +111,8 @@ def _to_arrays(explanation: Explanation) -> dict[str, Any]:
         arrays["mask_names"] = np.asarray(groups.names, dtype=str)
         if groups.centers is not None:
             arrays["mask_centers"] = np.asarray(groups.centers)
+        if groups.coordinates is not None:
+            arrays["mask_coordinates"] = groups.coordinates
         if groups.unit is not None:
             arrays["mask_unit"] = np.array(str(groups.unit))
     return arrays
@@ -138,6 +140,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
             stored["mask_names"].tolist(),
             centers=stored.get("mask_centers"),
             unit=unit,
+            coordinates=stored.get("mask_coordinates"),
         )
     if "components" in stored:
         fields["component_function"] = StoredComponents(stored["components"])

@@ -13,6 +13,7 @@ from sktrim.inspection import (
     CurveDisplay,
     HeatmapDisplay,
 )
+from sktrim.inspection._style import check_option
 
 if TYPE_CHECKING:
     from sktrim.explanation import Explanation
@@ -167,11 +168,13 @@ class ExplanationPlots:
         ----------
         sample : int, optional
             Which sample; the map over the signal needs one.
-        kind : {"auto", "matrix", "signal", "groups"}, default="auto"
+        kind : {"auto", "matrix", "signal", "plane", "groups"}, default="auto"
             "matrix": samples x groups. "signal": the groups of one sample laid out as
-            the signal, one group per number of it. "groups": the groups of one
-            sample in a row. "auto" is "matrix" without `sample`, else "signal" where
-            ``metadata["signal_space"]`` says that the groups are those, else "groups".
+            the signal, one group per number of it. "plane": the groups of one sample
+            where they lie in a plane, such as the frequencies of an image. "groups":
+            the groups of one sample in a row. "auto" is "matrix" without `sample`,
+            else "signal" where ``metadata["signal_space"]`` says that the groups are
+            those, else "plane" where the groups have two coordinates, else "groups".
         signal : array-like, optional
             The signal drawn beside the map; by default the sample's own, where
             `signals` is known.
@@ -193,13 +196,10 @@ class ExplanationPlots:
         Raises
         ------
         ValueError
-            If `kind` is unknown, or the groups are not one per number of the signal.
+            If `kind` is unknown, the groups are not one per number of the signal, or
+            they lie in no plane.
         """
-        kinds = ("auto", "matrix", "signal", "groups")
-        if kind not in kinds:
-            raise ValueError(
-                f"kind={kind!r}: use one of {', '.join(map(repr, kinds))}."
-            )
+        check_option("kind", kind, ("auto", "matrix", "signal", "plane", "groups"))
         chosen = self._choose(target, sample)
         title = self._title(title, chosen, sample)
         if kind == "auto":
@@ -222,6 +222,8 @@ class ExplanationPlots:
         return HeatmapDisplay.from_groups(
             _one_sample(chosen).values[0],
             chosen.group_names,
+            coordinates=_plane(chosen) if kind == "plane" else None,
+            unit=_whole_unit(chosen),
             signal_shape=chosen.signal_shape,
             **common,
         )
@@ -340,7 +342,26 @@ def _heatmap_kind(chosen: Explanation, sample) -> str:
     if chosen.metadata.get("signal_space") and shape:
         if int(np.prod(shape)) == n_groups:
             return "signal"
-    return "matrix" if sample is None else "groups"
+    if sample is None:
+        return "matrix"
+    return "groups" if _coordinates(chosen) is None else "plane"
+
+
+def _coordinates(chosen: Explanation) -> np.ndarray | None:
+    """Give where the groups lie in a plane, if they do."""
+    groups = chosen.feature_groups
+    coordinates = None if groups is None else groups.coordinates
+    return coordinates if np.shape(coordinates)[1:] == (2,) else None
+
+
+def _plane(chosen: Explanation) -> np.ndarray:
+    coordinates = _coordinates(chosen)
+    if coordinates is None:
+        raise ValueError(
+            "kind='plane' needs groups with two coordinates, such as the natural "
+            "groups of a FourierTransformer of images; use kind='groups'."
+        )
+    return coordinates
 
 
 def _one_sample(chosen: Explanation) -> Explanation:

@@ -7,6 +7,7 @@ import numpy as np
 from sktrim.inspection._pictures import (
     add_color_bar,
     draw_image,
+    draw_plane,
     draw_signal,
     draw_signed_area,
     draw_strip,
@@ -38,7 +39,7 @@ class HeatmapDisplay:
     ----------
     values : ndarray of shape (n_samples, n_groups), (height, width) or (1, length)
         What is drawn.
-    kind : {"matrix", "image", "lines", "groups"}
+    kind : {"matrix", "image", "lines", "groups", "plane"}
         How it is drawn.
     names : list of str, optional
         Names of the groups (kinds "matrix" and "groups").
@@ -50,6 +51,10 @@ class HeatmapDisplay:
         What the colours are.
     place : {"beside", "under"}, default="beside"
         Where the signal is drawn: see `from_signal`.
+    coordinates : ndarray of shape (n_groups, 2), optional
+        Where the groups lie, vertical and horizontal (kind "plane").
+    unit : str, optional
+        Unit of the coordinates.
 
     Attributes
     ----------
@@ -71,6 +76,8 @@ class HeatmapDisplay:
         signal=None,
         label,
         place="beside",
+        coordinates=None,
+        unit=None,
     ):
         self.values = values
         self.kind = kind
@@ -79,6 +86,8 @@ class HeatmapDisplay:
         self.signal = signal
         self.label = label
         self.place = place
+        self.coordinates = coordinates
+        self.unit = unit
 
     @classmethod
     def from_matrix(
@@ -180,12 +189,11 @@ class HeatmapDisplay:
         lines = is_lines(laid_out)
         # the mean over channels is their sum, once the largest is 1
         heat = laid_out.mean(axis=1)[0] if lines else flatten_channels(laid_out)[0]
+        heat, kind = (heat[np.newaxis], "lines") if lines else (heat, "image")
+        # squared before the channels were summed
         heat = heat / largest(heat)
-        if signal is not None:
-            signal = lay_out(np.ravel(signal)[np.newaxis], signal_shape)[0]
-        kind = "lines" if lines else "image"
-        heat = heat[np.newaxis] if lines else heat
-        label = f"{_squared(label) if squared else label}, largest = 1"
+        label = _label(label, squared)
+        signal = _one_signal(signal, signal_shape)
         display = cls(heat, kind, signal=signal, label=label, place=place)
         return display.plot(ax=ax, title=title)
 
@@ -195,6 +203,8 @@ class HeatmapDisplay:
         values,
         names,
         *,
+        coordinates=None,
+        unit: str | None = None,
         signal=None,
         signal_shape=None,
         squared: bool = False,
@@ -202,7 +212,7 @@ class HeatmapDisplay:
         title: str | None = None,
         ax=None,
     ) -> HeatmapDisplay:
-        """Draw the groups of one sample as a strip of colours, beside its signal.
+        """Draw the groups of one sample, in a strip or a plane, beside its signal.
 
         The values are divided by their largest magnitude.
 
@@ -212,8 +222,13 @@ class HeatmapDisplay:
             Importances of one sample.
         names : sequence of str
             One name per group.
+        coordinates : array-like of shape (n_groups, 2), optional
+            Where each group lies, along the rows of an image (vertical, downwards)
+            and along its columns (horizontal). None: the groups stand in a strip.
+        unit : str, optional
+            Unit of the coordinates, such as "cycles/image".
         signal : array-like, optional
-            The signal: an image stands beside the strip, a curve above it.
+            The signal: an image stands beside the groups, a curve above them.
         signal_shape : tuple of int, optional
             How the signal is laid out; by default as it is.
         squared : bool, default=False
@@ -221,7 +236,7 @@ class HeatmapDisplay:
         label : str, default="importance"
             What the values are.
         title : str, optional
-            Title of the strip.
+            Title of the groups' axes.
         ax : matplotlib Axes or sequence of two, optional
             Where to draw; one Axes is divided where there is a signal; None makes a
             figure.
@@ -233,17 +248,19 @@ class HeatmapDisplay:
         Raises
         ------
         ValueError
-            If the shapes do not fit or a value is not finite.
+            If the shapes do not fit, two groups lie in one place, or a value is not
+            finite.
         """
         heat = check_values(np.ravel(values), names)
         heat = heat**2 if squared else heat
-        if signal is not None:
-            signal = np.asarray(signal)
-            signal = lay_out(signal.ravel()[np.newaxis], signal_shape or signal.shape)
-            signal = signal[0]
-        label = f"{_squared(label) if squared else label}, largest = 1"
         display = cls(
-            heat / largest(heat), "groups", names=names, signal=signal, label=label
+            heat / largest(heat),
+            "groups" if coordinates is None else "plane",
+            names=names,
+            signal=_one_signal(signal, signal_shape),
+            label=_label(label, squared),
+            coordinates=_check_coordinates(coordinates, heat.size),
+            unit=unit,
         )
         return display.plot(ax=ax, title=title)
 
@@ -266,6 +283,8 @@ class HeatmapDisplay:
             self._plot_matrix(ax)
         elif self.kind == "groups":
             self._plot_groups(ax)
+        elif self.kind == "plane":
+            self._plot_plane(ax)
         elif self.place == "under" and self.signal is not None:
             self._plot_over_signal(ax)
         else:
@@ -369,10 +388,46 @@ class HeatmapDisplay:
             self.ax_.set_yticks([])
         add_color_bar(self.ax_, mappable, _in_lines(self.label))
 
+    def _plot_plane(self, ax) -> None:
+        n_axes = 1 if self.signal is None else 2
+        self.figure_, self.axes_ = axes_grid(ax, n_axes, 2, (4.6, 3.6))
+        self.ax_ = self.axes_[-1]
+        if self.signal is not None:
+            lines = is_lines(self.signal[np.newaxis])
+            draw_signal(self.axes_[0], self.signal, lines)
+            self.axes_[0].set_title("signal")
+        mappable = draw_plane(self.ax_, self.values[0], self.coordinates, self.unit)
+        add_color_bar(self.ax_, mappable, _in_lines(self.label))
 
-def _squared(label: str) -> str:
+
+def _check_coordinates(coordinates, n_groups: int) -> np.ndarray | None:
+    if coordinates is None:
+        return None
+    coordinates = np.asarray(coordinates, float)
+    if coordinates.shape != (n_groups, 2):
+        raise ValueError(
+            f"coordinates has shape {coordinates.shape} for {n_groups} groups; "
+            f"expected ({n_groups}, 2): vertical and horizontal."
+        )
+    if len(np.unique(coordinates, axis=0)) < n_groups:
+        raise ValueError(
+            "two groups have the same coordinates, so one would hide the other; "
+            "leave coordinates out to draw them in a strip."
+        )
+    return coordinates
+
+
+def _label(label: str, squared: bool) -> str:
     quantity, bracket, rest = label.partition(" (")
-    return f"squared {quantity}{bracket}{rest}"
+    quantity = f"squared {quantity}" if squared else quantity
+    return f"{quantity}{bracket}{rest}, largest = 1"
+
+
+def _one_signal(signal, signal_shape) -> np.ndarray | None:
+    if signal is None:
+        return None
+    signal = np.asarray(signal)
+    return lay_out(signal.ravel()[np.newaxis], signal_shape or signal.shape)[0]
 
 
 def _in_lines(label: str) -> str:

@@ -10,6 +10,7 @@ from sktrim.inspection._style import (
     NEUTRAL,
     PALETTE,
     POSITIVE,
+    axis_label,
     largest,
 )
 
@@ -112,6 +113,31 @@ def draw_signal(ax, laid_out_signal, lines: bool):
         return None
     image = flatten_channels(laid_out_signal[np.newaxis])[0]
     return draw_image(ax, image, cmap="gray")
+
+
+def draw_plane(ax, values, coordinates, unit: str | None):
+    """Colour the places of a plane by values within [-1, 1], grey where there is none.
+
+    `coordinates` holds a row (vertical, horizontal) for every value.
+    """
+    vertical, rows = np.unique(coordinates[:, 0], return_inverse=True)
+    horizontal, columns = np.unique(coordinates[:, 1], return_inverse=True)
+    image = np.full((len(vertical), len(horizontal)), np.nan)
+    image[rows, columns] = values
+    ax.set_facecolor("0.9")
+    mappable = ax.pcolormesh(
+        horizontal, vertical, image, cmap=DIVERGING, vmin=-1, vmax=1, shading="nearest"
+    )
+    # downwards as the rows of an image, so that directions are the same in both
+    ax.invert_yaxis()
+    spans = np.ptp(horizontal), np.ptp(vertical)
+    if max(spans) < 4 * min(spans):
+        ax.set_aspect("equal")
+    name = axis_label(unit).replace(" (", "\n(")
+    ax.set_xlabel(f"horizontal {name}", fontsize="small")
+    ax.set_ylabel(f"vertical {name}", fontsize="small")
+    ax.tick_params(labelsize="small")
+    return mappable
 
 
 def draw_strip(ax, row, heights):

@@ -342,6 +342,7 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         channels: str = "pool",
         centers: np.ndarray | None = None,
         unit: str | None = None,
+        coordinates: np.ndarray | None = None,
     ) -> FeatureGroups:
         """Spread groups over one channel's coefficients to those of all channels."""
         if channels not in ("pool", "separate"):
@@ -349,7 +350,9 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         masks = sp.csr_array(masks, dtype=np.float64)
         if channels == "pool" or self.n_channels_ == 1:
             spread = sp.kron(np.ones((1, self.n_channels_)), masks, format="csr")
-            return FeatureGroups(spread, names, centers=centers, unit=unit)
+            return FeatureGroups(
+                spread, names, centers=centers, unit=unit, coordinates=coordinates
+            )
         spread = sp.kron(sp.eye_array(self.n_channels_), masks, format="csr")
         return FeatureGroups(
             spread,

@@ -278,7 +278,9 @@ class FrequencyTransformer(SignalTransformer):
         Returns
         -------
         FeatureGroups
-            `centers` are absolute frequencies, of a band its middle, in `unit`.
+            `centers` are absolute frequencies, of a band its middle, in `unit`. The
+            natural groups of several axes have the frequency along each of them as
+            `coordinates`, unless channels are separate.
 
         Raises
         ------
@@ -301,9 +303,11 @@ class FrequencyTransformer(SignalTransformer):
             positions = np.tile(radii[self.frequency_of_], self.n_channels_)
             identity = sp.eye_array(self.n_coefficients_, format="csr")
             return FeatureGroups(identity, names, centers=positions, unit=unit)
+        coordinates = None
         if by == "natural":
             masks = sp.csr_array(sp.eye_array(len(radii)))
             names, positions = self._frequency_names(frequencies, unit), radii
+            coordinates = frequencies if frequencies.shape[1] > 1 else None
         else:
             intervals = check_intervals(
                 radii, n_bands=n_bands, edges=edges, centers=centers, width=width
@@ -316,6 +320,7 @@ class FrequencyTransformer(SignalTransformer):
             channels=channels,
             centers=positions,
             unit=unit,
+            coordinates=coordinates,
         )
 
 

@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 
 from sktrim.explanation import Explanation
+from sktrim.groups import FeatureGroups
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(6, 12))
@@ -93,6 +94,19 @@ def test_groups_of_one_sample_stand_beside_its_signal():
     assert few.plot.heatmap(sample=1).kind == "groups"
     with pytest.raises(ValueError, match="one sample, not 6"):
         make().plot.heatmap(kind="groups")
+
+
+def test_groups_in_a_plane_are_drawn_in_it():
+    places = np.indices((3, 4)).reshape(2, -1).T
+    groups = FeatureGroups(np.eye(12), NAMES, coordinates=places)
+    explanation = make(feature_groups=groups)
+    display = explanation.plot.heatmap(sample=1, squared=True)
+    np.testing.assert_array_equal(display.coordinates, places)
+    assert (display.kind, display.unit) == ("plane", "cycles/image")
+    assert explanation.plot.heatmap(sample=1, kind="groups").kind == "groups"
+    assert explanation.plot.heatmap().kind == "matrix"
+    with pytest.raises(ValueError, match="two coordinates"):
+        make().plot.heatmap(sample=1, kind="plane")
 
 
 def test_a_map_over_the_signal_needs_one_sample_and_one_group_per_number():

@@ -81,6 +81,35 @@ def test_groups_of_one_sample_are_a_strip(shape, n_groups):
     display.figure_.canvas.draw()
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 6), (50,), None])
+def test_groups_lie_where_their_coordinates_say(shape):
+    places = np.array([[0, 0], [0, 0.2], [0.1, -0.2], [0.1, 0.2]])
+    values = np.array([1.0, -4.0, 2.0, 3.0])
+    signal = None if shape is None else RNG.normal(size=shape)
+    display = HeatmapDisplay.from_groups(
+        values, list("abcd"), coordinates=places, unit="1/mm", signal=signal
+    )
+    assert display.kind == "plane"
+    assert len(display.axes_) == (1 if shape is None else 2)
+    (mesh,) = display.ax_.collections
+    shown = mesh.get_array().reshape(2, 3)
+    np.testing.assert_allclose(
+        shown.filled(9), [[9, 0.25, -1], [0.5, 9, 0.75]], err_msg="9 is no group"
+    )
+    assert mesh.get_clim() == (-1, 1)
+    lowest, highest = display.ax_.get_ylim()
+    assert lowest > highest
+    assert display.ax_.get_xlabel() == "horizontal spatial frequency\n(1/mm)"
+    display.figure_.canvas.draw()
+
+
+def test_coordinates_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(2, 1\) for 2 groups"):
+        HeatmapDisplay.from_groups([1, 2], ["a", "b"], coordinates=[[0], [1]])
+    with pytest.raises(ValueError, match="the same coordinates"):
+        HeatmapDisplay.from_groups([1, 2], ["a", "b"], coordinates=[[0, 1], [0, 1]])
+
+
 def test_a_colour_image_stands_in_its_colours():
     signal = RNG.random((3, 4, 6))
     display = HeatmapDisplay.from_signal(signal, (3, 4, 6), signal=signal)

@@ -126,6 +126,17 @@ def test_names_differ_and_centers_are_absolute_frequencies(shape):
     assert groups.unit == "cycles"
 
 
+def test_natural_groups_of_an_image_lie_in_its_plane_of_frequencies():
+    fitted = FourierTransformer().fit(np.zeros((1, 3, 6, 8)))
+    groups = fitted.feature_groups(sample_spacing=(0.5, 2), unit="1/mm")
+    assert_allclose(groups.coordinates, fitted.frequencies_ / [3, 16])
+    assert_allclose(np.linalg.norm(groups.coordinates, axis=1), groups.centers)
+    assert fitted.feature_groups(by="band", n_bands=2).coordinates is None
+    assert fitted.feature_groups(channels="separate").coordinates is None
+    one = FourierTransformer().fit(np.zeros((1, 8)))
+    assert one.feature_groups().coordinates is None
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_frequencies_are_signed_with_nyquist_positive(shape):
     frequencies = every_axis(shape).fit(np.zeros((1, *shape))).frequencies_
