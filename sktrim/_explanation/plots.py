@@ -350,8 +350,9 @@ def _heatmap_kind(chosen: Explanation, sample) -> str:
 def _coordinates(chosen: Explanation) -> np.ndarray | None:
     """Give where the groups lie in a plane, if they do."""
     groups = chosen.feature_groups
-    coordinates = None if groups is None else groups.coordinates
-    return coordinates if np.shape(coordinates)[1:] == (2,) else None
+    if groups is None or groups.coordinates is None:
+        return None
+    return groups.coordinates if groups.coordinates.shape[1] == 2 else None
 
 
 def _plane(chosen: Explanation) -> np.ndarray:
