@@ -132,10 +132,14 @@ def failure_report(
     length = np.linalg.norm(z, axis=1, keepdims=True)
     directions = z / np.where(length > 0, length, 1)
     n_clusters = min(n_clusters, len(np.unique(directions, axis=0)))
-    model = KMeans(n_clusters, random_state=random_state).fit(directions)
+    model = KMeans(n_clusters, random_state=random_state)
+    # fitted in an order that does not depend on that of the samples
+    order = np.lexsort(directions.T)
+    fitted = np.empty(len(values), dtype=int)
+    fitted[order] = model.fit_predict(directions[order])
     names = explanation.group_names
     found = [
-        _cluster(np.flatnonzero(model.labels_ == c), errors, z, names, n_drivers)
+        _cluster(np.flatnonzero(fitted == c), errors, z, names, n_drivers)
         for c in range(n_clusters)
     ]
     found.sort(key=lambda cluster: -cluster.error_rate)

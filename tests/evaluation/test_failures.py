@@ -39,6 +39,19 @@ def test_the_biased_cluster_comes_first_with_its_driver():
     assert widths == [1, 0]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_clusters_do_not_depend_on_the_order_of_the_samples(seed):
+    rng = np.random.default_rng(seed)
+    y, order = rng.integers(0, 3, 150), rng.permutation(150)
+    outputs = np.eye(3)[rng.integers(0, 3, 150)]
+    given = Explanation(rng.standard_normal((150, 6)), list("abcdef"))
+    given.predictions = outputs
+    report = failure_report(given, y)
+    shuffled = failure_report(given[order], y[order])
+    together = report.labels[order][:, None] == report.labels[order]
+    np.testing.assert_array_equal(shuffled.labels[:, None] == shuffled.labels, together)
+
+
 def test_labels_may_be_words():
     explanation, y = biased()
     words = np.array(["a", "b", "c"])
