@@ -30,11 +30,14 @@ class FaithfulnessCurves:
         Output as the groups are replaced, the highest score first.
     insertion : ndarray of shape (n_samples, n_points)
         Output as the groups are put back, the highest score first.
+    output : str
+        What the output is, for the axis of the plot.
     """
 
     fractions: np.ndarray
     deletion: np.ndarray
     insertion: np.ndarray
+    output: str = "explained output"
 
     @property
     def deletion_area(self) -> np.ndarray:
@@ -70,7 +73,9 @@ class FaithfulnessCurves:
         sktrim.inspection.FaithfulnessDisplay
         """
         pair = {"scores": (self.deletion, self.insertion)}
-        return FaithfulnessDisplay.from_curves(self.fractions, pair, title=title, ax=ax)
+        return FaithfulnessDisplay.from_curves(
+            self.fractions, pair, ylabel=self.output, title=title, ax=ax
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,11 @@ class FaithfulnessReport:
         }
         curves = {name: (c.deletion, c.insertion) for name, c in named.items()}
         return FaithfulnessDisplay.from_curves(
-            self.scores.fractions, curves, title=title, ax=ax
+            self.scores.fractions,
+            curves,
+            ylabel=self.scores.output,
+            title=title,
+            ax=ax,
         )
 
     def __str__(self) -> str:
@@ -191,12 +200,14 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
     found = walk(
         trim, X, y, visit, rows=rows, verbose=options["verbose"], n_samples=len(scores)
     )
+    output = "probability of the explained class"
     if not trim.explains_probability:
         unit = unit_of(found[0][:, 0])
         found = [curve / unit for curve in found]
+        output = "explained output (standard deviations over samples)"
     pairs = zip(orders, found[::2], found[1::2], strict=True)
     fractions = steps / steps[-1]
-    return {name: FaithfulnessCurves(fractions, d, i) for name, d, i in pairs}
+    return {name: FaithfulnessCurves(fractions, d, i, output) for name, d, i in pairs}
 
 
 def faithfulness_curves(

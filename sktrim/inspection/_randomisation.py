@@ -133,7 +133,10 @@ class RandomisationDisplay:
             self.ax_.tick_params(axis="x", rotation=60)
         self.ax_.set_xlim(-0.5, len(places) - 0.5)
         self.ax_.set_xlabel("layer randomised, output to input")
-        self.ax_.set_ylabel("correlation with the trained network's scores")
+        self.ax_.set_ylabel(
+            "correlation with the trained network's scores\n"
+            "(mean ± 1 standard deviation over draws)"
+        )
         self.ax_.spines[["top", "right"]].set_visible(False)
         if title is not None:
             self.ax_.set_title(title)

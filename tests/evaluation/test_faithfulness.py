@@ -35,6 +35,15 @@ def test_curves_of_a_linear_network_by_hand(X):
     np.testing.assert_allclose(curves.fractions, np.linspace(0, 1, 9))
 
 
+def test_the_plot_says_what_the_output_is(X):
+    regressor = TransformImportance(linear_net(np.ones(8)), scorer="gradient").fit(X)
+    label = faithfulness_report(regressor, X).plot().ax_.get_ylabel()
+    assert label == "explained output (standard deviations over samples)"
+    classifier = TransformImportance(mlp(8)).fit(X)
+    label = faithfulness_curves(classifier, X).plot().ax_.get_ylabel()
+    assert label == "probability of the explained class"
+
+
 def test_the_true_order_is_the_best_order(X):
     weight = np.random.default_rng(1).standard_normal(8)
     trim = TransformImportance(
