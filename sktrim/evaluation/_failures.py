@@ -132,7 +132,7 @@ def failure_report(
     length = np.linalg.norm(z, axis=1, keepdims=True)
     directions = z / np.where(length > 0, length, 1)
     n_clusters = min(n_clusters, len(np.unique(directions, axis=0)))
-    model = KMeans(n_clusters, random_state=random_state)
+    model = KMeans(n_clusters, random_state=random_state).set_params(n_init=10)
     # fitted in an order that does not depend on that of the samples
     order = np.lexsort(directions.T)
     fitted = np.empty(len(values), dtype=int)
