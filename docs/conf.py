@@ -33,6 +33,9 @@ numpydoc_class_members_toctree = False
 html_theme = "pydata_sphinx_theme"
 html_title = "sktrim"
 html_show_sourcelink = False
+# the guide's pages have nothing below them that a sidebar could list
+GUIDE = ("trim", "scorers", "pictures", "torch_tools", "own_scorer", "evaluation")
+html_sidebars = {page: [] for page in ("index", *GUIDE, "examples")}
 html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
 
 
