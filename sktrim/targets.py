@@ -283,6 +283,12 @@ def _named_columns(target, outputs, y, network, n_columns) -> np.ndarray:
                 "target='true' needs the true labels: pass y, or use "
                 "target='predicted'."
             )
+        if np.ndim(y) != 1:
+            raise ValueError(
+                f"y has shape {np.shape(y)}; expected one label per sample, "
+                f"({len(outputs)},): y.ravel() of a column, or y.argmax(axis=1) of "
+                "one-hot rows."
+            )
         if len(y) != len(outputs):
             raise ValueError(
                 f"y has {len(y)} labels for {len(outputs)} samples; expected one each."

@@ -142,6 +142,9 @@ def test_the_true_class_needs_y():
     assert len(trim.explain(X, np.zeros(8, dtype=int))) == 8
     with pytest.raises(ValueError, match="7 labels for 8 samples"):
         trim.explain(X, np.zeros(7, dtype=int))
+    for bad in (np.eye(8, 3), np.zeros((8, 1)), 1):
+        with pytest.raises(ValueError, match=r"expected one label per sample, \(8,\)"):
+            trim.explain(X, bad)
 
 
 @pytest.mark.parametrize("target", ["true", ("label", 1)])

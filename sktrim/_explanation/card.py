@@ -141,8 +141,13 @@ def predicted_labels(outputs, y, classes) -> np.ndarray:
     Raises
     ------
     ValueError
-        If no entry of y is a label.
+        If y is not one label per sample, or no entry of it is a label.
     """
+    if y.shape != (len(outputs),):
+        raise ValueError(
+            f"y has shape {y.shape} for {len(outputs)} samples; expected one label "
+            "each: y.ravel() of a column, or y.argmax(axis=1) of one-hot rows."
+        )
     column = (outputs[:, 0] > 0).astype(int)
     if outputs.shape[1] > 1:
         column = outputs.argmax(axis=1)
@@ -161,8 +166,9 @@ def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
     if y is None or outputs is None:
         return [("accuracy", "not measured; pass y")]
     y, outputs = np.asarray(y), outputs.reshape(len(outputs), -1)
-    if len(y) != len(explanation):
-        raise ValueError(f"y has {len(y)} entries for {len(explanation)} samples.")
+    n_samples = len(explanation)
+    if y.ndim and len(y) != n_samples:
+        raise ValueError(f"y has {len(y)} entries for {n_samples} samples.")
     if is_regression(explanation):
         error = absolute_errors(outputs, y)
         rows = [("mean absolute error", f"{error.mean():.4g}")]

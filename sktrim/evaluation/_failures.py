@@ -156,10 +156,6 @@ def _errors(explanation, y, classes) -> np.ndarray:
     outputs = outputs.reshape(len(outputs), -1)
     if is_regression(explanation):
         return absolute_errors(outputs, y)
-    if y.shape != (len(explanation),):
-        raise ValueError(
-            f"y has shape {y.shape} for {len(explanation)} samples; expected one each."
-        )
     return (predicted_labels(outputs, y, classes) != y).astype(float)
 
 

@@ -117,6 +117,14 @@ def test_labels_that_no_output_has_are_refused():
         explanation.card(y + 10)
 
 
+def test_labels_are_one_per_sample():
+    explanation, y = biased()
+    for bad in (y[:, None], np.eye(3)[y], y[0]):
+        for study in (explanation.card, lambda y: failure_report(explanation, y)):
+            with pytest.raises(ValueError, match=r"y has shape \(.*one label each"):
+                study(bad)
+
+
 def test_a_missing_true_value_is_no_error_of_nan():
     X = np.random.default_rng(0).standard_normal((6, 12))
     trim = TransformImportance(linear_net(np.ones(12))).fit(X)
