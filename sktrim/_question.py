@@ -126,7 +126,7 @@ class NumpyInverse(InverseModule):
     def forward(self, s: torch.Tensor) -> torch.Tensor:
         """Rebuild signals, shape (..., n_features), from coefficients."""
         flat = s.detach().reshape(-1, s.shape[-1]).double().cpu().numpy()
-        signal = np.asarray(self.transformer.inverse_transform(flat))
+        signal = np.ascontiguousarray(self.transformer.inverse_transform(flat))
         signal = signal.reshape(*s.shape[:-1], -1)
         return torch.as_tensor(signal).to(s)
 
@@ -176,7 +176,7 @@ def coefficients_of(transformer, x) -> np.ndarray:
     """
     rows = as_rows(transformer, x)
     s: Any = rows if transformer is None else transformer.transform(rows)
-    return s.toarray() if sp.issparse(s) else np.asarray(s)
+    return s.toarray() if sp.issparse(s) else np.ascontiguousarray(s)
 
 
 def torch_inverse(transformer, x, scorer) -> InverseModule:

@@ -149,7 +149,7 @@ class InverseModule(nn.Module):
 
 def as_buffer(values: Any) -> Tensor:
     """Copy an array into a float64 tensor."""
-    return torch.tensor(np.asarray(values), dtype=torch.float64)
+    return torch.tensor(np.asarray(values).copy(), dtype=torch.float64)
 
 
 class LinearTwin(InverseModule):

@@ -195,7 +195,8 @@ class Network:
         """
         if sp.issparse(X):
             X = X.toarray()
-        return torch.tensor(np.asarray(X), dtype=self.dtype, device=self.device)
+        X = np.ascontiguousarray(X)  # torch takes no negative strides
+        return torch.tensor(X, dtype=self.dtype, device=self.device)
 
     def inspect(self, x: torch.Tensor) -> "Network":
         """Find the ending, the number of outputs and the memory of one sample.

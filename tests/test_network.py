@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import FunctionTransformer
 from skorch import NeuralNetClassifier
 from torch import nn
 
 from sktrim import TransformImportance, transform_importance
 from sktrim._memory import ByteCounter
+from sktrim.scorers import IntegratedGradients
 from tests.nets import classifier, mlp
 
 
@@ -64,3 +66,34 @@ def test_views_take_no_memory():
     with ByteCounter() as counter:
         torch.zeros(10).view(2, 5).t()
     assert counter.total == 40
+
+
+def backwards(X):
+    return X[:, ::-1]
+
+
+def cubed(X):
+    return X**3
+
+
+def rooted(X):
+    return np.cbrt(X)[:, ::-1][:, ::-1]
+
+
+@pytest.mark.parametrize(
+    ("transformer", "scorer"),
+    [
+        (None, "cd"),
+        (None, IntegratedGradients(baseline=np.arange(6.0)[::-1])),
+        (FunctionTransformer(backwards, backwards), "expected_gradients"),
+        (FunctionTransformer(cubed, rooted), "occlusion"),
+    ],
+)
+def test_views_that_run_backwards_are_explained_like_copies(transformer, scorer):
+    X = np.random.default_rng(0).standard_normal((5, 6))
+    options = {"scorer": scorer, "random_state": 0, "on_incomplete": "ignore"}
+    trim = TransformImportance(mlp(6), transformer, **options)
+    view = X[::-1, ::-1]
+    expected = trim.fit(view.copy()).explain(view.copy()).values
+    np.testing.assert_array_equal(trim.fit(view).explain(view).values, expected)
+    assert trim.score(view) == trim.score(view.copy())

@@ -24,7 +24,8 @@ def baseline_rows(baseline, model, background) -> torch.Tensor:
         If a background is needed and missing, or the width is wrong.
     """
     if not isinstance(baseline, str):
-        rows = torch.as_tensor(np.atleast_2d(np.asarray(baseline))).to(model.s)
+        given = np.atleast_2d(np.asarray(baseline)).copy()
+        rows = torch.as_tensor(given).to(model.s)
         width = model.s.shape[1] - model.component
         if rows.ndim != 2 or rows.shape[1] != width:
             raise ValueError(
