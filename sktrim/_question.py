@@ -14,7 +14,13 @@ from sktrim._chunks import chunks, rows_in_memory
 from sktrim._memory import to_numpy
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
-from sktrim.network import Network, evaluation_mode, has_gradient, unwrap
+from sktrim.network import (
+    Network,
+    check_predictor,
+    evaluation_mode,
+    has_gradient,
+    unwrap,
+)
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import (
     ResolvedTarget,
@@ -326,19 +332,26 @@ class Question:
         return extras
 
 
-def check_gradient(estimator, scorer) -> None:
-    """Raise for a scorer that goes through the network where there is none.
+def check_parts(estimator, transformer, scorer) -> None:
+    """Raise for what is no estimator or no transformer, and where gradients are missing.
 
     Parameters
     ----------
-    estimator : object
-        As the user gave it, fitted or not.
+    estimator, transformer : object
+        As the user gave them, fitted or not.
     scorer : Scorer
 
     Raises
     ------
     TypeError
     """
+    check_predictor(estimator)
+    instance = not isinstance(transformer, type)
+    if not (transformer is None or (instance and hasattr(transformer, "transform"))):
+        raise TypeError(
+            f"transformer={transformer!r}; expected an instance of a transformer, such "
+            "as FourierTransformer(), or None for the signal's own coordinates."
+        )
     if has_gradient(estimator) or not getattr(scorer, "needs_gradient", True):
         return
     raise TypeError(
@@ -405,7 +418,7 @@ def ask(
         If the parts do not fit together.
     """
     scorer = check_scorer(scorer)
-    check_gradient(network.estimator, scorer)
+    check_parts(network.estimator, transformer, scorer)
     if settings["residual"] not in RESIDUALS:
         raise ValueError(
             f"residual={settings['residual']!r}; expected one of "

@@ -28,7 +28,7 @@ from sktrim._question import (
     Question,
     as_rows,
     ask,
-    check_gradient,
+    check_parts,
     check_rows,
     check_signals,
     coefficients_of,
@@ -208,7 +208,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             If a frozen network is not fitted.
         """
         self._validate_params()
-        check_gradient(self.estimator, check_scorer(self.scorer))
+        check_parts(self.estimator, self.transformer, check_scorer(self.scorer))
         X, y = self._check_fit(X, y)
         self.estimator_, classes = self.estimator, None
         if not (is_trained(self.estimator) or self._is_frozen()):

@@ -421,13 +421,31 @@ def has_gradient(estimator) -> bool:
     return isinstance(inner, nn.Module) or is_skorch(inner)
 
 
+def check_predictor(estimator) -> None:
+    """Raise for what is neither a network nor anything else that predicts.
+
+    Parameters
+    ----------
+    estimator : object
+        As the user gave it, fitted or not.
+
+    Raises
+    ------
+    TypeError
+    """
+    inner = unwrap(estimator)
+    instance = not isinstance(inner, type)
+    if instance and (hasattr(inner, "predict") or has_gradient(inner)):
+        return
+    kind = f"a {type(inner).__name__}" if instance else f"the class {inner.__name__}"
+    raise TypeError(
+        f"estimator is {kind}; expected a torch.nn.Module, a skorch net, a classifier "
+        "or regressor, or a Pipeline that ends in one, each an instance."
+    )
+
+
 def _predictor_module(predictor) -> PredictorModule:
-    if not hasattr(predictor, "predict"):
-        raise TypeError(
-            f"estimator is a {type(predictor).__name__}; expected a torch.nn.Module, a "
-            "skorch net, a fitted classifier or regressor, or a Pipeline that ends in "
-            "one."
-        )
+    check_predictor(predictor)
     check_is_fitted(predictor)
     if is_classifier(predictor) and not hasattr(predictor, "predict_proba"):
         raise TypeError(

@@ -238,6 +238,23 @@ def test_negative_input_to_nmf_raises_its_own_error():
         TransformImportance(mlp(), lda).fit(X)
 
 
+@pytest.mark.parametrize("transformer", ["fourier", PCA, "passthrough", mlp()])
+def test_what_is_no_transformer(transformer):
+    with pytest.raises(TypeError, match=r"(?s)transformer=.*instance of a transformer"):
+        TransformImportance(mlp(), transformer).fit(X)
+    with pytest.raises(TypeError, match="instance"):
+        transform_importance(mlp(), X, transformer=transformer)
+
+
+@pytest.mark.parametrize("scorer", ["cd", "occlusion"])
+@pytest.mark.parametrize("estimator", [None, abs, nn.Linear, LinearSVC, PCA(2)])
+def test_what_is_no_network(estimator, scorer):
+    with pytest.raises(TypeError, match=r"estimator is .*; expected a torch\.nn"):
+        TransformImportance(estimator, scorer=scorer).fit(X)
+    with pytest.raises(TypeError, match=r"estimator is .*; expected a torch\.nn"):
+        transform_importance(estimator, X, scorer=scorer)
+
+
 def test_an_unfitted_transformer_in_the_function():
     with pytest.raises(NotFittedError):
         transform_importance(mlp(), X, transformer=PCA(2))
