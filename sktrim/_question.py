@@ -333,7 +333,7 @@ class Question:
 
 
 def check_parts(estimator, transformer, scorer) -> None:
-    """Raise for what is no estimator or no transformer, and where gradients are missing.
+    """Raise for what is no estimator or transformer, and where gradients are missing.
 
     Parameters
     ----------

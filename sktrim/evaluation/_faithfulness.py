@@ -238,7 +238,7 @@ def faithfulness_curves(
         What ``trim.explain`` takes.
     y : array-like of shape (n_samples,) or None
         For ``target="true"``.
-    scores : ndarray of shape (n_samples, n_groups) or None
+    scores : Explanation, ndarray of shape (n_samples, n_groups) or None
         Order the groups by these; None: by ``trim.explain(X, y).values``.
     order : {"scores", "random", "magnitude"}, default="scores"
         The two others are controls: chance, and the size of the coefficients.

@@ -55,7 +55,7 @@ def sufficient_fraction(
     trim : fitted TransformImportance
     X : array-like of shape (n_samples, ...)
     y : array-like of shape (n_samples,) or None
-    scores : ndarray of shape (n_samples, n_groups) or None
+    scores : Explanation, ndarray of shape (n_samples, n_groups) or None
         None: ``trim.explain(X, y).values``.
     replacement : {"zero", "mean"}, default="zero"
         What replaces the other groups' coefficients.

@@ -21,19 +21,31 @@ def consensus(values) -> np.ndarray:
 
     Parameters
     ----------
-    values : array-like of shape (n_networks, ...)
+    values : sequence of Explanation, or array-like of shape (n_networks, ...)
         Scores of the same samples and groups.
 
     Returns
     -------
     ndarray of shape (...)
 
+    Raises
+    ------
+    ValueError
+        If there are no scores, or their shapes differ.
+
     Examples
     --------
     >>> consensus([[1.0, -2.0, 3.0], [2.0, -1.0, -3.0]])
     array([ 1., -1.,  0.])
     """
-    values = np.asarray(values)
+    each = [np.asarray(getattr(scores, "values", scores)) for scores in values]
+    shapes = sorted({scores.shape for scores in each})
+    if len(shapes) != 1:
+        raise ValueError(
+            f"values has scores of the shapes {shapes}; expected one shape, that of "
+            "the same samples and groups for every network."
+        )
+    values = np.stack(each)
     agree = (np.sign(values) == np.sign(values[0])).all(axis=0)
     smallest = np.abs(values).min(axis=0)
     return np.where(agree, np.sign(values[0]) * smallest, 0.0)

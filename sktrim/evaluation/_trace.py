@@ -34,7 +34,7 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
 
     Parameters
     ----------
-    scores : array-like of shape (n_samples, n_groups)
+    scores : Explanation or array-like of shape (n_samples, n_groups)
     trim : fitted TransformImportance or None
         Whose groups they should be.
     X : array-like of shape (n_samples, ...) or None
@@ -48,7 +48,7 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
     ------
     ValueError
     """
-    scores = np.asarray(scores)
+    scores = np.asarray(getattr(scores, "values", scores))
     if scores.ndim != 2:
         raise ValueError(
             f"scores have shape {scores.shape}; this needs one target per sample, "

@@ -196,6 +196,14 @@ def test_replacement_by_training_coefficients(X, replacement):
     np.testing.assert_allclose(curves.insertion[:, 0], emptied)
 
 
+def test_scores_may_be_an_explanation(bands):
+    trim, X = bands
+    explanation = trim.explain(X)
+    for study in (faithfulness_curves, sufficient_fraction):
+        given = study(trim, X, scores=explanation)
+        assert str(given) == str(study(trim, X, scores=explanation.values))
+
+
 def test_no_more_forward_passes_than_needed(X):
     """20 groups: 21 + 21 points that share their two ends."""
     net = CountingNet(mlp(20)).eval()

@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestClassifier
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sktrim import FourierTransformer, TransformImportance
+from sktrim import Explanation, FourierTransformer, TransformImportance
 from sktrim.evaluation import consensus, stability_report
 from sktrim.evaluation._perturbations import adversarial, resamplings
 from tests.nets import linear_net, mlp
@@ -22,6 +22,14 @@ def test_consensus_by_hand():
     values = [[1.0, -2, 3, 0], [2, -1, -3, 1], [3, -3, 3, 1]]
     np.testing.assert_array_equal(consensus(values), [1, -1, 0, 0])
     np.testing.assert_array_equal(consensus(values[:1]), values[0])
+    explanations = [Explanation([row], list("abcd")) for row in values]
+    np.testing.assert_array_equal(consensus(explanations), [[1, -1, 0, 0]])
+
+
+@pytest.mark.parametrize("values", [[], [np.ones((2, 3)), np.ones((2, 4))]])
+def test_a_consensus_is_of_the_same_groups(values):
+    with pytest.raises(ValueError, match="expected one shape"):
+        consensus(values)
 
 
 def test_resamplings_are_what_they_are_called():
