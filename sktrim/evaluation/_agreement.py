@@ -7,7 +7,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from sktrim.evaluation._correlation import row_correlations
-from sktrim.evaluation._trace import check_scores
+from sktrim.evaluation._trace import as_list, check_scores
 from sktrim.evaluation._variants import with_scorer
 from sktrim.scorers import check_scorer, scorer_name
 
@@ -92,7 +92,7 @@ def scorer_agreement(
     ValueError
         If there are no scorers, or several targets per sample.
     """
-    scorers = [check_scorer(scorer) for scorer in scorers]
+    scorers = [check_scorer(scorer) for scorer in as_list(scorers)]
     if not scorers:
         raise ValueError("scorers is empty; give at least one name or scorer.")
     verbose = trim.verbose if verbose is None else verbose

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from sktrim.evaluation import _perturbations as perturb
 from sktrim.evaluation._correlation import row_correlations
-from sktrim.evaluation._trace import check_scores
+from sktrim.evaluation._trace import as_list, check_scores
 
 PERTURBATIONS = (*perturb.RESAMPLINGS, "noise", "adversarial")
 
@@ -200,7 +200,7 @@ def stability_report(
     X : array-like of shape (n_samples, ...)
     y : array-like of shape (n_samples,) or None
         For ``target="true"``.
-    perturbations : sequence of str
+    perturbations : str or sequence of str
         Some of "bootstrap", "block_bootstrap", "cross_validation", "subsample" (of the
         samples), "noise" and "adversarial" (of the inputs).
     groups : array-like of shape (n_samples,) or None
@@ -230,6 +230,7 @@ def stability_report(
         If a kind is unknown, there are several targets per sample, or `groups` does not
         fit.
     """
+    perturbations = as_list(perturbations)
     for kind in perturbations:
         if kind not in PERTURBATIONS:
             raise ValueError(

@@ -29,6 +29,11 @@ def rank_groups(scores, random_state=0) -> np.ndarray:
     return np.lexsort((noise, -scores), axis=1)
 
 
+def as_list(named) -> list:
+    """Put a single name into a list; any other sequence as it is."""
+    return [named] if isinstance(named, str) else list(named)
+
+
 def check_scores(scores, trim=None, X=None) -> np.ndarray:
     """Check group scores: 2-D, finite, one target per sample.
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._simulation import N_TEST, REGIMES, get_regime, train_networks
+from sktrim.evaluation._trace import as_list
 from sktrim.inverse import inverse_module
 from sktrim.network import Network, evaluation_mode
 from sktrim.scorers import (
@@ -393,9 +394,9 @@ def recovery_benchmark(
     ValueError
         If a regime, a scorer or an option is unknown, or a number is out of range.
     """
-    listed = default_settings() if scorers is None else scorers
+    listed = default_settings() if scorers is None else as_list(scorers)
     settings = [_as_setting(scorer) for scorer in listed]
-    plans = [_plan(name, n_networks, n_rows) for name in regimes]
+    plans = [_plan(name, n_networks, n_rows) for name in as_list(regimes)]
     results = []
     with tqdm(
         total=sum(n for _, n, _ in plans), unit="network", disable=not verbose

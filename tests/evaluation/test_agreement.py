@@ -3,7 +3,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from sktrim import TransformImportance
-from sktrim.evaluation import ScorerAgreement, scorer_agreement
+from sktrim.evaluation import (
+    ScorerAgreement,
+    recovery_benchmark,
+    scorer_agreement,
+    stability_report,
+)
 from tests.nets import linear_net, mlp
 
 
@@ -53,3 +58,12 @@ def test_shares_have_no_negative_colours():
         agreement = ScorerAgreement(["a", "b"], table, table, table)
         bar = agreement.plot("top").figure_.axes[-1]
         assert bar.get_ylim() == (lowest, 1)
+
+
+def test_one_name_is_a_list_of_one(X):
+    trim = TransformImportance(mlp()).fit(X)
+    assert scorer_agreement(trim, X, scorers="gradient").names == ["gradient"]
+    report = stability_report(trim, X, perturbations="subsample", n_draws=2)
+    assert list(report.kinds) == ["subsample"]
+    table = recovery_benchmark("gradient", regimes="deep", n_networks=1, n_rows=5)
+    assert [(r.regime, r.scorer) for r in table] == [("deep", "gradient")]
