@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -261,7 +262,7 @@ class Explanation(ExplanationArrays):
         if isinstance(group, str):
             if group in self.group_names:
                 return self.group_names.index(group)
-        elif -n_groups <= group < n_groups:
+        elif isinstance(group, Integral) and -n_groups <= group < n_groups:
             return int(group) % n_groups
         some = ", ".join(repr(name) for name in self.group_names[:5])
         raise ValueError(

@@ -111,7 +111,10 @@ def test_the_kinds_of_index_agree():
     assert len(explanation[[]]) == len(explanation[np.zeros(5, bool)]) == 0
 
 
-@pytest.mark.parametrize("key", [5, -6, [0, 5], "band 0", 1.0, [[0]], [True, False]])
+NO_SAMPLES = [5, -6, [0, 5], "band 0", 1.0, [[0]], [True, False], (1, 2), ([0], 2), ()]
+
+
+@pytest.mark.parametrize("key", NO_SAMPLES)
 def test_an_index_that_chooses_no_samples_teaches(key):
     with pytest.raises(IndexError, match=r"sample .* out of range|indexed by samples"):
         make()[key]
@@ -286,7 +289,7 @@ def test_components_follow_their_samples_through_slices_and_joins():
 
 
 def test_a_component_of_nothing_known_is_refused():
-    for group in ("band 9", 4, -5):
+    for group in ("band 9", 4, -5, 0.5, None):
         with pytest.raises(ValueError, match="group_names"):
             make().component(0, group)
     with pytest.raises(IndexError, match="out of range"):

@@ -149,7 +149,8 @@ def check_rows(key, n_samples: int):
     """Give a slice, booleans or a 1-D array of ints that index n_samples samples."""
     if isinstance(key, slice):
         return key
-    rows = np.asarray(key)
+    # a tuple, explanation[3, 2], reads as sample 3 and group 2: no rows
+    rows: Any = np.zeros((1, 1)) if isinstance(key, tuple) else np.asarray(key)
     if rows.size == 0 and rows.ndim == 1:
         return rows.astype(int)
     if rows.dtype == bool and rows.shape == (n_samples,):
