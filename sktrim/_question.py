@@ -108,7 +108,14 @@ def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
     Returns
     -------
     ndarray of int
+
+    Raises
+    ------
+    ValueError
+        If n_background is below 1.
     """
+    if n_background < 1:
+        raise ValueError(f"n_background={n_background}; expected at least 1.")
     if n_rows <= n_background:
         return np.arange(n_rows)
     rng = np.random.default_rng(seed)

@@ -225,9 +225,8 @@ def test_logits_of_what_gives_probabilities(output):
 def test_parameters(options, error, message):
     with pytest.raises(error, match=message):
         TransformImportance(mlp(), **options).fit(X)
-    if "n_background" not in options:
-        with pytest.raises(error, match=message):
-            transform_importance(mlp(), X, **options)
+    with pytest.raises(error, match=message):
+        transform_importance(mlp(), X, background=X, **options)
 
 
 def test_negative_input_to_nmf_raises_its_own_error():
