@@ -1,8 +1,29 @@
 """A predictor without torch, such as a random forest, as a module without gradient."""
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
+
+
+def named_columns(estimator, rows):
+    """Name the columns where an estimator was fitted on named ones.
+
+    Parameters
+    ----------
+    estimator : estimator
+    rows : ndarray of shape (n_samples, ...) or CSR matrix
+
+    Returns
+    -------
+    pandas.DataFrame, ndarray or CSR matrix
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or sp.issparse(rows) or rows.shape[1:] != (len(names),):
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=names)
 
 
 class PredictorModule(nn.Module):
@@ -34,7 +55,7 @@ class PredictorModule(nn.Module):
         ValueError
             If the predictor gives several outputs' probabilities at once.
         """
-        rows = self._table(x.detach().cpu().numpy())
+        rows = named_columns(self.predictor, x.detach().cpu().numpy())
         ask = (
             self.predictor.predict_proba if self.classifier else self.predictor.predict
         )
@@ -45,12 +66,3 @@ class PredictorModule(nn.Module):
                 "a time can be explained. Wrap the estimator to return one of them."
             )
         return torch.as_tensor(np.asarray(found)).to(x).reshape(len(x), -1)
-
-    def _table(self, rows):
-        """Name the columns where the predictor was fitted on named ones."""
-        names = getattr(self.predictor, "feature_names_in_", None)
-        if names is None or rows.ndim != 2:
-            return rows
-        import pandas as pd
-
-        return pd.DataFrame(rows, columns=names)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_array
 
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim._memory import to_numpy
+from sktrim._predictor import named_columns
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.network import (
@@ -168,11 +170,11 @@ def as_rows(transformer, x):
 
     Returns
     -------
-    ndarray or CSR matrix
+    ndarray or CSR matrix; a DataFrame where the transformer was fitted on one
     """
-    if sp.issparse(x) or needs_layout(transformer):
-        return x
-    return np.asarray(x).reshape(len(x), -1)
+    if not sp.issparse(x) and not needs_layout(transformer):
+        x = np.asarray(x).reshape(len(x), -1)
+    return named_columns(transformer, x)
 
 
 def coefficients_of(transformer, x) -> np.ndarray:
@@ -380,11 +382,19 @@ def names_out(network: Network):
     -------
     ndarray of str or None
     """
-    if not network.preprocessing:
+    names = None
+    for step in network.preprocessing:
+        names = _names_after(step, names)
+    return names
+
+
+def _names_after(step, names):
+    """Return the names of what a fitted step gives; None where it does not tell."""
+    if not hasattr(step, "get_feature_names_out"):
         return None
-    step = network.preprocessing[-1]
-    named = hasattr(step, "get_feature_names_out")
-    return step.get_feature_names_out() if named else None
+    if names is None or hasattr(step, "feature_names_in_"):
+        return step.get_feature_names_out()
+    return step.get_feature_names_out(names)
 
 
 def ask(
@@ -451,7 +461,10 @@ def _resolve_groups(groups, transformer, width: int, names) -> FeatureGroups:
     if callable(groups):
         groups = groups(transformer)
     plain = isinstance(groups, str) and groups in ("natural", "coefficients")
-    if plain and transformer is None and names is not None:
+    last = transformer[-1] if isinstance(transformer, Pipeline) else transformer
+    if plain and names is not None and not hasattr(last, "feature_groups"):
+        if transformer is not None:
+            names = _names_after(transformer, names)
         return FeatureGroups.singletons(width, names)
     topics = isinstance(transformer, LatentDirichletAllocation)
     if topics and names is not None and plain and groups == "natural":

@@ -9,10 +9,10 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.decomposition import NMF, PCA
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -287,6 +287,10 @@ def test_a_pipeline_keeps_its_vectorizer_outside(data):
     assert trim.get_feature_names_out()[0].startswith("topic0: ")
     words = TransformImportance(pipeline).fit(texts).get_feature_names_out()
     assert words.tolist() == counts.get_feature_names_out().tolist()
+    shares = TfidfTransformer().fit(counts.transform(texts))
+    pipeline = Pipeline([("counts", counts), ("tfidf", shares), ("net", net)])
+    weighted = TransformImportance(pipeline).fit(texts).get_feature_names_out()
+    assert weighted.tolist() == words.tolist()
 
 
 def test_sparse_rows_are_explained_like_dense_ones(data, net):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
@@ -98,3 +99,25 @@ def test_signals_with_several_axes_reach_the_predictor_as_they_are():
     fourier = FourierTransformer().fit(images)
     found = transform_importance(model, images, transformer=fourier, scorer="shapley")
     np.testing.assert_allclose(found.completeness_error, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("groups", ["natural", "coefficients"])
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        StandardScaler(),
+        make_pipeline(StandardScaler(), QuantileTransformer(n_quantiles=9)),
+    ],
+)
+def test_named_columns_keep_their_names_through_a_scaler(transformer, groups, recwarn):
+    frame = pd.DataFrame(X, columns=list("abcdefgh"))
+    line = LinearRegression().fit(X, X[:, 0])
+    trim = TransformImportance(line, transformer, "occlusion", groups=groups)
+    assert trim.fit(frame).get_feature_names_out().tolist() == list("abcdefgh")
+    fitted = clone(transformer).fit(frame)
+    found = transform_importance(
+        line, frame, transformer=fitted, scorer="occlusion", groups=groups
+    )
+    assert found.group_names == list("abcdefgh")
+    np.testing.assert_array_equal(found.values, trim.transform(frame))
+    assert not [w for w in recwarn if "feature names" in str(w.message)]
