@@ -263,7 +263,7 @@ n_coefficients_, n_features_in_
             are levels. Otherwise they are scales, ``2 ** level * sample_spacing``,
             the spacing of the coefficients of that level.
         unit : str, default=None
-            Label of the scales, in the unit of `sample_spacing`.
+            Label of the scales: the unit of `sample_spacing`, such as "s".
 
         Returns
         -------
@@ -276,7 +276,7 @@ n_coefficients_, n_features_in_
         ------
         ValueError
             If an option is unknown, `sample_spacing` is not positive, or `unit` is
-            given without it.
+            given without it, or is one of frequencies.
         """
         check_is_fitted(self)
         if by not in ("natural", "level", "coefficient"):
@@ -321,6 +321,11 @@ n_coefficients_, n_features_in_
                     f"unit={unit!r} labels scales; pass sample_spacing too."
                 )
             return levels, "level"
+        if unit in ("Hz", "kHz", "multipole"):
+            raise ValueError(
+                f"unit={unit!r} is one of frequencies, but the centers of wavelets are "
+                "scales; give the unit of sample_spacing, such as 's'."
+            )
         if not sample_spacing > 0:
             raise ValueError(f"sample_spacing={sample_spacing!r} must be positive.")
         return 2**levels * sample_spacing, unit

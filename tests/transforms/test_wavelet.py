@@ -261,6 +261,7 @@ def test_wrong_parameters_are_named(parameters, message):
         ({"channels": "all"}, "expected 'pool'"),
         ({"unit": "Hz"}, "pass sample_spacing"),
         ({"sample_spacing": 0.0}, "must be positive"),
+        ({"sample_spacing": 0.1, "unit": "Hz"}, "of wavelets are scales"),
     ],
 )
 def test_wrong_group_options_are_named(options, message):
