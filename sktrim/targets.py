@@ -129,6 +129,13 @@ def check_output(output: str, network) -> str:
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r}; expected one of {', '.join(OUTPUTS)}.")
     classifier = network.kind == "classifier"
+    shares = network.ending in ("softmax", "log_softmax")
+    if (shares or (classifier and not network.has_gradient)) and network.n_outputs == 1:
+        raise ValueError(
+            "The network gives the probability of one class alone, which is 1 whatever "
+            "the input. Likely causes: (a) a softmax over one output, where a sigmoid "
+            "was meant; (b) a classifier that saw a single label."
+        )
     if network.gives_probabilities:
         if output in ("margin", "logit"):
             raise ValueError(

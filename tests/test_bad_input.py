@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import NMF, PCA
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -298,6 +299,15 @@ def test_outputs_that_look_like_probabilities():
     explained = trim.explain(X).metadata["explained"]
     np.testing.assert_allclose(explained, shares.max(axis=1))
     np.testing.assert_allclose(trim.predict_proba(X), shares)
+
+
+@pytest.mark.parametrize("ending", [nn.Softmax(1), nn.LogSoftmax(1)])
+def test_one_class_alone(ending):
+    with pytest.raises(ValueError, match="one class alone"):
+        TransformImportance(nn.Sequential(mlp(n_out=1), ending)).fit(X)
+    fitted = RandomForestClassifier(2).fit(X, np.zeros(8))
+    with pytest.raises(ValueError, match="one class alone"):
+        TransformImportance(fitted, scorer="occlusion").fit(X)
 
 
 def test_networks_that_diverged():

@@ -15,7 +15,7 @@ class FakeNetwork:
     has_gradient = True
 
     def __init__(self, kind="classifier", classes=None, ending=None):
-        self.kind, self.ending = kind, ending
+        self.kind, self.ending, self.n_outputs = kind, ending, 4
         self.classes = None if classes is None else np.asarray(classes)
 
 
