@@ -195,6 +195,7 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
             "explained": found["explained"],
             "reconstruction_error": shares,
             "signal_space": question.transformer is None,
+            "n_axes": _n_axes(question.transformer),
             "kind": question.network.kind,
             **_extra(found),
         },
@@ -215,10 +216,19 @@ def _completeness(question, found) -> np.ndarray:
     return base + found["values"].sum(axis=1) - explained
 
 
+def _last(transformer):
+    return transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
+
+
 def _signal_shape(transformer, x) -> tuple[int, ...]:
     """Return how one signal is laid out, as far as anyone has said."""
-    last = transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
-    return tuple(getattr(last, "signal_shape_", x.shape[1:]))
+    return tuple(getattr(_last(transformer), "signal_shape_", x.shape[1:]))
+
+
+def _n_axes(transformer) -> int | None:
+    """Count the axes that a transform of signals acts on; None for others."""
+    axes = getattr(_last(transformer), "axes_", None)
+    return None if axes is None else len(axes)
 
 
 class ComponentFunction:

@@ -78,7 +78,8 @@ class Explanation(ExplanationArrays):
     metadata : dict, optional
         Anything else; arrays, numbers, strings, lists and dicts can be saved. An array
         with one row per sample follows the samples when they are chosen or joined. The
-        entry ``"signal_space": True`` says that each group is one number of the signal.
+        entry ``"signal_space": True`` says that each group is one number of the signal,
+        ``"n_axes"`` along how many axes of the signal the transform acts.
 
     Raises
     ------

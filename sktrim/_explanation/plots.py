@@ -323,8 +323,10 @@ def _whole_unit(chosen: Explanation) -> str | None:
     """Say what bare cycles are cycles per: the image, or the signal."""
     if chosen.unit != "cycles":
         return chosen.unit
-    axes = [length for length in chosen.signal_shape or () if length > 1]
-    return "cycles/image" if len(axes) > 1 else "cycles/signal"
+    n_axes = chosen.metadata.get("n_axes")
+    if n_axes is None:
+        n_axes = sum(length > 1 for length in chosen.signal_shape or ())
+    return "cycles/image" if n_axes > 1 else "cycles/signal"
 
 
 def _signal(chosen: Explanation):

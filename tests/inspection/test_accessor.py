@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from torch import nn
 
+from sktrim import FourierTransformer, transform_importance
 from sktrim.explanation import Explanation
 from sktrim.groups import FeatureGroups
 
@@ -67,6 +69,17 @@ def test_the_curve_lies_over_the_centres():
 def test_bare_cycles_are_of_the_whole_signal(shape, label):
     display = make(unit="cycles", signal_shape=shape).plot.curve()
     assert display.xlabel == label
+
+
+@pytest.mark.parametrize(
+    ("axes", "label"), [(-1, "cycles/signal"), (None, "cycles/image")]
+)
+def test_channels_are_no_axis_of_the_signal(axes, label):
+    X = np.random.default_rng(0).standard_normal((4, 2, 6))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
+    transformer = FourierTransformer(axes=axes).fit(X)
+    explanation = transform_importance(net, X, transformer=transformer)
+    assert label in explanation.plot.curve().xlabel
 
 
 def test_the_heat_map_is_of_samples_unless_the_groups_are_the_signal():
