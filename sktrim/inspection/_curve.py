@@ -13,6 +13,7 @@ from sktrim.inspection._style import (
     axis_label,
     check_option,
     check_values,
+    in_lines,
     magnitude_of,
     one_axes,
     place_legend,
@@ -177,7 +178,8 @@ class CurveDisplay:
 
             self.ax_.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         self.ax_.set_xlabel(self.xlabel)
-        self.ax_.set_ylabel(self.ylabel)
+        long = len(self.ylabel) > 40
+        self.ax_.set_ylabel(in_lines(self.ylabel) if long else self.ylabel)
         self.ax_.spines[["top", "right"]].set_visible(False)
         if title is not None:
             self.ax_.set_title(title)

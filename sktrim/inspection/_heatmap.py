@@ -20,6 +20,7 @@ from sktrim.inspection._style import (
     axes_grid,
     check_option,
     check_values,
+    in_lines,
     largest,
     one_axes,
     shorten,
@@ -320,7 +321,7 @@ class HeatmapDisplay:
         elif n_samples <= 20:
             self.ax_.set_yticks(rows)
         self.ax_.set_ylabel("sample")
-        self.figure_.colorbar(mappable, ax=self.ax_, label=_in_lines(self.label))
+        self.figure_.colorbar(mappable, ax=self.ax_, label=in_lines(self.label))
 
     def _plot_signal(self, ax) -> None:
         lines = self.kind == "lines"
@@ -336,28 +337,28 @@ class HeatmapDisplay:
                 add_color_bar(self.axes_[0], mappable)
         if lines:
             draw_signed_area(self.ax_, self.values)
-            self.ax_.set_ylabel(_in_lines(self.label), fontsize="small")
+            self.ax_.set_ylabel(in_lines(self.label), fontsize="small")
             self.ax_.set_xlabel("position in the signal")
             return
         mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
-        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+        add_color_bar(self.ax_, mappable, in_lines(self.label))
 
     def _plot_over_signal(self, ax) -> None:
         lines = self.kind == "lines"
         figsize = (7.0, 2.4) if lines else (4.4, 3.6)
-        self.figure_, self.ax_, _ = one_axes(ax, figsize)
+        self.figure_, self.ax_, _ = one_axes(ax, figsize, "compressed")
         self.axes_ = [self.ax_]
         if not lines:
             draw_signal(self.ax_, self.signal, lines)
             mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
             mappable.set_alpha(np.abs(self.values))
-            add_color_bar(self.ax_, mappable, _in_lines(self.label))
+            add_color_bar(self.ax_, mappable, in_lines(self.label))
             return
         draw_signal(self.ax_, self.signal, lines)
         low, high = self.ax_.get_ylim()
         mappable = draw_strip(self.ax_, self.values, (low, high))
         self.ax_.set_xlabel("position in the signal")
-        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+        add_color_bar(self.ax_, mappable, in_lines(self.label))
 
     def _plot_groups(self, ax) -> None:
         image = self.signal is not None and not is_lines(self.signal[np.newaxis])
@@ -386,7 +387,7 @@ class HeatmapDisplay:
             slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
             self.ax_.set_xticks(picked, names, fontsize="small", **slanted)
             self.ax_.set_yticks([])
-        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+        add_color_bar(self.ax_, mappable, in_lines(self.label))
 
     def _plot_plane(self, ax) -> None:
         n_axes = 1 if self.signal is None else 2
@@ -397,7 +398,7 @@ class HeatmapDisplay:
             draw_signal(self.axes_[0], self.signal, lines)
             self.axes_[0].set_title("signal")
         mappable = draw_plane(self.ax_, self.values[0], self.coordinates, self.unit)
-        add_color_bar(self.ax_, mappable, _in_lines(self.label))
+        add_color_bar(self.ax_, mappable, in_lines(self.label))
 
 
 def _check_coordinates(coordinates, n_groups: int) -> np.ndarray | None:
@@ -428,10 +429,6 @@ def _one_signal(signal, signal_shape) -> np.ndarray | None:
         return None
     signal = np.asarray(signal)
     return lay_out(signal.ravel()[np.newaxis], signal_shape or signal.shape)[0]
-
-
-def _in_lines(label: str) -> str:
-    return label.replace(" (", "\n(").replace("), ", ")\n")
 
 
 def _ticks(length: int, most: int = _MOST_TICKS) -> np.ndarray:

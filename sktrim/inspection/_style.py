@@ -43,6 +43,15 @@ def magnitude_of(label: str) -> str:
     return f"|{quantity}|{bracket}{rest}"
 
 
+def in_lines(label: str) -> str:
+    """Put the scorer and what follows it on lines of their own.
+
+    >>> in_lines("importance (cd, margin), largest = 1").splitlines()
+    ['importance', '(cd, margin)', 'largest = 1']
+    """
+    return label.replace(" (", "\n(").replace("), ", ")\n")
+
+
 def axis_label(unit: str | None) -> str:
     """Name the axis that group centres of this unit lie on.
 
@@ -108,11 +117,14 @@ def largest(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0.0)) or 1.0
 
 
-def one_axes(ax, figsize: tuple[float, float]):
-    """Give the figure, the axes, and whether the figure is new."""
+def one_axes(ax, figsize: tuple[float, float], layout: Any = "constrained"):
+    """Give the figure, the axes, and whether the figure is new.
+
+    The layout of a picture, whose shape is fixed, is "compressed".
+    """
     if ax is not None:
         return ax.figure, ax, False
-    figure, ax = pyplot().subplots(figsize=figsize, layout="constrained")
+    figure, ax = pyplot().subplots(figsize=figsize, layout=layout)
     return figure, ax, True
 
 

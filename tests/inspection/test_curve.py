@@ -131,6 +131,13 @@ def test_texts_do_not_overlap(no_overlap):
     no_overlap(display.figure_, [*texts, ax.yaxis.label, *ticks])
 
 
+def test_the_longest_label_is_inside_the_figure(no_overlap):
+    label = "importance (integrated_gradients, probability)"
+    options = {"label": label, "statistic": "median", "absolute": True}
+    display = CurveDisplay.from_values(VALUES, CENTERS, **options)
+    no_overlap(display.figure_, [display.ax_.xaxis.label, display.ax_.yaxis.label])
+
+
 @pytest.mark.parametrize(
     ("centers", "match"),
     [

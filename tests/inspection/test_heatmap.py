@@ -67,6 +67,23 @@ def test_the_signal_lies_under_its_map(shape):
         HeatmapDisplay.from_signal(values, shape, place="over")
 
 
+@pytest.mark.parametrize("place", ["beside", "under"])
+@pytest.mark.parametrize("shape", [(28, 28), (20, 40), (1, 100)])
+def test_the_label_of_the_colours_is_inside_the_figure(shape, place, no_overlap):
+    values = RNG.normal(size=shape)
+    display = HeatmapDisplay.from_signal(
+        values,
+        shape,
+        signal=values,
+        place=place,
+        label="importance (integrated_gradients, probability)",
+        title="sample 3, target 1",
+    )
+    bars = [bar.yaxis.label for ax in display.axes_ for bar in ax.child_axes]
+    labels = [ax.yaxis.label for ax in display.axes_]
+    no_overlap(display.figure_, [*bars, *labels, display.ax_.title])
+
+
 @pytest.mark.parametrize("shape", [(1, 4, 6), (50,), None])
 @pytest.mark.parametrize("n_groups", [1, 8, 100])
 def test_groups_of_one_sample_are_a_strip(shape, n_groups):
