@@ -185,9 +185,10 @@ def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
 
 def _descriptive(explanation) -> list[tuple[str, str]]:
     error = explanation.metadata.get("reconstruction_error")
+    mean, average = ("", "") if len(explanation) == 1 else ("mean ", " on average")
     rows = []
     if error is not None:
-        text = f"||x - T^-1 T x|| / ||x|| = {np.mean(error):.3g} on average"
+        text = f"||x - T^-1 T x|| / ||x|| = {np.mean(error):.3g}{average}"
         rows.append(("reconstruction error", text))
     residual = explanation.residual_values
     if residual is not None:
@@ -198,8 +199,8 @@ def _descriptive(explanation) -> list[tuple[str, str]]:
     text = "not defined for this scorer and these groups"
     if missed is not None and not np.isnan(missed).any():
         size = np.abs(explanation.values.sum(axis=1)).mean()
-        text = f"mean error {np.abs(missed).mean():.3g}"
-        text += f"; the scores add up to {size:.3g} on average"
+        text = f"{mean}error {np.abs(missed).mean():.3g}"
+        text += f"; |sum of scores| = {size:.3g}{average}"
     rows.append(("completeness", text))
     return rows
 

@@ -45,6 +45,20 @@ def test_the_card_follows_the_order_of_the_framework(trim_and_X):
     assert "<table>" in card._repr_html_()
 
 
+def test_one_sample_is_no_average(trim_and_X):
+    trim, X = trim_and_X
+    explanation = trim.explain(X)
+    card = explanation.card(sample=3)
+    error = explanation.metadata["reconstruction_error"][3]
+    missed = abs(explanation.completeness_error[3])
+    total = abs(explanation.values[3].sum())
+    assert card.sections["Descriptive accuracy"][0][1].endswith(f"= {error:.3g}")
+    found = dict(card.sections["Descriptive accuracy"])["completeness"]
+    assert found == f"error {missed:.3g}; |sum of scores| = {total:.3g}"
+    assert str(explanation.card()).count("on average") == 2
+    assert "on average" not in str(card)
+
+
 def test_what_was_not_measured_is_said_to_be_missing():
     card = Explanation([[1.0, -2.0]], ["a", "b & c"]).card()
     assert str(card).count("not measured") == 4
