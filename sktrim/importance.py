@@ -77,8 +77,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         PCA) count as part of the network, others are preprocessing and the signal is
         their output. Predictors without torch, such as a random forest, go with the
         scorers that need no gradient; a classifier's probability is explained.
-        Freeze with ``sklearn.frozen.FrozenEstimator`` to keep clones
-        (grid searches) from refitting.
+        A module with several outputs counts as a classifier; for a regressor give
+        skorch's ``NeuralNetRegressor(module).initialize()``. A ``FrozenEstimator``
+        keeps clones (grid searches) from refitting.
     transformer : transformer with ``inverse_transform`` or None, default=None
         T; cloned and fitted. None: the signal's own coordinates.
     scorer : str or scorer object, default="cd"
@@ -408,7 +409,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return self.network_.kind == "classifier" and not raw
 
     def score(self, X, y=None) -> float:
-        """Faithfulness of the explanations, so that a grid search can maximise it.
+        """Measure faithfulness; the network's own accuracy is ``scoring="accuracy"``.
 
         Parameters
         ----------
@@ -419,8 +420,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         float
-            Mean area between insertion and deletion curves; higher is better. The
-            network's own accuracy is ``scoring="accuracy"``.
+            Mean area between insertion and deletion curves, for searches to maximise.
         """
         return faithfulness_score(self, X, y)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
-from skorch import NeuralNetClassifier
+from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
 from sktrim import TransformImportance, transform_importance
@@ -97,3 +97,18 @@ def test_views_that_run_backwards_are_explained_like_copies(transformer, scorer)
     expected = trim.fit(view.copy()).explain(view.copy()).values
     np.testing.assert_array_equal(trim.fit(view).explain(view).values, expected)
     assert trim.score(view) == trim.score(view.copy())
+
+
+def test_a_module_of_several_outputs_is_made_a_regressor_by_skorch():
+    X = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    module = mlp(6, n_out=2, dtype=torch.float32)
+    outputs = module(torch.as_tensor(X)).detach().numpy()
+    classifier = TransformImportance(module, target=0).fit(X)
+    margin = outputs[:, 0] - outputs[:, 1]
+    np.testing.assert_allclose(classifier.explain(X).metadata["explained"], margin)
+    net = NeuralNetRegressor(module).initialize()
+    trim = TransformImportance(net, target=0).fit(X)
+    np.testing.assert_allclose(trim.explain(X).metadata["explained"], outputs[:, 0])
+    np.testing.assert_allclose(trim.predict(X), outputs)
+    with pytest.raises(ValueError, match="target= is required"):
+        TransformImportance(net).fit(X)
