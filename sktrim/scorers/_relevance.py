@@ -74,9 +74,10 @@ class LRPComposite(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        method = RelevancePropagation(
-            self._rules(), int(get_config()["working_memory"] * 2**20)
-        )
+        rules = self._rules()
+        _check_bounds(rules.get("first"), s)
+        memory = int(get_config()["working_memory"] * 2**20)
+        method = RelevancePropagation(rules, memory)
         parts = []
         for rows in row_chunks(model, len(s)):
             part, picked = model[rows], target[rows]
@@ -118,6 +119,25 @@ class LRPComposite(Scorer):
     def _starts(self, target, out):
         """Relevance of the outputs, one (n, n_outputs) per target."""
         return [weight * out for weight in _weights(target, out)]
+
+
+def _check_bounds(rule, s) -> None:
+    """Warn where coefficients lie outside the bounds of the first rule, a z-box."""
+    if rule is None or rule.low is None:
+        return
+    low, high = (torch.as_tensor(bound).to(s) for bound in (rule.low, rule.high))
+    if (low > high).any():
+        raise ValueError(f"low={rule.low!r} is above high={rule.high!r}.")
+    s = s[:, : low.shape[-1]] if low.ndim else s
+    slack = 1e-5 * (high - low)
+    if ((s < low - slack) | (s > high + slack)).any():
+        warnings.warn(
+            f"Coefficients go from {float(s.min()):.3g} to {float(s.max()):.3g}, but "
+            "the z-box rule is for inputs between low and high. Give low= and high= "
+            "that no coefficient exceeds.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _weights(target, out):
@@ -292,6 +312,8 @@ class LRPGamma(LRPComposite):
         self.gamma = gamma
 
     def _rules(self):
+        if not self.gamma >= 0:
+            raise ValueError(f"gamma={self.gamma!r}; expected at least 0.")
         return _everywhere(named_rule("gamma", gamma=float(self.gamma)))
 
 

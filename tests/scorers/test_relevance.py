@@ -1,5 +1,7 @@
 """Layer-wise relevance propagation against hand values, zennit and explicit folds."""
 
+import warnings
+
 import numpy as np
 import pytest
 import sklearn
@@ -405,6 +407,8 @@ def test_alpha_minus_beta_other_than_one_warns_and_is_done():
     ("scorer", "message"),
     [
         (LRPEpsilon(-1), "epsilon=-1"),
+        (LRPGamma(-1), "gamma=-1"),
+        (LRPZBox(1, 0), "low=1 is above high=0"),
         (LRPComposite({"conv": "gamma"}), "conv"),
         (LRPComposite({"conv": "gamma", "linear": "delta"}), "delta"),
         (LRPComposite({"conv": "z_box", "linear": "epsilon"}), "bounds"),
@@ -416,3 +420,16 @@ def test_alpha_minus_beta_other_than_one_warns_and_is_done():
 def test_bad_parameters_raise(scorer, message):
     with pytest.raises(ValueError, match=message):
         transform_importance(mlp(), np.ones((2, 12)), scorer=scorer)
+
+
+@pytest.mark.parametrize(("bound", "warned"), [(0.9, True), (1.0, False)])
+@pytest.mark.parametrize("scorer", [LRPZBox, DeepTaylor])
+def test_inputs_beyond_the_bounds_of_the_z_box_are_told(scorer, bound, warned):
+    X = np.random.default_rng(0).uniform(-1, 1, (4, 12))
+    X[0, 0] = 1
+    for high in (bound, np.full(12, bound)):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            transform_importance(mlp(), X, scorer=scorer(low=-1, high=high))
+        told = ["between low and high" in str(warning.message) for warning in found]
+        assert any(told) == warned
