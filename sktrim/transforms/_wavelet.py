@@ -1,7 +1,7 @@
 """Multilevel discrete wavelet transform with a real, invertible layout."""
 
 from math import prod
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -326,6 +326,9 @@ n_coefficients_, n_features_in_
                 f"unit={unit!r} is one of frequencies, but the centers of wavelets are "
                 "scales; give the unit of sample_spacing, such as 's'."
             )
-        if not sample_spacing > 0:
-            raise ValueError(f"sample_spacing={sample_spacing!r} must be positive.")
+        if not isinstance(sample_spacing, Real) or not sample_spacing > 0:
+            raise ValueError(
+                f"sample_spacing={sample_spacing!r} must be positive, and a single "
+                "number: a level has one scale."
+            )
         return 2**levels * sample_spacing, unit

@@ -261,6 +261,7 @@ def test_wrong_parameters_are_named(parameters, message):
         ({"channels": "all"}, "expected 'pool'"),
         ({"unit": "Hz"}, "pass sample_spacing"),
         ({"sample_spacing": 0.0}, "must be positive"),
+        ({"sample_spacing": [1, 1]}, "a single number"),
         ({"sample_spacing": 0.1, "unit": "Hz"}, "of wavelets are scales"),
     ],
 )
