@@ -25,6 +25,11 @@ def baseline_rows(baseline, model, background) -> torch.Tensor:
     """
     if not isinstance(baseline, str):
         given = np.atleast_2d(np.asarray(baseline)).copy()
+        if given.dtype.kind not in "fiu":
+            raise ValueError(
+                f"baseline={baseline!r}; expected 'zero', 'mean' or rows of "
+                "coefficients, numbers."
+            )
         rows = torch.as_tensor(given).to(model.s)
         width = model.s.shape[1] - model.component
         if rows.ndim != 2 or rows.shape[1] != width:

@@ -190,6 +190,7 @@ def test_every_target_has_its_own_gradient(X):
     ("scorer", "message"),
     [
         (IntegratedGradients(n_steps=0), "n_steps=0"),
+        (IntegratedGradients(baseline=None), "baseline=None"),
         (IntegratedGradients(baseline="median"), "baseline='median'"),
         (IntegratedGradients(baseline=np.zeros(5)), r"expected \(12,\)"),
         (IntegratedGradients(baseline=np.full(12, np.nan)), "NaN or infinity"),
