@@ -254,6 +254,16 @@ class Explanation(ExplanationArrays):
     def group_index(self, group: int | str) -> int:
         """Index of a group, given by its name or its index.
 
+        Parameters
+        ----------
+        group : int or str
+            Its index, counted from the end where negative, or its name.
+
+        Returns
+        -------
+        int
+            From 0 to n_groups - 1.
+
         Raises
         ------
         ValueError

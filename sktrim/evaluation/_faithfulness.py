@@ -68,6 +68,13 @@ class FaithfulnessCurves:
     def plot(self, *, title: str | None = None, ax=None) -> FaithfulnessDisplay:
         """Draw the mean curves.
 
+        Parameters
+        ----------
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
         Returns
         -------
         sktrim.inspection.FaithfulnessDisplay
@@ -105,6 +112,13 @@ class FaithfulnessReport:
 
     def plot(self, *, title: str | None = None, ax=None) -> FaithfulnessDisplay:
         """Draw the mean curves of the scores and of the controls.
+
+        Parameters
+        ----------
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
 
         Returns
         -------

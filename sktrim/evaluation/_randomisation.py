@@ -163,23 +163,65 @@ class RandomisationResult:
     threshold: float = 0.1
     level: float = 0.05
 
+    def _draws(self, kind, absolute) -> np.ndarray:
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r}; expected one of {', '.join(KINDS)}.")
+        return (self.absolute if absolute else self.signed)[kind]
+
     def mean(self, kind="spearman", absolute=False) -> np.ndarray:
-        """Mean correlation over draws at each depth, (n_depths,)."""
-        return (self.absolute if absolute else self.signed)[kind].mean(axis=1)
+        """Mean correlation over draws at each depth.
+
+        Parameters
+        ----------
+        kind : {"pearson", "spearman", "kendall"}, default="spearman"
+        absolute : bool, default=False
+            Correlate magnitudes instead.
+
+        Returns
+        -------
+        ndarray of shape (n_depths,)
+
+        Raises
+        ------
+        ValueError
+            If `kind` is unknown.
+        """
+        return self._draws(kind, absolute).mean(axis=1)
 
     def p_values(self, kind="spearman", absolute=False) -> np.ndarray:
-        """Textbook two-sided p-values of the means, (n_depths,).
+        """Textbook two-sided p-values of the means.
 
         They take the groups as independent of each other and the samples too, which
         neighbouring coefficients of one signal are not: tiny correlations come out
         significant. The verdict does not use them.
+
+        Parameters
+        ----------
+        kind : {"pearson", "spearman", "kendall"}, default="spearman"
+        absolute : bool, default=False
+            Correlate magnitudes instead.
+
+        Returns
+        -------
+        ndarray of shape (n_depths,)
         """
         rho = self.mean(kind, absolute)
         return textbook_p(kind, rho, self.n_samples, self.n_groups)
 
     def redraw_p_values(self, kind="spearman", absolute=False) -> np.ndarray:
-        """P-values of a t test over the re-drawn networks, (n_depths,)."""
-        rho = (self.absolute if absolute else self.signed)[kind]
+        """P-values of a t test over the re-drawn networks; 1 for a single one.
+
+        Parameters
+        ----------
+        kind : {"pearson", "spearman", "kendall"}, default="spearman"
+        absolute : bool, default=False
+            Correlate magnitudes instead.
+
+        Returns
+        -------
+        ndarray of shape (n_depths,)
+        """
+        rho = self._draws(kind, absolute)
         if rho.shape[1] < 2:
             return np.ones(len(rho))
         error = rho.std(axis=1, ddof=1) / np.sqrt(rho.shape[1])
@@ -189,8 +231,19 @@ class RandomisationResult:
         return np.where(error > 0, p, np.where(mean == 0, 1.0, 0.0))
 
     def interval(self, kind="spearman", absolute=False) -> tuple[np.ndarray, ...]:
-        """Confidence interval of the mean over draws: lower and upper, (n_depths,)."""
-        rho = (self.absolute if absolute else self.signed)[kind]
+        """Interval of the mean over draws that fails with probability `level`.
+
+        Parameters
+        ----------
+        kind : {"pearson", "spearman", "kendall"}, default="spearman"
+        absolute : bool, default=False
+            Correlate magnitudes instead.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_depths,), -1 and 1 for a single draw
+        """
+        rho = self._draws(kind, absolute)
         mean, n = rho.mean(axis=1), rho.shape[1]
         if n < 2:
             return np.full_like(mean, -1), np.full_like(mean, 1)
@@ -278,6 +331,11 @@ class RandomisationResult:
 
     def plot(self, *, ax=None):
         """Draw the correlations over the depth of randomisation.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
 
         Returns
         -------

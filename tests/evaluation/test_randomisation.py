@@ -239,6 +239,14 @@ def test_options_out_of_range_are_named(options, message):
         randomisation_test(TransformImportance(mlp()).fit(X), X, **options)
 
 
+def test_kinds_of_correlation_are_named():
+    X = np.random.default_rng(0).standard_normal((5, 12))
+    result = randomisation_test(TransformImportance(mlp()).fit(X), X, n_draws=2)
+    for method in ("mean", "p_values", "redraw_p_values", "interval"):
+        with pytest.raises(ValueError, match="kind='rank'; expected one of pearson"):
+            getattr(result, method)("rank")
+
+
 def test_several_targets_are_refused():
     X = np.ones((2, 12))
     trim = TransformImportance(mlp(), target="all").fit(X)
