@@ -36,6 +36,8 @@ def move(method: Any, call: Call) -> Any:
         if moved is not None:
             return moved
         carrier.rel = carrier.rel.dense()
+    if not carrier.aliased:
+        _lay_out(carrier)
     if name in _RESHAPES and not isinstance(call.args[-1], torch.dtype):
         rel = _reshape(carrier, full)
         result = Carrier(method, full, rel, axis_kept(carrier, full, reshaped=True))
@@ -46,7 +48,7 @@ def move(method: Any, call: Call) -> Any:
             # tokens become values: the mask over them becomes a part of them
             rel = rel.to(full.dtype) * full
         rel = rel.detach() if name in ("detach", "data") else rel
-        rel = rel.clone() if name == "clone" else rel
+        rel = _unshared(carrier, full, rel)
         result = Carrier(method, full, rel, carrier.axis)
     else:
         result = wrap(method, full, over_masks(call), _axes(call, carrier, full))
@@ -152,11 +154,30 @@ def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
 
 
 def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:
-    shape = (carrier.rel.shape[0], *full.shape)
-    if not carrier.aliased and not carrier.rel.is_contiguous():
-        # so that the result is a view, as the model's own is
-        carrier.rel = carrier.rel.contiguous()
-    return carrier.rel.reshape(shape)
+    rel = carrier.rel.reshape(carrier.rel.shape[0], *full.shape)
+    return _unshared(carrier, full, rel)
+
+
+def _lay_out(carrier: Carrier) -> None:
+    """Give the parts the strides of the whole, so that views are views of both."""
+    shape, strides, rel = carrier.full.shape, carrier.full.stride(), carrier.rel
+    if rel.stride()[1:] == strides or 0 in strides:
+        return
+    axes = list(zip(shape, rel.stride()[1:], strides, strict=True))
+    if any(size > 1 and mine != its for size, mine, its in axes):
+        extent = 1 + sum((size - 1) * its for size, _, its in axes)
+        room = rel.new_empty_strided(rel.shape, (extent, *strides))
+        carrier.rel = room.copy_(rel)
+
+
+def _unshared(carrier: Carrier, full: torch.Tensor, rel: torch.Tensor) -> torch.Tensor:
+    """Return the relevant part of a result; a copy where the whole was copied."""
+    shared = _storage(rel) == _storage(carrier.rel)
+    return rel.clone() if shared and _storage(full) != _storage(carrier.full) else rel
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
@@ -168,9 +189,9 @@ def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
 
 
 def _mark_aliases(carrier: Carrier, result: Any) -> None:
-    storage = carrier.full.untyped_storage().data_ptr()
+    storage = _storage(carrier.full)
     for out in find_carriers(result if isinstance(result, Carrier) else list(result)):
-        if out.full.untyped_storage().data_ptr() == storage:
+        if _storage(out.full) == storage:
             out.aliased = carrier.aliased = True
 
 

@@ -1,0 +1,85 @@
+"""Views, copies and writes treat the parts as they treat the whole."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sktrim.propagation import contextual_decomposition
+from sktrim.propagation.backpropagation import run
+from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+
+BIASES = ["channel", "proportional", "context"]
+WEIGHT = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
+
+
+def drawn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+def decomposed(f, x, **options):
+    """Relevant parts for a soft mask, everything and nothing."""
+    soft = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x)
+    rel = torch.stack([soft * x, x, 0 * x])
+    out, rest = contextual_decomposition(f, x, rel, **options)
+    torch.testing.assert_close(out + rest, f(x.clone()).expand_as(out))
+    return out
+
+
+def assert_twins(f, g, x):
+    """Two spellings decompose alike, with and without recording gradients."""
+    for bias in BIASES:
+        expected = decomposed(g, x, bias=bias)
+        torch.testing.assert_close(decomposed(f, x, bias=bias), expected)
+        with torch.no_grad():
+            torch.testing.assert_close(decomposed(f, x, bias=bias), expected)
+
+
+def joined(*values):
+    return torch.cat([v.flatten(1) for v in values], 1)
+
+
+def contiguous_copy(x):
+    h = torch.sin(x)
+    copy = h.transpose(1, 2).contiguous()
+    copy.relu_()
+    return joined(h, copy)
+
+
+def reshaped_copy(x):
+    h = torch.sin(x).transpose(1, 2) + 0.1
+    copy = h.reshape(len(h), -1)
+    copy[:, :2] = 0
+    return joined(h, copy)
+
+
+def product_seen_twice(x):
+    h = torch.einsum("ncl,kl->nck", x, WEIGHT)
+    first, flat = h[:, 0], h.view(len(h), -1)
+    flat.sin_()
+    return joined(h, first)
+
+
+PURE = {
+    contiguous_copy: lambda x: joined(
+        torch.sin(x), torch.relu(torch.sin(x)).transpose(1, 2)
+    ),
+    reshaped_copy: lambda x: joined(
+        h := torch.sin(x).transpose(1, 2) + 0.1,
+        h.flatten(1) * torch.tensor([0.0] * 2 + [1.0] * 10).to(x),
+    ),
+    product_seen_twice: lambda x: joined(
+        h := torch.sin(torch.einsum("ncl,kl->nck", x, WEIGHT)), h[:, 0]
+    ),
+}
+
+
+@pytest.mark.parametrize("f", [contiguous_copy, reshaped_copy])
+def test_writing_into_a_copy_leaves_the_parts_of_the_original(f):
+    assert_twins(f, PURE[f], drawn(3, 4, 3))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_writing_through_a_view_reaches_the_parts_whatever_their_layout(size):
+    assert_twins(product_seen_twice, PURE[product_seen_twice], drawn(size, 4, 3))
