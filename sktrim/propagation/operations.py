@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .registry import declare
+import torch
+
+from .registry import declare, register_operation
 
 # "folds": takes relevant parts that are not multiplied out (see lowrank)
 declare(
@@ -114,3 +116,6 @@ declare("recurrent", "rnn_tanh_cell rnn_relu_cell")
 declare("composite", "addmm baddbmm addmv addr addcmul addcdiv lerp glu")
 declare("composite", "broadcast_tensors column_stack embedding one_hot")
 declare("composite", "scaled_dot_product_attention multi_head_attention_forward")
+
+# a view, unlike the function of that name
+register_operation(torch.Tensor.unfold, "shape")

@@ -83,3 +83,18 @@ def test_writing_into_a_copy_leaves_the_parts_of_the_original(f):
 @pytest.mark.parametrize("size", [1, 3])
 def test_writing_through_a_view_reaches_the_parts_whatever_their_layout(size):
     assert_twins(product_seen_twice, PURE[product_seen_twice], drawn(size, 4, 3))
+
+
+def windows(x):
+    h = x * 2
+    h.unfold(1, 2, 2).mul_(3)
+    h.unfold(1, 2, 2).relu_()
+    return h
+
+
+def test_windows_are_a_view():
+    x = drawn(3, 6)
+    assert_twins(windows, lambda v: torch.relu(v * 6), x)
+    for method in (GuidedBackpropagation(), DeepLiftRescale()):
+        out = run(windows, method.enter(x.clone().requires_grad_(), 0 * x))
+        torch.testing.assert_close(out.full, torch.relu(x * 6))
