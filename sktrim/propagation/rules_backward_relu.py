@@ -16,6 +16,7 @@ from .backpropagation import (
 from .carrier import Carrier
 from .method import Call
 from .registry import rule
+from .rules_composite import broadcast_tensors
 from .rules_recurrent import cell, recurrent
 
 _NATIVE = (
@@ -65,6 +66,7 @@ def write_item(method: Any, call: Call) -> None:
 
 
 for _method in ("guided", "deconvnet"):
+    rule(_method, "broadcast_tensors")(broadcast_tensors)
     rule(_method, "rnn_relu")(recurrent)
     rule(_method, "rnn_relu_cell")(cell)
 

@@ -98,3 +98,18 @@ def test_windows_are_a_view():
     for method in (GuidedBackpropagation(), DeepLiftRescale()):
         out = run(windows, method.enter(x.clone().requires_grad_(), 0 * x))
         torch.testing.assert_close(out.full, torch.relu(x * 6))
+
+
+def test_broadcast_tensors_are_views():
+    x = drawn(3, 6)
+
+    def f(v):
+        h = v * 2
+        torch.broadcast_tensors(h, h[:1])[0].unsqueeze(1).squeeze(1).mul_(3)
+        return h
+
+    leaf = x.clone().requires_grad_()
+    out = run(f, GuidedBackpropagation().enter(leaf)).full
+    torch.testing.assert_close(out, x * 6)
+    (found,) = torch.autograd.grad(out.sum(), leaf)
+    torch.testing.assert_close(found, torch.full_like(x, 6))
