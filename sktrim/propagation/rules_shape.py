@@ -80,12 +80,8 @@ def write_item(method: Any, call: Call) -> None:
     index = index if isinstance(index, tuple) else (index,)
     index = map_carriers(lambda carrier: carrier.full, index)
     if isinstance(value, Carrier):
-        full, rel = value.full, value.rel
-        room = target.full[index].ndim - full.ndim
-        if room > 0:
-            rel = rel.reshape(rel.shape[0], *(1,) * room, *rel.shape[1:])
-        target.full[index] = full
-        target.rel[(slice(None), *index)] = rel
+        target.full[index] = value.full
+        _write_parts(target.rel, index, value.rel)
         return
     target.full[index] = value
     target.rel[(slice(None), *index)] = 0
@@ -95,6 +91,22 @@ def write_item(method: Any, call: Call) -> None:
         linear = target.full - bias
         shared = add_bias(method, target.rel.clone(), linear, bias, target.axis)
         target.rel.copy_(shared)
+
+
+def _write_parts(target: torch.Tensor, index: tuple, parts: torch.Tensor) -> None:
+    """Write the part of every mask where the index says."""
+    at = [i for i, v in enumerate(index) if isinstance(v, torch.Tensor | list)]
+
+    def write(whole: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+        whole[index] = part
+        return whole
+
+    if at and at[-1] - at[0] >= len(at):
+        # axes of indices that are apart come first, before that of the masks
+        for k in range(len(target)):
+            write(target[k], parts[k])
+    else:
+        torch.vmap(write)(target, parts)
 
 
 @rule("cd", "zero")
@@ -161,7 +173,7 @@ def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:
 def _lay_out(carrier: Carrier) -> None:
     """Give the parts the strides of the whole, so that views are views of both."""
     shape, strides, rel = carrier.full.shape, carrier.full.stride(), carrier.rel
-    if rel.stride()[1:] == strides or 0 in strides:
+    if rel.stride()[1:] == strides or 0 in strides or not rel.numel():
         return
     axes = list(zip(shape, rel.stride()[1:], strides, strict=True))
     if any(size > 1 and mine != its for size, mine, its in axes):

@@ -113,3 +113,33 @@ def test_broadcast_tensors_are_views():
     torch.testing.assert_close(out, x * 6)
     (found,) = torch.autograd.grad(out.sum(), leaf)
     torch.testing.assert_close(found, torch.full_like(x, 6))
+
+
+def apart(x):
+    h = x.clone()
+    h[:, [0, 2], :, [0, 1]] = torch.sin(x[:, :2, :, 2]).transpose(0, 1)
+    return h
+
+
+def apart_stacked(x):
+    first, second = torch.sin(x[:, 0, :, 2]), torch.sin(x[:, 1, :, 2])
+    rows = list(x.unbind(1))
+    rows[0] = torch.stack([first, rows[0][..., 1], rows[0][..., 2]], -1)
+    rows[2] = torch.stack([rows[2][..., 0], second, rows[2][..., 2]], -1)
+    return torch.stack(rows, 1)
+
+
+def test_writing_at_indices_that_are_apart():
+    assert_twins(apart, apart_stacked, drawn(3, 3, 4, 3))
+
+
+def test_a_written_value_may_have_more_axes():
+    def f(x):
+        h = x.clone()
+        h[:, 0] = torch.sin(x[:, 1])[None]
+        return h
+
+    def g(x):
+        return torch.cat([torch.sin(x[:, 1:2]), x[:, 1:]], 1)
+
+    assert_twins(f, g, drawn(3, 2, 4))
