@@ -257,11 +257,11 @@ def _without_constants(call: Call) -> tuple[Call, bool]:
     args, kwargs = list(call.args), dict(call.kwargs)
     before = [*args, *kwargs.values()]
     if name == "where":
-        args[1:] = [_zero(a, True) for a in args[1:]]
+        args = [_zero(a, True) for a in args]
         kwargs = {k: _zero(v, True) for k, v in kwargs.items()}
     elif name in ("masked_fill", "index_fill"):
         position = 2 if name == "masked_fill" else 3
-        args[position:] = [_zero(a, True) for a in args[position:]]
+        args = [_zero(a, i >= position) for i, a in enumerate(args)]
         kwargs |= {"value": _zero(kwargs["value"], True)} if "value" in kwargs else {}
     elif name in ("pad", "constant_pad_nd"):
         position = 3 if name == "pad" else 2

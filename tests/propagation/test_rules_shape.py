@@ -36,6 +36,20 @@ def assert_twins(f, g, x):
             torch.testing.assert_close(decomposed(f, x, bias=bias), expected)
 
 
+def assert_full_and_empty(f, x, **options):
+    """All of the input gives the output, none of it nothing; alone as in a batch."""
+    for bias in ("channel", "proportional"):
+        out = decomposed(f, x, bias=bias, **options)
+        torch.testing.assert_close(out[1], f(x.clone()))
+        torch.testing.assert_close(out[2], torch.zeros_like(out[2]))
+    for bias in BIASES:
+        out = decomposed(f, x, bias=bias, **options)
+        soft = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x)
+        one, part = x[1:2], (soft * x)[1:2]
+        alone, _ = contextual_decomposition(f, one, part, bias=bias, **options)
+        torch.testing.assert_close(alone, out[0, 1:2])
+
+
 def joined(*values):
     return torch.cat([v.flatten(1) for v in values], 1)
 
@@ -143,3 +157,18 @@ def test_a_written_value_may_have_more_axes():
         return torch.cat([torch.sin(x[:, 1:2]), x[:, 1:]], 1)
 
     assert_twins(f, g, drawn(3, 2, 4))
+
+
+CONSTANT = torch.linspace(0.5, 1, 4, dtype=torch.float64)
+FIRST = {
+    "where": lambda x: CONSTANT.where(x > 0, x),
+    "where in full": lambda x: torch.where(x > 0, CONSTANT, x),
+    "masked_fill": lambda x: CONSTANT.expand(x.shape).masked_fill(x[0] > 0, x[0, 0]),
+}
+
+
+def test_a_constant_that_comes_first_is_a_constant():
+    assert_twins(FIRST["where"], FIRST["where in full"], drawn(3, 4))
+    assert_full_and_empty(FIRST["where"], drawn(3, 4))
+    out = decomposed(FIRST["masked_fill"], drawn(1, 4), bias="context")
+    torch.testing.assert_close(out[2], torch.zeros_like(out[2]))
