@@ -83,13 +83,17 @@ def write_item(method: Any, call: Call) -> None:
         target.full[index] = value.full
         _write_parts(target.rel, index, value.rel)
         return
+    before = None
+    if method.bias != "context":
+        before = whole_share(method, target.rel, target.full, target.axis)
     target.full[index] = value
     target.rel[(slice(None), *index)] = 0
     bias = torch.zeros_like(target.full)
     bias[index] = value
     if bias.any():
         linear = target.full - bias
-        shared = add_bias(method, target.rel.clone(), linear, bias, target.axis)
+        part = target.rel.clone()
+        shared = add_bias(method, part, linear, bias, target.axis, otherwise=before)
         target.rel.copy_(shared)
 
 

@@ -172,3 +172,13 @@ def test_a_constant_that_comes_first_is_a_constant():
     assert_full_and_empty(FIRST["where"], drawn(3, 4))
     out = decomposed(FIRST["masked_fill"], drawn(1, 4), bias="context")
     torch.testing.assert_close(out[2], torch.zeros_like(out[2]))
+
+
+def test_a_constant_that_replaces_everything_is_shared_as_what_it_replaces():
+    def f(x):
+        h = x * 2
+        h[:] = 0.3
+        return h
+
+    assert_full_and_empty(f, drawn(3, 4))
+    assert_twins(f, lambda x: (x * 2).fill_(0.3), drawn(3, 4))
