@@ -66,8 +66,12 @@ def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> An
     axis = carrier.axis + len(shape)
     size = shape[axis]
     if axis == 0:
-        whole = reshaped and size and out.shape[0] % size == 0
-        return -out.ndim if out.shape[0] == size or whole else None
+        count = out.shape[0]
+        whole = reshaped and size and count % size == 0
+        # rows that are one sample's are joined again
+        joined = reshaped and size and count and count == carrier.method.n_samples
+        joined = joined and size % count == 0
+        return -out.ndim if count == size or whole or joined else None
     if not reshaped:
         same = out.ndim == len(shape) and out.shape[axis] == size
         return carrier.axis if same else None

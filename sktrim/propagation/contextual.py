@@ -38,6 +38,7 @@ class ContextualDecomposition(Method):
         self.bias = bias
         self.nonlinearity = nonlinearity
         self.partition = partition
+        self.n_samples = 0
         self._buffers: dict[Any, torch.Tensor] = {}
 
     def scratch(self, like: torch.Tensor, slot: int = 0) -> torch.Tensor:
@@ -53,6 +54,7 @@ class ContextualDecomposition(Method):
 
     def enter(self, full: torch.Tensor, rel: torch.Tensor) -> Carrier:
         """Return the carrier of an input; both are cloned, since models write."""
+        self.n_samples = len(full)
         return Carrier(self, full.clone(), rel.clone(), -full.ndim)
 
     def apply(self, call: Call) -> Any:

@@ -182,3 +182,16 @@ def test_a_constant_that_replaces_everything_is_shared_as_what_it_replaces():
 
     assert_full_and_empty(f, drawn(3, 4))
     assert_twins(f, lambda x: (x * 2).fill_(0.3), drawn(3, 4))
+
+
+def test_samples_are_found_again_where_their_rows_are_joined():
+    def rows(x):
+        h = F.linear(torch.relu(x).view(-1, 3), WEIGHT).view(len(x), 5, 4)
+        return h + CONSTANT
+
+    def whole(x):
+        return F.linear(torch.relu(x), WEIGHT) + CONSTANT
+
+    x = drawn(3, 5, 3)
+    x[:, 1] = -1
+    assert_twins(rows, whole, x)
