@@ -20,6 +20,14 @@ def aligned_axis(carriers: list[Carrier]) -> int | None:
     return axes.pop() if len(axes) == 1 else None
 
 
+def axis_aligned(carrier: Carrier, out: torch.Tensor) -> int | None:
+    """Return the sample axis after broadcasting: new axes come first."""
+    if carrier.axis is None:
+        return None
+    same = carrier.full.shape[carrier.axis] == out.shape[carrier.axis]
+    return carrier.axis if same else None
+
+
 def axis_of_view(call: Any, carrier: Carrier) -> list[int | None]:
     """Return the sample axis of every output of a view, read from strides.
 

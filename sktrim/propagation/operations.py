@@ -14,12 +14,11 @@ declare(
 )
 declare(
     "shape",
-    """contiguous expand expand_as broadcast_to tile repeat repeat_interleave
-    clone detach data alias to type type_as float double half bfloat16 cpu cuda positive
-    dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout
-    feature_alpha_dropout native_channel_shuffle channel_shuffle pixel_shuffle
-    pixel_unshuffle roll flip fliplr flipud rot90 index_select gather
-    take_along_dim take tril triu diag_embed""",
+    """contiguous repeat_interleave clone detach data alias to type type_as float
+    double half bfloat16 cpu cuda positive dropout dropout1d dropout2d dropout3d
+    alpha_dropout feature_dropout feature_alpha_dropout native_channel_shuffle
+    channel_shuffle pixel_shuffle pixel_unshuffle roll flip fliplr flipud rot90
+    index_select gather take_along_dim take tril triu diag_embed""",
 )
 # views whose output axes are a rearrangement of the input's
 declare(
@@ -30,6 +29,7 @@ declare(
     view=True,
     folds=True,
 )
+declare("shape", "expand expand_as broadcast_to tile repeat", leads=True)
 declare("shape", "cat", joins=True)
 declare("shape", "stack", joins=True, new_axis=True)
 declare("shape", "hstack vstack dstack", joins=True)

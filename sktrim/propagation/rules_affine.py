@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .axes import aligned_axis, axis_kept, axis_reduced
+from .axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
 from .carrier import Carrier
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
@@ -193,16 +193,8 @@ def add(method: Any, call: Call) -> Carrier:
     rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim)
     whole = (factor * x.full).expand(full.shape)
     rel = rel.expand(rel.shape[0], *full.shape)
-    axis = axis_kept_broadcast(x, full)
+    axis = axis_aligned(x, full)
     if method.bias == "context" or not torch.is_grad_enabled():
         # not the argument's own storage: the result may be written in place
         rel = rel.clone()
     return Carrier(method, full, add_bias(method, rel, whole, constant, axis), axis)
-
-
-def axis_kept_broadcast(carrier: Carrier, full: torch.Tensor) -> int | None:
-    """Return the sample axis after broadcasting with a constant."""
-    if carrier.axis is None:
-        return None
-    same = carrier.full.shape[carrier.axis] == full.shape[carrier.axis]
-    return carrier.axis if same else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .axes import axis_kept, axis_of_view
+from .axes import axis_aligned, axis_kept, axis_of_view
 from .carrier import Carrier, find_carriers, map_carriers
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
@@ -199,6 +199,9 @@ def _storage(tensor: torch.Tensor) -> int:
 def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
     if call.operation.options.get("view"):
         return axis_of_view(call, carrier)
+    if call.operation.options.get("leads") and full.ndim > carrier.full.ndim:
+        # new axes come first, whatever their sizes
+        return axis_aligned(carrier, full)
     if isinstance(full, torch.Tensor):
         return axis_kept(carrier, full)
     return [axis_kept(carrier, out) for out in full]

@@ -195,3 +195,24 @@ def test_samples_are_found_again_where_their_rows_are_joined():
     x = drawn(3, 5, 3)
     x[:, 1] = -1
     assert_twins(rows, whole, x)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        lambda v, n: v.expand(n, *v.shape),
+        lambda v, n: v.broadcast_to(n, *v.shape),
+        lambda v, n: v.repeat(n, 1, 1),
+        lambda v, n: v.tile(n, 1, 1),
+    ],
+)
+def test_new_axes_come_before_that_of_the_samples(repeated, count):
+    def f(x):
+        return repeated(x, count).transpose(0, 1) + CONSTANT
+
+    def g(x):
+        return torch.stack([x] * count, 1) + CONSTANT
+
+    assert_twins(f, g, drawn(3, 4))
+    assert_full_and_empty(f, drawn(3, 4))
