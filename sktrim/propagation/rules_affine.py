@@ -45,7 +45,7 @@ def average(method: Any, call: Call) -> Carrier:
         return Carrier(method, full, _pool(call, carrier), axis_kept(carrier, full))
     _, dims, keepdim = call.bind("input", dim=None, keepdim=False)
     dims = call.kwargs.get("axis", dims)
-    axis = axis_reduced(carrier, dims or None, keepdim)
+    axis = axis_reduced(carrier, None if dims == () else dims, keepdim)
     return Carrier(method, full, over_masks(call), axis)
 
 

@@ -145,3 +145,20 @@ def test_linear_operations_act_on_the_relevant_part_alone(name):
     out, _ = contextual_decomposition(FOURIER[name], x, rel, bias="proportional")
     expected = torch.stack([FOURIER[name](part) for part in rel])
     torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_averaging_over_the_first_axis_keeps_the_samples():
+    bias = torch.randn(3, 1, dtype=torch.float64)
+    x = torch.randn(4, 3, 5, 2, dtype=torch.float64)
+    rel = x * torch.rand(2, *x.shape, dtype=torch.float64)
+    for keepdim in (False, True):
+
+        def first(v, keepdim=keepdim):
+            out = v.permute(2, 0, 1, 3).mean(0, keepdim=keepdim)
+            return (out[0] if keepdim else out) + bias
+
+        found, _ = contextual_decomposition(first, x, rel, bias="channel")
+        expected, _ = contextual_decomposition(
+            lambda v: v.mean(2) + bias, x, rel, bias="channel"
+        )
+        torch.testing.assert_close(found, expected)
