@@ -190,7 +190,7 @@ def add(method: Any, call: Call) -> Carrier:
     constant = torch.as_tensor(constant, dtype=full.dtype, device=full.device)
     # a position masked with -inf stays out of the parts: softmax knows it
     constant = torch.where(torch.isinf(constant), 0, constant)
-    rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim)
+    rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim).to(full.dtype)
     whole = (factor * x.full).expand(full.shape)
     rel = rel.expand(rel.shape[0], *full.shape)
     axis = axis_aligned(x, full)

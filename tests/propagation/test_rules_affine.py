@@ -162,3 +162,18 @@ def test_averaging_over_the_first_axis_keeps_the_samples():
             lambda v: v.mean(2) + bias, x, rel, bias="channel"
         )
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional", "context"])
+def test_a_constant_of_wider_type_widens_the_parts(bias):
+    x = torch.randn(4, 3, dtype=torch.float32)
+    shift, weight = torch.randn(3).double(), torch.randn(2, 3).double()
+
+    def f(v):
+        return torch.nn.functional.linear(torch.relu(v + shift), weight)
+
+    for recorded in (True, False):
+        with torch.set_grad_enabled(recorded):
+            rel, rest = contextual_decomposition(f, x, x * 0.3, bias=bias)
+        assert rel.dtype == torch.float64
+        torch.testing.assert_close(rel + rest, f(x))
