@@ -28,6 +28,7 @@ from .rules_composite import (
     lerp,
     multi_head_attention,
 )
+from .rules_normalise import variance_arguments
 from .rules_recurrent import cell, recurrent
 from .rules_select import _ADAPTIVE, _FIXED, take_winners
 from .rules_shape import pass_on
@@ -398,16 +399,8 @@ def normalise(method: Any, call: Call) -> Any:
 def variance(method: Any, call: Call) -> Any:
     """Write it with a mean and squares; the correction is torch's."""
     x: Any = call.carriers[0]
-    full = plainly(call)
-    dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
-    if isinstance(dim, bool) or not isinstance(full, torch.Tensor):
-        method.refuse(
-            call.func, "in this spelling has no rule (give dim=, correction=)"
-        )
-    unbiased = call.kwargs.get("unbiased", True)
-    correction = call.kwargs.get("correction", 1 if unbiased else 0)
+    dim, correction, keepdim = variance_arguments(call)
     dims = tuple(range(x.full.ndim)) if dim is None else dim
-    keepdim = call.kwargs.get("keepdim", False)
     centred = x - torch.mean(x, dims, keepdim=True)
     total: Any = torch.sum(torch.square(centred), dims, keepdim=keepdim)
     count = x.full.numel() // max(1, total.full.numel())

@@ -129,12 +129,35 @@ def vector(method: Any, call: Call) -> Carrier:
     args, kwargs = call.replaced(lambda _: torch.zeros_like(x.full))
     origin = call.func(*args, **kwargs)
     rel = 0.5 * (alone - origin + full - rest)
-    _, dims, keepdim = call.bind("input", dim=None, keepdim=False)
-    axis = axis_reduced(x, dims, keepdim) if dims is not None else None
+    dims, keepdim = _reduced(call)
+    axis = axis_reduced(x, dims, keepdim)
     axis = axis if axis is not None else axis_kept(x, full)
     if method.bias != "context" and origin.any():
         rel = rel + _whole_share(method, x, full, axis) * origin
     return Carrier(method, full, rel, axis)
+
+
+def _reduced(call: Call) -> tuple[Any, bool]:
+    """Return the axes that are reduced and whether they are kept."""
+    if call.operation.name == "var":
+        dims, _, keepdim = variance_arguments(call)
+        return dims, keepdim
+    order = {"norm": "p", "linalg_norm": "ord", "linalg_vector_norm": "ord"}
+    second = order.get(call.operation.name)
+    names = ("input",) if second is None else ("input", second)
+    *_, dims, keepdim = call.bind(*names, dim=None, keepdim=False)
+    return dims, keepdim
+
+
+def variance_arguments(call: Call) -> tuple[Any, Any, bool]:
+    """Return axes, correction and whether axes are kept, of `torch.var` and `std`."""
+    first = call.args[1] if len(call.args) > 1 else None
+    names = ("unbiased",) if isinstance(first, bool) else ("dim", "unbiased", "keepdim")
+    given = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
+    correction = given.get("correction", int(given.get("unbiased", True)))
+    dims = given.get("dim", given.get("axis"))
+    correction = 1 if correction is None else correction
+    return None if dims == () else dims, correction, given.get("keepdim", False)
 
 
 def _whole_share(method: Any, x: Carrier, full: torch.Tensor, axis: Any) -> Any:

@@ -338,3 +338,21 @@ def test_merging_scales_the_channels_of_the_result(transposed):
     merged = layer.merged(scale, shift)
     expected = conv(x) * scale[:, None, None] + shift[:, None, None]
     torch.testing.assert_close(function(x, merged.weight, merged.bias), expected)
+
+
+VARIANCES = {
+    "var": lambda v: v.var(1, False, True),
+    "std": lambda v: torch.std(v, (1, 2), False),
+    "of all": lambda v: v[0].var(False).reshape(1, 1),
+}
+
+
+@pytest.mark.parametrize("name", VARIANCES)
+def test_variances_in_positional_spelling(name):
+    f, x = VARIANCES[name], torch.randn(1, 4, 5, dtype=torch.float64)
+    leaf, base = x.clone().requires_grad_(), torch.randn_like(x)
+    out = run(f, DeepLiftRescale().enter(leaf, base))
+    torch.testing.assert_close(out.full, f(x))
+    torch.testing.assert_close(out.rel, f(base))
+    (slope,) = torch.autograd.grad(out.full.sum(), leaf)
+    torch.testing.assert_close((slope * (x - base)).sum(), (f(x) - f(base)).sum())

@@ -379,3 +379,35 @@ def test_scattering_products_is_refused():
     index = torch.tensor([[1], [3]])
     with pytest.raises(TypeError, match='reduce="multiply"'):
         run(lambda v: v.scatter(1, index, 2.0, reduce="multiply"), x, rel)
+
+
+REDUCTIONS = {
+    "norm": (lambda v: v.norm(2, 2), lambda v: v.norm(dim=2)),
+    "norm kept": (lambda v: v.norm(2, 2, True), lambda v: v.norm(dim=2, keepdim=True)),
+    "vector_norm": (
+        lambda v: torch.linalg.vector_norm(v, 2, 1),
+        lambda v: torch.linalg.vector_norm(v, dim=1),
+    ),
+    "var": (lambda v: v.var(1, True), lambda v: v.var(dim=1)),
+    "var kept": (
+        lambda v: v.var(1, False, True),
+        lambda v: v.var(dim=1, correction=0, keepdim=True),
+    ),
+    "std kept": (
+        lambda v: torch.std(v, 2, False, True),
+        lambda v: torch.std(v, 2, correction=0, keepdim=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional", "context"])
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions_agree_in_positional_and_named_spelling(name, bias):
+    positional, named = REDUCTIONS[name]
+    x, rel = pair(3, 4, 5)
+    found, expected = (
+        run(lambda v, f=f: f(v) + 0.3, x, rel, bias=bias) for f in (positional, named)
+    )
+    torch.testing.assert_close(found, expected)
+    alone = run(lambda v: positional(v) + 0.3, x[1:2], rel[:, 1:2], bias=bias)
+    torch.testing.assert_close(alone, found[:, 1:2])
