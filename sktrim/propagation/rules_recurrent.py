@@ -76,7 +76,7 @@ def _run(
     length = x.shape[0]
     order = range(length - 1, -1, -1) if reverse else range(length)
     if kind == "lstm" and not method.partition:
-        step = _murdoch(method, x, own)
+        step = _murdoch(method, x, state, own)
     else:
         step = _elementary(kind, x, own)
     outs: list[Any] = [None] * length
@@ -112,24 +112,29 @@ def _elementary(kind: str, x: Any, own: list[Any]) -> Callable:
     return {"gru": gru, "lstm": lstm}.get(kind, rnn)
 
 
-def _murdoch(method: Any, x: Carrier, own: list[Any]) -> Callable:
-    """Return a step of Murdoch et al. 2018, equations 10 to 25."""
+def _murdoch(method: Any, x: Any, start: list[Any], own: list[Any]) -> Callable:
+    """Return a step of Murdoch et al. 2018, equations 10 to 25.
+
+    An input or a state that is constant counts as a bias.
+    """
     w_ih, w_hh, b_ih, b_hh = own
-    inputs_rel, inputs = F.linear(x.rel, w_ih), F.linear(x.full, w_ih)
-    bias = torch.zeros_like(inputs[0, :1]) if b_ih is None else (b_ih + b_hh)
-    wholly = _wholly_relevant(method, x)
+    (full, x_rel, given), wholly = _parts(x), _wholly_relevant(method, x, start)
+    inputs_rel, inputs = F.linear(x_rel, w_ih), F.linear(full, w_ih)
+    biases: Any = F.linear(given, w_ih)
+    biases = biases if b_ih is None else biases + (b_ih + b_hh)
 
     def step(t: int, state: list[Any]) -> list[Any]:
-        (h, h_rel), (c, c_rel) = map(_parts, state)
+        (h, h_rel, h_given), (c, c_rel, c_given) = map(_parts, state)
+        bias = biases[min(t, len(biases) - 1)] + F.linear(h_given, w_hh)
         whole = inputs[t] + F.linear(h, w_hh)
         rel = inputs_rel[:, t] + F.linear(h_rel, w_hh)
         i, f, g, o = (whole + bias).chunk(4, -1)
         parts = zip(*(v.chunk(4, -1) for v in (rel, whole - rel, bias)), strict=True)
         si, sf, sg = _threes(parts)
-        c_new = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        c_new = torch.sigmoid(f) * (c + c_given) + torch.sigmoid(i) * torch.tanh(g)
         c_new_rel = (
             si[0] * (sg[0] + sg[2]) + si[2] * sg[0] + (sf[0] + sf[2]) * c_rel
-        ) + wholly[:, t] * (si[2] * sg[2])
+        ) + (sf[0] * c_given + wholly[:, t] * (si[2] * sg[2] + sf[2] * c_given))
         gate, whole_tanh = torch.sigmoid(o), torch.tanh(c_new)
         rest_tanh = torch.tanh(c_new - c_new_rel)
         h_new_rel = gate * 0.5 * (torch.tanh(c_new_rel) + whole_tanh - rest_tanh)
@@ -158,20 +163,26 @@ def _threes(parts: Any) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
     return splits
 
 
-def _parts(state: Any) -> tuple[torch.Tensor, Any]:
-    """Return whole and relevant part of a state; a constant one has none."""
-    if isinstance(state, Carrier):
-        return state.full, state.rel
-    return state, torch.zeros_like(state)[None]
+def _parts(value: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return whole, relevant part and what is constant; one of the ends is zero."""
+    if isinstance(value, Carrier):
+        return value.full, value.rel, torch.zeros_like(value.full[:1])
+    zero = torch.zeros_like(value)
+    return zero, zero[None], value
 
 
-def _wholly_relevant(method: Any, x: Carrier) -> torch.Tensor:
+def _wholly_relevant(method: Any, x: Any, start: list[Any]) -> torch.Tensor:
     """Return (K, L, n, 1): 1 where all of x_t is relevant, so that bias x bias is.
 
-    A step that is zero altogether takes the share of the whole sequence.
+    A step that is zero altogether takes the share of the whole sequence; where the
+    input is constant, the states that are not decide.
     """
+    length = x.shape[0]
+    if not isinstance(x, Carrier):
+        varying: Any = [state for state in start if isinstance(state, Carrier)]
+        x = torch.cat(varying, -1)[None]
     if method.bias == "context":
-        return torch.zeros_like(x.rel[..., :1])
+        return torch.zeros_like(x.rel[:, :1, :, :1]).expand(-1, length, -1, -1)
     rest = (x.full - x.rel).abs()
     noise = _NOISE * torch.finfo(x.full.dtype).eps * x.full.abs().amax((0, 2))[:, None]
     part, rest_sum = x.rel.abs().sum((1, 3)), rest.sum((1, 3))
@@ -180,4 +191,5 @@ def _wholly_relevant(method: Any, x: Carrier) -> torch.Tensor:
     none = (x.full.abs().amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     every = (rest.amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     # the sequence counts as relevant or not, by the larger part
-    return torch.where(none > 0, share[:, None, :, None].round(), every)
+    found = torch.where(none > 0, share[:, None, :, None].round(), every)
+    return found.expand(-1, length, -1, -1)

@@ -411,3 +411,24 @@ def test_reductions_agree_in_positional_and_named_spelling(name, bias):
     torch.testing.assert_close(found, expected)
     alone = run(lambda v: positional(v) + 0.3, x[1:2], rel[:, 1:2], bias=bias)
     torch.testing.assert_close(alone, found[:, 1:2])
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional"])
+def test_a_constant_state_of_an_lstm_counts_as_a_bias(bias):
+    lstm = nn.LSTM(4, 3, num_layers=2, batch_first=True).double().eval()
+    cell = nn.LSTMCell(4, 3).double().eval()
+    given = torch.linspace(-1, 1, 3, dtype=torch.float64)
+
+    def from_state(v):
+        start = given.expand(2, len(v), 3)
+        return lstm(v, (start, 2 * start))[0].flatten(1)
+
+    def from_input(v):
+        h = torch.tanh(v[:, 0, :3])
+        return torch.cat(cell(torch.ones_like(v[:, 0]), (h, given.expand_as(h))), 1)
+
+    x, _ = pair(2, 5, 4)
+    for f in (from_state, from_input):
+        out = run(f, x, torch.stack([x, 0 * x]), bias=bias)
+        torch.testing.assert_close(out[0], f(x))
+        torch.testing.assert_close(out[1], torch.zeros_like(out[1]))
