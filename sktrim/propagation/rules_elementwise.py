@@ -10,7 +10,7 @@ import torch
 from .carrier import Carrier
 from .method import Call
 from .registry import rule
-from .share import bias_share
+from .share import bias_share, whole_share
 
 
 @rule("cd", "kind:elementwise")
@@ -62,7 +62,7 @@ def symmetric(
     rest = torch.sub(x.full, parts, out=room)
     marginal = _half_difference(phi(parts), phi(rest), full - origin)
     if method.partition:
-        return Carrier(method, full, _settle(method, marginal, full, origin), x.axis)
+        return Carrier(method, full, _settle(method, x, marginal, origin, full), x.axis)
     if method.bias != "context" and origin.any():
         # phi acts alike everywhere, so its value at 0 has no channels of its own
         one = origin.reshape(-1)[0]
@@ -84,13 +84,18 @@ def _half_difference(
 
 
 def _settle(
-    method: Any, marginal: torch.Tensor, full: torch.Tensor, origin: torch.Tensor
+    method: Any,
+    x: Carrier,
+    marginal: torch.Tensor,
+    origin: torch.Tensor,
+    full: torch.Tensor,
 ) -> torch.Tensor:
     """Share the remainder of a partition in proportion to the marginals."""
     whole = marginal.sum(0)
     left = full - whole - (origin if method.bias == "context" else 0)
     parts = marginal[:-1]
-    return parts + bias_share(method, parts, whole, left, None) * left
+    otherwise = whole_share(method, x.rel, x.full, x.axis)
+    return parts + bias_share(method, parts, whole, left, None, otherwise) * left
 
 
 def share_value(method: Any, x: Carrier, full: torch.Tensor) -> torch.Tensor:

@@ -432,3 +432,22 @@ def test_a_constant_state_of_an_lstm_counts_as_a_bias(bias):
         out = run(f, x, torch.stack([x, 0 * x]), bias=bias)
         torch.testing.assert_close(out[0], f(x))
         torch.testing.assert_close(out[1], torch.zeros_like(out[1]))
+
+
+PARTITIONED = {
+    "clamp": lambda v: v.clamp(min=torch.linspace(-0.5, 0.5, 5).double()),
+    "threshold": lambda v: F.threshold(v, 0.1, 0.7),
+    "causal": lambda v: F.scaled_dot_product_attention(v, v, v, is_causal=True),
+}
+
+
+@pytest.mark.parametrize("bias", ["channel", "proportional"])
+@pytest.mark.parametrize("name", PARTITIONED)
+def test_where_no_part_makes_a_difference_the_whole_partition_gets_the_value(
+    name, bias
+):
+    f = PARTITIONED[name]
+    x, rel = pair(3, 4, 5, masks=1)
+    rel = torch.cat([rel, x - rel])
+    out = run(f, x, rel, bias=bias, partition=True)
+    torch.testing.assert_close(out.sum(0), f(x))
