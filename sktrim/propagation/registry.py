@@ -193,6 +193,7 @@ _ALIASES = {
     "upsample_bilinear": "interpolate",
     "linalg_matmul": "matmul",
     "_threshold": "threshold",
+    "log_sigmoid": "logsigmoid",
     "ger": "outer",
     "max_pool1d_with_indices": "max_pool1d",
     "max_pool2d_with_indices": "max_pool2d",

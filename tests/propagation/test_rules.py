@@ -451,3 +451,9 @@ def test_where_no_part_makes_a_difference_the_whole_partition_gets_the_value(
     rel = torch.cat([rel, x - rel])
     out = run(f, x, rel, bias=bias, partition=True)
     torch.testing.assert_close(out.sum(0), f(x))
+
+
+def test_module_and_function_of_the_logarithm_of_the_sigmoid():
+    x, rel = pair(3, 5)
+    expected = torch.stack([symmetric(F.logsigmoid, part, x) for part in rel])
+    torch.testing.assert_close(run(nn.LogSigmoid().eval(), x, rel), expected)
