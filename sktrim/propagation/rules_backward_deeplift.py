@@ -287,10 +287,7 @@ def softmax(method: Any, call: Call) -> Any:
     dim = call.args[1] if len(call.args) > 1 else dim
     x = x if dtype is None else x.to(dtype)
     x = -x if call.operation.name == "softmin" else x
-    # one shift for both, else it would have to be carried too
-    shift = torch.maximum(x.full.detach(), x.rel).amax(dim, keepdim=True)
-    shift = torch.where(torch.isinf(shift), 0, shift)
-    lowered = x - shift
+    lowered = x - _finite_maximum(x, dim)
     weights = torch.exp(lowered)
     total = torch.sum(weights, dim, keepdim=True)
     if call.operation.name == "log_softmax":
@@ -302,12 +299,22 @@ def softmax(method: Any, call: Call) -> Any:
 def logsumexp(method: Any, call: Call) -> Any:
     """Write it with exp, a sum and a logarithm."""
     x, dim, keepdim = call.bind("input", "dim", keepdim=False)
-    shift = torch.maximum(x.full.detach(), x.rel).amax(dim, keepdim=True)
+    shift = _finite_maximum(x, dim)
     total = torch.log(torch.sum(torch.exp(x - shift), dim, keepdim=True)) + shift
     if keepdim:
         return total
     dims = (dim,) if isinstance(dim, int) else dim
     return total.squeeze(tuple(dims))
+
+
+def _finite_maximum(x: Any, dim: Any) -> Any:
+    """Return what to subtract before exp.
+
+    It is carried: after a shift that sample and baseline share, the exponentials of
+    one of them may vanish.
+    """
+    shift: Any = torch.amax(x, dim, keepdim=True)
+    return torch.where(torch.isinf(shift), 0.0, shift)
 
 
 @rule("deeplift", "layer_norm")

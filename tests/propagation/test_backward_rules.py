@@ -356,3 +356,23 @@ def test_variances_in_positional_spelling(name):
     torch.testing.assert_close(out.rel, f(base))
     (slope,) = torch.autograd.grad(out.full.sum(), leaf)
     torch.testing.assert_close((slope * (x - base)).sum(), (f(x) - f(base)).sum())
+
+
+@pytest.mark.parametrize("scale", [1, 30, 1000])
+@pytest.mark.parametrize("kind", ["softmax", "log_softmax", "logsumexp"])
+def test_softmax_is_complete_however_far_the_baseline(kind, scale):
+    weight = torch.randn(5, dtype=torch.float64)
+
+    def f(v):
+        if kind == "logsumexp":
+            return torch.logsumexp(v, 1, keepdim=True) * 2
+        return getattr(torch, kind)(v, 1) * weight
+
+    x = scale * torch.randn(3, 5, dtype=torch.float64)
+    for base in (torch.zeros_like(x), -x):
+        leaf = x.clone().requires_grad_()
+        out = run(f, DeepLiftRescale().enter(leaf, base))
+        torch.testing.assert_close(out.rel, f(base))
+        (slope,) = torch.autograd.grad(out.full.sum(), leaf)
+        found, expected = (slope * (x - base)).sum(1), (f(x) - f(base)).sum(1)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
