@@ -75,14 +75,15 @@ def run_model(model: Callable, *carriers: Any) -> Any:
     """
     try:
         return model(*carriers)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         if Carrier.__name__ not in str(error):
             raise
         raise UnsupportedOperationError(
-            "The model calls a function that is TorchScript or compiled code of "
-            "another library, which hides its operations from the rules "
-            f"({str(error).splitlines()[0]}). Let the model call the Python function "
-            "that was scripted or traced, or use a scorer that needs no rules."
+            "The model calls a function that is TorchScript, compiled code of another "
+            "library or a transform such as torch.vmap, which hides its operations "
+            f"from the rules ({str(error).splitlines()[0]}). Let the model call the "
+            "Python function that was scripted, traced or transformed, or use a scorer "
+            "that needs no rules."
         ) from error
 
 

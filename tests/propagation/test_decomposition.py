@@ -357,6 +357,13 @@ def test_a_scripted_function_inside_the_model_is_refused():
         contextual_decomposition(lambda v: scripted(v) + 1, x, x)
 
 
+def test_a_batched_function_inside_the_model_is_refused():
+    layer = nn.Linear(4, 3).double()
+    x = torch.randn(2, 4, dtype=torch.float64)
+    with pytest.raises(UnsupportedOperationError, match="vmap"):
+        contextual_decomposition(lambda v: torch.vmap(layer)(v), x, x)
+
+
 BAD = {
     "shape": (lambda x: x[:, :4], {}, "expected that of x"),
     "dtype": (lambda x: x.float(), {}, "cast one"),
