@@ -68,8 +68,8 @@ def reshaped_copy(x):
     return joined(h, copy)
 
 
-def product_seen_twice(x):
-    h = torch.einsum("ncl,kl->nck", x, WEIGHT)
+def norm_seen_twice(x):
+    h = F.layer_norm(x.transpose(1, 2), (4,))
     first, flat = h[:, 0], h.view(len(h), -1)
     flat.sin_()
     return joined(h, first)
@@ -83,8 +83,8 @@ PURE = {
         h := torch.sin(x).transpose(1, 2) + 0.1,
         h.flatten(1) * torch.tensor([0.0] * 2 + [1.0] * 10).to(x),
     ),
-    product_seen_twice: lambda x: joined(
-        h := torch.sin(torch.einsum("ncl,kl->nck", x, WEIGHT)), h[:, 0]
+    norm_seen_twice: lambda x: joined(
+        h := torch.sin(F.layer_norm(x.transpose(1, 2), (4,))), h[:, 0]
     ),
 }
 
@@ -96,7 +96,7 @@ def test_writing_into_a_copy_leaves_the_parts_of_the_original(f):
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_writing_through_a_view_reaches_the_parts_whatever_their_layout(size):
-    assert_twins(product_seen_twice, PURE[product_seen_twice], drawn(size, 4, 3))
+    assert_twins(norm_seen_twice, PURE[norm_seen_twice], drawn(size, 4, 3))
 
 
 def windows(x):
@@ -119,7 +119,7 @@ def test_broadcast_tensors_are_views():
 
     def f(v):
         h = v * 2
-        torch.broadcast_tensors(h, h[:1])[0].unsqueeze(1).squeeze(1).mul_(3)
+        torch.broadcast_tensors(h, h[:1])[0].mul_(3)
         return h
 
     leaf = x.clone().requires_grad_()
