@@ -137,6 +137,8 @@ def move(method: Any, call: Call) -> Any:
     refused = next((c.rel for c in carriers if isinstance(c.rel, Refused)), None)
     if refused is not None:
         return wrap(method, plainly(call), refused)
+    if _adds(call):
+        return _joined(method, call)
     if len(carriers) == 1 and _is_raw(carriers[0]):
         full = call.on_full()
         raws = carriers[0].rel.moved(call, carriers[0], full)
@@ -146,6 +148,13 @@ def move(method: Any, call: Call) -> Any:
         result = wrap(method, call.func(*args, **kwargs))
     mark_aliases(call, result)
     return result
+
+
+def _adds(call: Call) -> bool:
+    """Tell whether values are added to what they are moved to."""
+    if call.operation.name == "index_put":
+        return bool(call.bind("input", "indices", "values", accumulate=False)[3])
+    return call.operation.name in ("index_add", "scatter_add")
 
 
 rule("lrp", "dropout", "dropout1d", "dropout2d", "dropout3d")(pass_on)

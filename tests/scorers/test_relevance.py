@@ -433,3 +433,37 @@ def test_inputs_beyond_the_bounds_of_the_z_box_are_told(scorer, bound, warned):
             transform_importance(mlp(), X, scorer=scorer(low=-1, high=high))
         told = ["between low and high" in str(warning.message) for warning in found]
         assert any(told) == warned
+
+
+ADDITIONS = {
+    "index_add": lambda h: h[:, :3].index_add(1, torch.arange(3), h[:, 3:]),
+    "scatter_add": lambda h: h[:, :3].scatter_add(
+        1, torch.arange(3).expand(len(h), 3), h[:, 3:]
+    ),
+    "index_put": lambda h: h[:, :3].index_put(
+        (torch.arange(len(h))[:, None], torch.arange(3)), h[:, 3:], accumulate=True
+    ),
+}
+
+
+class Adding(nn.Module):
+    def __init__(self, add):
+        super().__init__()
+        self.first, self.last = mlp(12, 8, 6), linear_net([1.0, -2.0, 0.5])
+        self.add = add
+
+    def forward(self, x):
+        return self.last(self.add(self.first(x)))
+
+
+@pytest.mark.parametrize("name", ["epsilon", "alpha beta", "composite"])
+@pytest.mark.parametrize("how", sorted(ADDITIONS))
+def test_values_that_are_added_share_the_relevance(how, name):
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    plain = Adding(lambda h: h[:, :3] + h[:, 3:]).eval()
+    adding = Adding(ADDITIONS[how]).eval()
+    found, expected = (
+        transform_importance(net, X, scorer=SCORERS[name]).values
+        for net in (adding, plain)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
