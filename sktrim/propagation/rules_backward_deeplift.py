@@ -396,10 +396,19 @@ def norm(method: Any, call: Call) -> Any:
 
 @rule("deeplift", "normalize")
 def normalise(method: Any, call: Call) -> Any:
-    """Divide by the norm."""
+    """Divide by the norm; of a vector without a length, by that of the other."""
     x, p, dim, eps = call.bind("input", p=2.0, dim=1, eps=1e-12)
-    size = torch.linalg.vector_norm(x, p, dim, keepdim=True)
-    return x / torch.clamp_min(size, eps)
+    size: Any = torch.linalg.vector_norm(x, p, dim, keepdim=True)
+    inverse: Any = torch.reciprocal(torch.clamp_min(size, eps))
+    mine, other = size.full < eps, size.rel < eps
+
+    def held(whole: torch.Tensor, base: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
+        middle = torch.where(b, base, (whole + base) / 2)
+        return torch.where(a, whole, middle).detach()
+
+    split = x.full * held(inverse.full, inverse.rel, other, mine & ~other)
+    split = split + inverse.full * held(x.full, x.rel, mine & ~other, other)
+    return Carrier(method, passed(split, plainly(call)), on_base(call))
 
 
 @rule("deeplift", "var", "std")

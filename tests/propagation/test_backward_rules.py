@@ -376,3 +376,17 @@ def test_softmax_is_complete_however_far_the_baseline(kind, scale):
         (slope,) = torch.autograd.grad(out.full.sum(), leaf)
         found, expected = (slope * (x - base)).sum(1), (f(x) - f(base)).sum(1)
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_vectors_without_a_length_are_normalised_completely(dtype):
+    x, base = some((3, 5), 0).to(dtype), some((3, 5), 1).to(dtype)
+    base[0], x[1] = 0, 0
+    leaf = x.clone().requires_grad_()
+    out = run(lambda v: F.normalize(v), DeepLiftRescale().enter(leaf, base))
+    for unit in range(5):
+        start = out.full[:, unit].sum()
+        (slope,) = torch.autograd.grad(start, leaf, retain_graph=True)
+        found = (slope * (x - base)).sum(1)
+        expected = (F.normalize(x) - F.normalize(base))[:, unit]
+        torch.testing.assert_close(found, expected)
