@@ -23,12 +23,16 @@ def row_chunks(model, n_rows, copies=2):
     yield from chunks(n_rows, max(1, model.rows_at_once() // copies))
 
 
+def _holds_nothing(model) -> bool:
+    """Tell whether nothing but round-off is held, so that samples share a baseline."""
+    scale = model.x.abs().max() * 64 * torch.finfo(model.x.dtype).eps
+    return model.is_affine and bool(model.r.abs().max() <= scale)
+
+
 @torch.no_grad()
 def output_at(model, target, row):
     """Explained output at a row of coefficients, shape (n_samples, n_targets)."""
-    scale = model.x.abs().max() * 64 * torch.finfo(model.x.dtype).eps
-    if model.is_affine and bool(model.r.abs().max() <= scale):
-        # nothing but round-off is held, so that all samples share the baseline
+    if _holds_nothing(model):
         first = model[:1]
         out = first.output(first.signal(row.expand_as(first.s)))
         return target(out.expand(len(model.s), -1))
@@ -164,12 +168,9 @@ class DeepLift(Scorer):
         str
             A sentence; empty where every operation is complete.
         """
-        row = self._rows(model, background)[:1]
+        row = self._rows(model, background)[0]
         function, point = _entry(model)
-        baseline = model.signal(row.expand_as(s)) if model.is_affine else row
-        gaps = completeness_gaps(
-            function, point, baseline.detach().expand_as(point), target
-        )
+        gaps = completeness_gaps(function, point, _baseline(model, row), target)
         if not gaps:
             return ""
         gap = gaps[0]
@@ -183,12 +184,23 @@ def _entry(model):
     return (lambda s: model.module(model.signal(s))), model.s
 
 
+@torch.no_grad()
+def _baseline(model, row):
+    """Return what carriers start from at a row of coefficients, for every sample."""
+    if not model.is_affine:
+        return row.expand_as(model.s)
+    if not _holds_nothing(model):
+        return model.signal(row.expand_as(model.s))
+    # a signal that differs by the round-off of each sample would have no ties
+    width = len(row) - model.component
+    signal = model.inverse(row[None, :width]).reshape(1, *model.x.shape[1:])
+    return signal.expand_as(model.x)
+
+
 def _rescaled(model, target, row):
     """Multipliers (n_targets, n, n_coefficients) and the output at the baseline."""
     function, point = _entry(model)
-    start = row.expand_as(model.s)
-    with torch.no_grad():
-        origin = model.signal(start) if model.is_affine else start
+    origin = _baseline(model, row)
     leaf = point.detach().requires_grad_()
     with torch.enable_grad():
         carrier = DeepLiftRescale().enter(leaf, origin)

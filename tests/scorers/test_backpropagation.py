@@ -140,6 +140,23 @@ def test_deeplift_explains_probabilities_completely():
     assert (found.metadata["explained"] < 1).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_ties_of_a_flat_baseline_do_not_depend_on_the_other_samples(seed):
+    def build():
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.Softplus(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(144, 3),
+        )  # fmt: skip
+
+    net, X = seeded(build, seed).double().eval(), images(5, seed)
+    fourier = sktrim.FourierTransformer().fit(X)
+    options = {"transformer": fourier, "groups": np.arange(144) % 6}
+    together = explain(net, X, "deeplift", **options).values
+    for rows in (slice(1, 3), slice(4, 5)):
+        some = explain(net, X[rows], "deeplift", **options).values
+        np.testing.assert_allclose(some, together[rows], **EXACT)
+
+
 def test_baselines_are_averaged():
     net, X, rows = mlp(), np.random.default_rng(0).standard_normal((4, 12)), []
     background = np.random.default_rng(1).standard_normal((3, 12))
