@@ -38,7 +38,7 @@ def move(method: Any, call: Call) -> Any:
         carrier.rel = carrier.rel.dense()
     if not carrier.aliased:
         _lay_out(carrier)
-    if name in _RESHAPES and not isinstance(call.args[-1], torch.dtype):
+    if name in _RESHAPES and not _reinterprets(call):
         rel = _reshape(carrier, full)
         result = Carrier(method, full, rel, axis_kept(carrier, full, reshaped=True))
     elif name in _CASTS:
@@ -167,6 +167,11 @@ def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
     result = Carrier(method, full, low.moved(basis[:, 0]), axis)
     _mark_aliases(carrier, result)
     return result
+
+
+def _reinterprets(call: Call) -> bool:
+    """Tell whether a view is one of another type."""
+    return any(isinstance(a, torch.dtype) for a in (*call.args, *call.kwargs.values()))
 
 
 def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:

@@ -216,3 +216,15 @@ def test_new_axes_come_before_that_of_the_samples(repeated, count):
 
     assert_twins(f, g, drawn(3, 4))
     assert_full_and_empty(f, drawn(3, 4))
+
+
+NAMED = {
+    "flatten": lambda x: torch.flatten(input=x, start_dim=1),
+    "reshape": lambda x: torch.reshape(input=x, shape=(-1, 6)),
+    "view": lambda x: x.view(size=(-1, 6)),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_reshapes_in_named_spelling(name):
+    assert_twins(NAMED[name], lambda x: x.reshape(len(x), 6), drawn(3, 2, 3))
