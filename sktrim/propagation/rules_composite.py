@@ -20,7 +20,9 @@ from .registry import rule
 def add_product(method: Any, call: Call) -> Any:
     """Add beta * input and alpha * (a @ b)."""
     value, a, b, beta, alpha = call.bind("input", "a", "b", beta=1, alpha=1)
-    a, b = call.kwargs.get("mat1", a), call.kwargs.get("mat2", b)
+    named = sorted(k for k in call.kwargs if k.startswith(("mat", "vec", "batch")))
+    given = [v for v in (a, b) if v is not None] + [call.kwargs[k] for k in named]
+    a, b = given
     inner = torch.outer if call.operation.name == "addr" else torch.matmul
     product = inner(a, b)
     product = product if alpha == 1 else product * alpha

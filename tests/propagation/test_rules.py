@@ -457,3 +457,28 @@ def test_module_and_function_of_the_logarithm_of_the_sigmoid():
     x, rel = pair(3, 5)
     expected = torch.stack([symmetric(F.logsigmoid, part, x) for part in rel])
     torch.testing.assert_close(run(nn.LogSigmoid().eval(), x, rel), expected)
+
+
+def test_sums_of_products_take_their_operands_by_name():
+    x, rel = pair(3, 4, 4)
+    vector = torch.linspace(-1, 1, 4).double()
+    spellings = {
+        torch.baddbmm: (
+            lambda v: torch.baddbmm(v, batch2=v.mT, batch1=v, beta=0.5),
+            lambda v: torch.baddbmm(v, v, v.mT, beta=0.5),
+        ),
+        torch.addmm: (
+            lambda v: torch.addmm(v[0], mat1=v[1], mat2=v[2])[None],
+            lambda v: torch.addmm(v[0], v[1], v[2])[None],
+        ),
+        torch.addmv: (
+            lambda v: torch.addmv(v[0, 0], mat=v[1], vec=vector)[None],
+            lambda v: torch.addmv(v[0, 0], v[1], vector)[None],
+        ),
+        torch.addr: (
+            lambda v: torch.addr(v[0], vec1=v[1, 0], vec2=vector)[None],
+            lambda v: torch.addr(v[0], v[1, 0], vector)[None],
+        ),
+    }
+    for named, positional in spellings.values():
+        torch.testing.assert_close(run(named, x, rel), run(positional, x, rel))
