@@ -117,14 +117,25 @@ def multiplier_of(method: Any, carrier: Carrier) -> torch.Tensor:
     if _is_raw(carrier):
         return carrier.full
     x = relevance_of(method, carrier)
-    return with_gradient(x, x.detach(), torch.mul, x.detach())
+    return with_gradient(x, x.detach(), _times, x.detach())
+
+
+def _times(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Multiply; real and imaginary parts are values of their own."""
+    if not x.is_complex():
+        return gradient * x
+    parts = torch.view_as_real(gradient) * torch.view_as_real(x)
+    return torch.view_as_complex(parts)
 
 
 def divide_by_itself(opened: torch.Tensor, epsilon: float) -> torch.Tensor:
     """Return a result whose gradient is its relevance, from one where it is R / z."""
 
     def pull(gradient: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return divided(gradient, z, epsilon)
+        if not z.is_complex():
+            return divided(gradient, z, epsilon)
+        part, whole = torch.view_as_real(gradient), torch.view_as_real(z)
+        return torch.view_as_complex(divided(part, whole, epsilon))
 
     # a copy: the result of a layer may be written in place, through a view too
     return with_gradient(opened, opened.detach(), pull, opened.detach().clone())
@@ -184,6 +195,8 @@ def activation(method: Any, call: Call) -> Carrier:
     if len(call.carriers) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
     x = relevance_of(method, call.carriers[0])
+    if x.is_complex():
+        method.refuse(call.func, "of a complex value has no rule")
     return Carrier(method, passed(x, plainly(call)))
 
 
@@ -352,7 +365,7 @@ def _scaled(method: Any, call: Call) -> Carrier:
     x, value = call.carriers[0], plainly(call)
     if call.operation.name == "div" and x is not call.args[0]:
         return activation(method, call)
-    if value.shape != x.full.shape:
+    if value.shape != x.full.shape or value.is_complex():
         return _joined(method, call)
     return Carrier(method, passed(relevance_of(method, x), value))
 
