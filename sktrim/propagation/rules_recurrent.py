@@ -120,21 +120,25 @@ def _murdoch(method: Any, x: Any, start: list[Any], own: list[Any]) -> Callable:
     w_ih, w_hh, b_ih, b_hh = own
     (full, x_rel, given), wholly = _parts(x), _wholly_relevant(method, x, start)
     inputs_rel, inputs = F.linear(x_rel, w_ih), F.linear(full, w_ih)
-    biases: Any = F.linear(given, w_ih)
+    none = torch.zeros_like(inputs[:1, :1])
+    biases = none if given is None else F.linear(given, w_ih)
     biases = biases if b_ih is None else biases + (b_ih + b_hh)
 
     def step(t: int, state: list[Any]) -> list[Any]:
         (h, h_rel, h_given), (c, c_rel, c_given) = map(_parts, state)
-        bias = biases[min(t, len(biases) - 1)] + F.linear(h_given, w_hh)
+        bias = biases[min(t, len(biases) - 1)]
+        bias = bias if h_given is None else bias + F.linear(h_given, w_hh)
         whole = inputs[t] + F.linear(h, w_hh)
         rel = inputs_rel[:, t] + F.linear(h_rel, w_hh)
         i, f, g, o = (whole + bias).chunk(4, -1)
         parts = zip(*(v.chunk(4, -1) for v in (rel, whole - rel, bias)), strict=True)
         si, sf, sg = _threes(parts)
-        c_new = torch.sigmoid(f) * (c + c_given) + torch.sigmoid(i) * torch.tanh(g)
-        c_new_rel = (
-            si[0] * (sg[0] + sg[2]) + si[2] * sg[0] + (sf[0] + sf[2]) * c_rel
-        ) + (sf[0] * c_given + wholly[:, t] * (si[2] * sg[2] + sf[2] * c_given))
+        kept = (sf[0] + sf[2]) * c_rel
+        if c_given is not None:
+            c, kept = c_given, (sf[0] + wholly[:, t] * sf[2]) * c_given
+        c_new = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        written = si[0] * (sg[0] + sg[2]) + si[2] * sg[0]
+        c_new_rel = written + kept + wholly[:, t] * (si[2] * sg[2])
         gate, whole_tanh = torch.sigmoid(o), torch.tanh(c_new)
         rest_tanh = torch.tanh(c_new - c_new_rel)
         h_new_rel = gate * 0.5 * (torch.tanh(c_new_rel) + whole_tanh - rest_tanh)
@@ -163,10 +167,10 @@ def _threes(parts: Any) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
     return splits
 
 
-def _parts(value: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return whole, relevant part and what is constant; one of the ends is zero."""
+def _parts(value: Any) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """Return whole, relevant part and what is constant, beside which both are zero."""
     if isinstance(value, Carrier):
-        return value.full, value.rel, torch.zeros_like(value.full[:1])
+        return value.full, value.rel, None
     zero = torch.zeros_like(value)
     return zero, zero[None], value
 
