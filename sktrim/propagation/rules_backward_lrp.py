@@ -117,7 +117,9 @@ def multiplier_of(method: Any, carrier: Carrier) -> torch.Tensor:
     if _is_raw(carrier):
         return carrier.full
     x = relevance_of(method, carrier)
-    return with_gradient(x, x.detach(), _times, x.detach())
+    # a storage that others look at may yet be written
+    kept = x.detach().clone() if carrier.aliased else x.detach()
+    return with_gradient(x, x.detach(), _times, kept)
 
 
 def _times(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -71,3 +71,29 @@ def test_complex_values_are_pairs_of_real_ones():
         for kind in (True, False)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
+
+
+class Coupled(nn.Module):
+    """Half of the features is added to the other, in place or not."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.first, self.last = mlp(12, 8, 6), linear_net([1.0, -2, 0.5, 1, -1, 2])
+        self.in_place = in_place
+
+    def forward(self, x):
+        h = torch.relu(self.first(x))
+        if self.in_place:
+            h[:, :3] += h[:, 3:]
+            return self.last(h)
+        return self.last(torch.cat([h[:, :3] + h[:, 3:], h[:, 3:]], 1))
+
+
+@pytest.mark.parametrize("scorer", [LRPEpsilon(0.01), LRPAlphaBeta(), LRPComposite()])
+def test_a_part_is_added_to_another_of_the_same_storage(scorer):
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    found, expected = (
+        transform_importance(Coupled(kind).eval(), X, scorer=scorer).values
+        for kind in (True, False)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
