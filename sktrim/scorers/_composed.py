@@ -56,9 +56,7 @@ class GroupMasks:
         -------
         torch.Tensor of shape (..., n_groups)
         """
-        weights = self.weights.to(values)
-        out = values.new_zeros((*values.shape[:-1], self.n_groups))
-        return out.index_add_(-1, self.rows, values[..., self.columns] * weights)
+        return self._sums(values, self.columns, self.rows, self.n_groups)
 
     def spread(self, amounts: torch.Tensor) -> torch.Tensor:
         """Give each coefficient the weighted sum over its groups, amounts @ masks.
@@ -71,9 +69,15 @@ class GroupMasks:
         -------
         torch.Tensor of shape (..., n_coefficients)
         """
-        weights = self.weights.to(amounts)
-        out = amounts.new_zeros((*amounts.shape[:-1], self.n_coefficients))
-        return out.index_add_(-1, self.columns, amounts[..., self.rows] * weights)
+        return self._sums(amounts, self.rows, self.columns, self.n_coefficients)
+
+    def _sums(self, values, taken, given, size) -> torch.Tensor:
+        """Take the last axis at some places and add it up, weighted, at others."""
+        # rows of all samples at once: along the last axis it takes twice as long
+        rows = values.reshape(-1, values.shape[-1]).T.index_select(0, taken)
+        rows = rows * self.weights.to(values)[:, None]
+        out = values.new_zeros((size, rows.shape[1])).index_add_(0, given, rows)
+        return out.T.reshape(*values.shape[:-1], size)
 
     def total(self) -> torch.Tensor:
         """Return the weights of each coefficient, summed over groups.
