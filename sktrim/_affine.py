@@ -69,18 +69,20 @@ class _Probe:
         return values.reshape(len(rows), -1)
 
 
-def _step(offset: np.ndarray, response: np.ndarray) -> float:
-    """Return a power of two that lifts every response above its offset's round-off."""
-    size = np.abs(response - offset).max(axis=0)
-    moved = size > 0
-    ratio = np.abs(offset[moved] / size[moved]).max(initial=1.0)
-    return float(2.0 ** np.ceil(np.log2(min(ratio, _LARGEST_STEP))))
+def _steps(offset: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Return powers of two, (n, 1), that lift each row above the offset's round-off."""
+    size = np.abs(response - offset)
+    # a row that does not move at all may be drowned wholly
+    still = np.where(size.any(axis=1, keepdims=True), np.inf, np.finfo(float).tiny)
+    ratio = np.minimum(np.abs(offset), 1e200) / np.where(size > 0, size, still)
+    largest = ratio.max(axis=1, keepdims=True, initial=1.0)
+    return 2.0 ** np.ceil(np.log2(np.minimum(largest, _LARGEST_STEP)))
 
 
 def _read_scale(probe: _Probe, offset: np.ndarray) -> tuple[np.ndarray, float]:
     """Read the diagonal off a function assumed to act on every column alone."""
     ones = np.ones((1, offset.size))
-    step = _step(offset, probe(ones))
+    step = float(_steps(offset, probe(ones))[0, 0])
     return (probe(step * ones)[0] - offset) / step, step
 
 
@@ -102,9 +104,9 @@ def _read_matrix(
     largest = 1.0
     for start in range(0, n_in, block):
         units = np.eye(min(block, n_in - start), n_in, start)
-        step = _step(offset, probe(units))
-        matrix[start : start + block] = (probe(step * units) - offset) / step
-        largest = max(largest, step)
+        steps = _steps(offset, probe(units))
+        matrix[start : start + block] = (probe(steps * units) - offset) / steps
+        largest = max(largest, float(steps.max()))
     return matrix, largest
 
 

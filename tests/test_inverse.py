@@ -349,6 +349,17 @@ def test_a_large_offset_does_not_drown_the_linear_part():
     )
 
 
+@pytest.mark.parametrize("mean", [1, 1e4])
+def test_a_component_without_variance_is_read_off_too(mean):
+    X = np.random.default_rng(0).normal(size=(4, 6)) + mean
+    whitened = PCA(whiten=True).fit(X[:3])
+    inverse = inverse_module(whitened, X=X)
+    s = whitened.transform(X)
+    np.testing.assert_allclose(
+        inverse(torch.tensor(s)), whitened.inverse_transform(s), rtol=1e-8
+    )
+
+
 def test_sparse_rows_data_frames_and_float32():
     X = sp.random(60, 24, 0.2, format="csr", random_state=0)
     for transformer in (
