@@ -246,7 +246,10 @@ class Explanation(ExplanationArrays):
             )
         samples = np.atleast_1d(np.asarray(sample))
         samples = np.arange(len(self))[check_rows(samples, len(self))]
-        parts = self.component_function(samples, self.group_index(group))
+        group = self.group_index(group)
+        if not len(samples) and self.signal_shape is not None:
+            return np.empty((0, *self.signal_shape))
+        parts = self.component_function(samples, group)
         if self.signal_shape is not None:
             parts = parts.reshape(len(samples), *self.signal_shape)
         return parts[0] if np.ndim(sample) == 0 else parts

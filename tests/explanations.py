@@ -15,6 +15,7 @@ ARRAYS = (
     "residual_values",
     "completeness_error",
     "std_errors",
+    "coefficients",
     "signals",
 )
 
@@ -57,19 +58,18 @@ def make(n=5, n_groups=4, n_targets=None, seed=0, **changes):
     return Explanation(fields.pop("values"), fields.pop("group_names"), **fields)
 
 
+def dense(matrix):
+    return matrix.toarray() if sp.issparse(matrix) else matrix
+
+
 def assert_same(one, other, *, components=True):
     for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+        np.testing.assert_array_equal(
+            dense(getattr(one, name)), dense(getattr(other, name)), name
+        )
     for name in ("group_names", "target_names", "unit", "scorer", "output"):
         assert getattr(one, name) == getattr(other, name), name
     assert one.signal_shape == other.signal_shape
-    dense = [
-        each.coefficients.toarray()
-        if sp.issparse(each.coefficients)
-        else each.coefficients
-        for each in (one, other)
-    ]
-    np.testing.assert_array_equal(*dense)
     assert one.metadata.keys() == other.metadata.keys()
     for key, value in one.metadata.items():
         np.testing.assert_array_equal(value, other.metadata[key])

@@ -270,6 +270,13 @@ def test_components_are_found_by_name_and_index():
     assert explanation.component([3, 1], 2).shape == (2, 2, 3)
 
 
+@pytest.mark.parametrize("changes", [{}, {"signal_shape": None}])
+def test_no_samples_have_components_of_their_shape(changes):
+    explanation = make(**changes)
+    for each in (explanation, explanation[:0], explanation[:2] + explanation[3:]):
+        assert each.component([], 1).shape == (0, 2, 3)
+
+
 def test_flat_components_are_laid_out_as_the_signal():
     def flat(rows, group):
         return Parts()(rows, group).reshape(-1, 6)

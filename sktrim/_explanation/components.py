@@ -53,7 +53,8 @@ class ComponentSource:
         samples = np.asarray(samples)
         which = self.which[samples]
         order, parts = [], []
-        for index in np.unique(which):
+        # no samples: an empty part of the right shape, from whichever function
+        for index in np.unique(which) if which.size else [0]:
             places = np.flatnonzero(which == index)
             part = np.asarray(self.functions[index](self.rows[samples[places]], group))
             if part.ndim < 2 or len(part) != len(places):

@@ -41,7 +41,7 @@ def save(explanation: Explanation, path, *, components: bool) -> None:
     if components:
         arrays["components"] = _all_components(explanation)
         if explanation.signals is not None:
-            arrays["signals"] = explanation.signals
+            arrays |= _matrix_to_arrays("signals", explanation.signals)
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -101,10 +101,8 @@ def _to_arrays(explanation: Explanation) -> dict[str, Any]:
         else:
             plain[key] = value
     arrays["metadata"] = np.array(_to_json(plain))
-    if sp.issparse(explanation.coefficients):
-        arrays |= _sparse_to_arrays("coefficients", explanation.coefficients)
-    elif explanation.coefficients is not None:
-        arrays["coefficients"] = explanation.coefficients
+    if explanation.coefficients is not None:
+        arrays |= _matrix_to_arrays("coefficients", explanation.coefficients)
     groups = explanation.feature_groups
     if groups is not None:
         arrays |= _sparse_to_arrays("masks", groups.masks)
@@ -130,9 +128,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
     for name, array in stored.items():
         if name.startswith("metadata."):
             fields["metadata"][name.removeprefix("metadata.")] = array
-    fields["coefficients"] = stored.get("coefficients")
-    if "coefficients_data" in stored:
-        fields["coefficients"] = _sparse_from_arrays("coefficients", stored)
+    fields["coefficients"] = _matrix_from_arrays("coefficients", stored)
     if "masks_data" in stored:
         unit = str(stored["mask_unit"]) if "mask_unit" in stored else None
         fields["feature_groups"] = FeatureGroups(
@@ -144,7 +140,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
         )
     if "components" in stored:
         fields["component_function"] = StoredComponents(stored["components"])
-        fields["signals"] = stored.get("signals")
+        fields["signals"] = _matrix_from_arrays("signals", stored)
     return fields
 
 
@@ -158,6 +154,16 @@ def _to_json(metadata: dict) -> str:
         )
 
     return json.dumps(metadata, default=plain)
+
+
+def _matrix_to_arrays(name: str, matrix) -> dict[str, np.ndarray]:
+    return _sparse_to_arrays(name, matrix) if sp.issparse(matrix) else {name: matrix}
+
+
+def _matrix_from_arrays(name: str, stored: dict[str, np.ndarray]):
+    if f"{name}_data" in stored:
+        return _sparse_from_arrays(name, stored)
+    return stored.get(name)
 
 
 def _sparse_to_arrays(name: str, matrix) -> dict[str, np.ndarray]:
