@@ -2,6 +2,7 @@
 
 import copy
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import torch
@@ -222,7 +223,9 @@ def _last(transformer):
 
 def _signal_shape(transformer, x) -> tuple[int, ...]:
     """Return how one signal is laid out, as far as anyone has said."""
-    return tuple(getattr(_last(transformer), "signal_shape_", x.shape[1:]))
+    shape = tuple(getattr(_last(transformer), "signal_shape_", x.shape[1:]))
+    # the last step of a Pipeline may lay out coefficients of the steps before it
+    return shape if prod(shape) == prod(x.shape[1:]) else x.shape[1:]
 
 
 def _n_axes(transformer) -> int | None:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim._memory import to_numpy
 from sktrim._predictor import named_columns
-from sktrim.groups import FeatureGroups, check_groups
+from sktrim.groups import FeatureGroups, check_groups, coefficient_names
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.network import (
     Network,
@@ -191,7 +191,9 @@ def coefficients_of(transformer, x) -> np.ndarray:
     """
     rows = as_rows(transformer, x)
     s: Any = rows if transformer is None else transformer.transform(rows)
-    return s.toarray() if sp.issparse(s) else np.ascontiguousarray(s)
+    s = s.toarray() if sp.issparse(s) else np.ascontiguousarray(s)
+    # scikit-learn's SparsePCA gives a single row as a vector
+    return s.reshape(1, -1) if s.ndim == 1 and rows.shape[0] == 1 else s
 
 
 def torch_inverse(transformer, x, scorer) -> InverseModule:
@@ -390,11 +392,9 @@ def names_out(network: Network):
 
 def _names_after(step, names):
     """Return the names of what a fitted step gives; None where it does not tell."""
-    if not hasattr(step, "get_feature_names_out"):
-        return None
     if names is None or hasattr(step, "feature_names_in_"):
-        return step.get_feature_names_out()
-    return step.get_feature_names_out(names)
+        return coefficient_names(step)
+    return coefficient_names(step, names)
 
 
 def ask(
@@ -444,7 +444,7 @@ def ask(
     sample = x[:10]
     network.inspect(network.to_tensor(sample))
     settings["output"] = check_output(settings["output"], network)
-    width = coefficients_of(transformer, sample[:1]).shape[1]
+    width = coefficients_of(transformer, sample[:2]).shape[1]
     inverse = torch_inverse(transformer, sample, scorer)
     return Question(
         network=network,

@@ -140,7 +140,9 @@ def inverse_module(transformer: Any, *, X: Any = None) -> InverseModule:
     try:
         samples = None
         if X is not None:
-            samples = as_rows(quietly(transformer.transform, some_rows(X)))
+            # scikit-learn's SparsePCA gives a single row as a vector
+            samples = quietly(transformer.transform, some_rows(X))
+            samples = np.atleast_2d(as_rows(samples))
         n_coefficients = _width(transformer, samples)
         return read_affine(transformer.inverse_transform, n_coefficients, samples)
     except NotAffineError as error:
