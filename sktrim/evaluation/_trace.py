@@ -175,7 +175,7 @@ class Tracer:
 
     def restored(self, left: torch.Tensor) -> torch.Tensor:
         """Turn weights left by cutting into weights brought back by restoring."""
-        return self.floor + (1 - left) * (1 - self.floor)
+        return self.floor + (1 - left)
 
     def values(self, kept: torch.Tensor) -> torch.Tensor:
         """Mean over the replacements of what is read, (n_points, n_samples)."""

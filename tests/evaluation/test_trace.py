@@ -80,6 +80,19 @@ def test_only_whole_groups_are_moved_in_signals(X, monkeypatch):
     assert len(moved) == 1
 
 
+def test_restoring_soft_groups_ends_where_the_whole_signal_is():
+    net = nn.Linear(1, 1, bias=False, dtype=torch.float64).eval()
+    nn.init.ones_(net.weight)
+    weights = np.array([[0.1], [0.5], [0.2]])
+    trim = TransformImportance(net, None, "gradient", groups=weights, output="raw")
+    curves = faithfulness_curves(
+        trim.fit(np.ones((2, 1))), np.ones((1, 1)), scores=[[3.0, 2.0, 1.0]]
+    )
+    left = np.array([1, 0.9, 0.45, 0.36])
+    np.testing.assert_allclose(curves.deletion[0], left)
+    np.testing.assert_allclose(curves.insertion[0], 0.36 + 1 - left)
+
+
 def test_networks_that_write_to_their_input(X, monkeypatch):
     def build(inplace):
         return nn.Sequential(nn.ReLU(inplace=inplace), nn.Linear(12, 3)).double()
