@@ -216,7 +216,7 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
     )
     output = "probability of the explained class"
     if not trim.explains_probability:
-        unit = unit_of(found[0][:, 0])
+        unit = unit_of(found[0][:, 0], *found)
         found = [curve / unit for curve in found]
         output = "explained output (standard deviations over samples)"
     pairs = zip(orders, found[::2], found[1::2], strict=True)

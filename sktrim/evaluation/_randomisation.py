@@ -494,6 +494,7 @@ def _compare(explanation, other, trained, sizes) -> dict[str, float]:
     found |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
     found["data only"] = float(row_correlations(sizes, np.abs(other.values)).mean())
     before = explanation.metadata["explained"]
-    change = np.abs(other.metadata["explained"] - before).mean()
-    found["output change"] = float(change / unit_of(before))
+    after = other.metadata["explained"]
+    change = np.abs(after - before).mean()
+    found["output change"] = float(change / unit_of(before, after))
     return found

@@ -75,20 +75,23 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
     return scores
 
 
-def unit_of(outputs: np.ndarray) -> float:
+def unit_of(outputs: np.ndarray, *others: np.ndarray) -> float:
     """Return the standard deviation of outputs over samples, or 1 where they are equal.
 
     Parameters
     ----------
     outputs : ndarray of shape (n_samples,)
+    *others : ndarray
+        Outputs of the same network at other inputs, which say how large they can be.
 
     Returns
     -------
     float
     """
     spread = float(outputs.std())
+    size = max(float(np.abs(each).max(initial=0)) for each in (outputs, *others))
     # equal samples differ by round-off, which is no unit
-    rounding = 16 * np.finfo(outputs.dtype).eps * float(np.abs(outputs).max(initial=0))
+    rounding = 16 * np.finfo(outputs.dtype).eps * size
     return spread if spread > rounding else 1.0
 
 

@@ -267,3 +267,5 @@ def test_the_unit_is_the_spread_beyond_round_off():
     assert unit_of(outputs) == pytest.approx(outputs.std())
     assert unit_of(np.nextafter(outputs[:1], 2e3).repeat(3)) == 1
     assert unit_of(np.array([1, 1 + 2e-7, 1 - 2e-7], np.float32)) == 1
+    # what is left where large terms cancel
+    assert unit_of(np.array([1e-3, 1e-3 + 1e-16]), np.ones(2)) == 1
