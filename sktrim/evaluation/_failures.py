@@ -126,8 +126,7 @@ def failure_report(
     """
     values = check_scores(explanation.values)
     errors = _errors(explanation, y, classes)
-    scale = values.std(axis=0)
-    z = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1)
+    z = _standardised(values)
     # directions, so that a few samples with large scores are no clusters of their own
     length = np.linalg.norm(z, axis=1, keepdims=True)
     directions = z / np.where(length > 0, length, 1)
@@ -147,6 +146,14 @@ def failure_report(
     for index, cluster in enumerate(found):
         labels[cluster.samples] = index
     return FailureReport(found, labels, errors)
+
+
+def _standardised(values) -> np.ndarray:
+    """Scale each group over the samples; 0 where they are equal but for round-off."""
+    rounding = 16 * np.finfo(values.dtype).eps * np.abs(values).max(axis=0)
+    varies = np.ptp(values, axis=0) > rounding
+    z = (values - values.mean(axis=0)) / np.where(varies, values.std(axis=0), 1)
+    return np.where(varies, z, 0)
 
 
 def _errors(explanation, y, classes) -> np.ndarray:

@@ -39,6 +39,21 @@ def test_the_biased_cluster_comes_first_with_its_driver():
     assert widths == [1, 0]
 
 
+def test_groups_of_equal_scores_change_no_cluster():
+    """Their mean is a little off them by round-off."""
+    explanation, y = biased()
+    constant = np.full((200, 20), 0.1)
+    values = np.hstack([explanation.values, constant])
+    wider = Explanation(values, [f"group {i}" for i in range(25)])
+    wider.predictions = explanation.predictions
+    labels = failure_report(wider, y, n_clusters=4).labels
+    expected = failure_report(explanation, y, n_clusters=4).labels
+    np.testing.assert_array_equal(labels, expected)
+    level = Explanation(constant, wider.group_names[:20])
+    level.predictions = explanation.predictions
+    assert len(failure_report(level, y).clusters) == 1
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_clusters_do_not_depend_on_the_order_of_the_samples(seed):
     rng = np.random.default_rng(seed)
