@@ -130,9 +130,11 @@ class Explanation(ExplanationArrays):
         if by is None:
             return values.mean(axis=0)
         labels = self.sample_labels(by)
+        # by place, since NaN, a label like others, is not equal to itself
+        distinct, places = np.unique(labels, return_inverse=True)
         return {
-            label: values[labels == label].mean(axis=0)
-            for label in np.unique(labels).tolist()
+            label: values[places == place].mean(axis=0)
+            for place, label in enumerate(distinct.tolist())
         }
 
     def sample_labels(self, by) -> np.ndarray:

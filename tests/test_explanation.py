@@ -165,6 +165,14 @@ def test_metadata_of_all_is_kept_and_of_some_is_dropped():
     assert joined.metadata == {"a": 1}
 
 
+@pytest.mark.parametrize("change", [1.0, 1e-12])
+def test_long_metadata_that_differ_anywhere_are_dropped(change):
+    first, other = np.ones(3000), np.ones(3000)
+    other[1500] += change
+    joined = make(metadata={"a": first}) + make(metadata={"a": other})
+    assert joined.metadata == {}
+
+
 # ---- targets
 
 
@@ -205,6 +213,14 @@ def test_the_means_of_labels_weigh_up_to_the_mean(absolute, n_targets):
     means = explanation.mean(by=labels, absolute=absolute)
     total = sum(means[label] * (labels == label).sum() for label in means)
     np.testing.assert_allclose(total / 20, explanation.mean(absolute=absolute))
+
+
+def test_nan_is_a_label_like_others():
+    explanation = make()
+    means = explanation.mean(by=[0.0, np.nan, 0.0, np.nan, 1.0])
+    assert len(means) == 3
+    (unknown,) = (mean for label, mean in means.items() if np.isnan(label))
+    np.testing.assert_allclose(unknown, explanation.values[[1, 3]].mean(axis=0))
 
 
 def test_the_mean_by_target_is_that_of_its_samples():

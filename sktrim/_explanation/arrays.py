@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
@@ -110,9 +111,15 @@ def _joined_metadata(explanations: Sequence[ExplanationArrays]) -> dict:
             for value, each in zip(values, explanations, strict=True)
         ):
             joined[key] = np.concatenate(values)
-        elif all(repr(value) == repr(first) for value in values):
+        elif all(_written_out(value) == _written_out(first) for value in values):
             joined[key] = first
     return joined
+
+
+def _written_out(value) -> str:
+    """Return the repr, with every entry of arrays and every digit of these."""
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+        return repr(value)
 
 
 class ExplanationArrays:
