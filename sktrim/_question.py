@@ -188,12 +188,25 @@ def coefficients_of(transformer, x) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_samples, n_coefficients)
+
+    Raises
+    ------
+    ValueError
+        If a coefficient is NaN or infinite.
     """
     rows = as_rows(transformer, x)
     s: Any = rows if transformer is None else transformer.transform(rows)
     s = s.toarray() if sp.issparse(s) else np.ascontiguousarray(s)
     # scikit-learn's SparsePCA gives a single row as a vector
-    return s.reshape(1, -1) if s.ndim == 1 and rows.shape[0] == 1 else s
+    s = s.reshape(1, -1) if s.ndim == 1 and rows.shape[0] == 1 else s
+    if transformer is not None and s.dtype.kind == "f" and not np.isfinite(s).all():
+        row = int(np.flatnonzero(~np.isfinite(s).all(axis=1))[0])
+        raise ValueError(
+            f"{type(transformer).__name__} gives NaN or infinite coefficients for "
+            f"sample {row}. Likely causes: (a) its values lie outside what the "
+            "transform takes, such as negative ones of a logarithm; (b) they overflow."
+        )
+    return s
 
 
 def torch_inverse(transformer, x, scorer) -> InverseModule:

@@ -46,3 +46,12 @@ def test_a_transformer_that_gives_a_vector_for_one_row(n_samples, X, net):
     found = transform_importance(net, X[:n_samples], transformer=space, scorer="cd")
     three = transform_importance(net, X[:3], transformer=space, scorer="cd")
     np.testing.assert_allclose(found.values, three.values[:n_samples], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log1p")
+def test_coefficients_that_are_not_finite_are_named(X, net):
+    X = np.abs(X[:5])
+    space = FunctionTransformer(np.log1p, np.expm1).fit(X)
+    X[3, 2] = -2
+    with pytest.raises(ValueError, match=r"FunctionTransformer gives NaN.* sample 3"):
+        transform_importance(net, X, transformer=space, scorer="occlusion")
