@@ -346,7 +346,7 @@ def group_norm(method: Any, call: Call) -> Any:
     x, groups, weight, bias, eps = call.bind(
         "input", "num_groups", weight=None, bias=None, eps=1e-5
     )
-    split = x.reshape(x.shape[0], groups, -1)
+    split = x.reshape(x.shape[0], groups, x.shape[1:].numel() // groups)
     out = _standard(split, (-1,), eps).reshape(x.shape)
     return _affinely(out, *_per_channel(x, weight, bias))
 

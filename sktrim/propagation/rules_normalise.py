@@ -47,7 +47,7 @@ def group_norm(method: Any, call: Call) -> Carrier:
         "input", "num_groups", weight=None, bias=None, eps=1e-5
     )
     full = call.on_full()
-    shape = (x.full.shape[0], groups, -1)
+    shape = (len(full), groups, full.shape[1:].numel() // groups)
     split = Carrier(
         method, x.full.reshape(shape), x.rel.reshape(x.rel.shape[0], *shape), -3
     )

@@ -207,6 +207,8 @@ def _whole_share(
     """Return the share of a whole operation, and where it is all or nothing."""
     none = total == 0
     share = part / torch.where(none, 1, total)
+    if not share.numel():
+        return share, None
     low, high = (value.item() for value in share.aminmax())
     noise = _noise(total.dtype)
     if low > noise and high < 1 - noise:

@@ -1,0 +1,49 @@
+"""Models as people write them: masks, empty batches and other spellings."""
+
+import pytest
+import torch
+from torch import nn
+
+from sktrim.propagation import contextual_decomposition
+from sktrim.propagation.backpropagation import run
+from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+
+BIASES = ["channel", "proportional", "context"]
+
+
+def drawn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+@pytest.mark.parametrize("partition", [False, True])
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_expert_that_gets_no_rows(bias, recorded, partition):
+    """A mixture of experts hands every expert the rows that chose it, maybe none."""
+    layer = nn.Sequential(
+        nn.Linear(6, 6), nn.GroupNorm(2, 6), nn.Sigmoid(), nn.Softmax(1)
+    )
+    layer = layer.double().eval()
+    x = drawn(3, 6)
+    rel = 0.3 * x[None]
+
+    def experts(x):
+        h = torch.cos(layer(x))
+        none = h[torch.zeros(len(h), dtype=torch.bool)]
+        return h + layer(none).sum(0)
+
+    with torch.set_grad_enabled(recorded):
+        options = {"bias": bias, "partition": partition}
+        found, _ = contextual_decomposition(experts, x, rel, **options)
+        expected, _ = contextual_decomposition(
+            lambda x: torch.cos(layer(x)), x, rel, **options
+        )
+    torch.testing.assert_close(found, expected)
+
+
+def test_deeplift_of_an_empty_group_norm():
+    x, base = drawn(3, 6), drawn(3, 6, seed=1).requires_grad_()
+    norm = nn.GroupNorm(2, 6).double()
+    out = run(lambda x: x + norm(x[:0]).sum(0), DeepLiftRescale().enter(base, x)).full
+    torch.testing.assert_close(out, base)
