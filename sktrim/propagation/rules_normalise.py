@@ -15,6 +15,9 @@ from .rules_affine import batch_norm
 from .rules_elementwise import share_value, symmetric
 from .share import add_bias, whole_share
 
+# masks add or fill in -1e4, -1e9 or the lowest number; no unmasked logit is as low
+_MASK = -1e3
+
 
 @rule("cd", "layer_norm")
 def layer_norm(method: Any, call: Call) -> Carrier:
@@ -178,11 +181,11 @@ def _with_parts(call: Call, x: Carrier, parts: torch.Tensor) -> Call:
 
 @rule("cd", "softmax", "log_softmax", "softmin")
 def softmax(method: Any, call: Call) -> Carrier:
-    """Split by the symmetric rule; what is masked with -inf stays masked."""
+    """Split by the symmetric rule; what is masked stays masked."""
     x = call.carriers[0]
     full = call.on_full()
-    hidden = torch.isinf(x.full) if x.full.amin() == -torch.inf else None
     log = call.operation.name == "log_softmax"
+    hidden = _hidden(x.full, None if log else full)
 
     def one(values: torch.Tensor) -> torch.Tensor:
         values = values if hidden is None else torch.where(hidden, x.full, values)
@@ -199,6 +202,13 @@ def softmax(method: Any, call: Call) -> Carrier:
     origin = one(torch.zeros_like(x.full))
     split = symmetric(method, seen, torch.vmap(one), value, origin)
     return Carrier(method, full, split.rel, x.axis)
+
+
+def _hidden(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor | None:
+    """Return what a mask hides: by -inf, or by a number that leaves no weight."""
+    if not x.numel() or x.amin() > _MASK:
+        return None
+    return torch.isinf(x) if weights is None else (x <= _MASK) & (weights == 0)
 
 
 @rule("cd", "std")

@@ -16,6 +16,15 @@ def drawn(*shape, seed=0):
     return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
 
+def decomposed(f, x, **options):
+    """Relevant parts for a soft mask, everything and nothing."""
+    soft = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x)
+    rel = torch.stack([soft * x, x, 0 * x])
+    out, rest = contextual_decomposition(f, x, rel, **options)
+    torch.testing.assert_close(out + rest, f(x.clone()).expand_as(out))
+    return out
+
+
 @pytest.mark.parametrize("partition", [False, True])
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("recorded", [False, True])
@@ -47,3 +56,29 @@ def test_deeplift_of_an_empty_group_norm():
     norm = nn.GroupNorm(2, 6).double()
     out = run(lambda x: x + norm(x[:0]).sum(0), DeepLiftRescale().enter(base, x)).full
     torch.testing.assert_close(out, base)
+
+
+def masked_by(number, x, fills):
+    """Causal attention, its mask as libraries write it."""
+    later = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    scores = x @ x.mT
+    if fills:
+        scores = scores.masked_fill(later, number)
+    else:
+        scores = scores + torch.zeros(5, 5).double().masked_fill(later, number)
+    return (scores.softmax(-1) @ x).flatten(1)
+
+
+@pytest.mark.parametrize("options", [{}, {"nonlinearity": "symmetric"}])
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("fills", [False, True])
+@pytest.mark.parametrize("number", [-1e9, torch.finfo(torch.float64).min])
+def test_what_a_large_number_masks_is_masked_as_by_infinity(
+    number, fills, bias, options
+):
+    x = drawn(2, 5, 4)
+    found = decomposed(lambda x: masked_by(number, x, fills), x, bias=bias, **options)
+    expected = decomposed(
+        lambda x: masked_by(-torch.inf, x, fills), x, bias=bias, **options
+    )
+    torch.testing.assert_close(found, expected)
