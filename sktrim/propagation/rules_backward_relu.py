@@ -17,6 +17,7 @@ from .carrier import Carrier
 from .method import Call
 from .registry import rule
 from .rules_composite import broadcast_tensors
+from .rules_elementwise import _BOUNDS, as_rectifier
 from .rules_recurrent import cell, recurrent
 
 _NATIVE = (
@@ -85,6 +86,16 @@ def rectified(method: Any, call: Call) -> Carrier:
     """Clamp the gradient at 0, whatever the activation."""
     x = call.carriers[0]
     return Carrier(method, with_gradient(x.full, plainly(call), torch.relu))
+
+
+@rule("guided", *_BOUNDS)
+@rule("deconvnet", *_BOUNDS)
+def bounded(method: Any, call: Call) -> Any:
+    """Treat ReLU in any spelling as ReLU."""
+    call = as_rectifier(call)
+    if call.operation.name in _BOUNDS:
+        return native(method, call)
+    return (guided if method.key == "guided" else rectified)(method, call)
 
 
 def _through_relu(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from .carrier import Carrier
 from .method import Call
-from .registry import rule
+from .registry import find_operation, rule
 from .share import bias_share, whole_share
 
 
@@ -28,6 +30,38 @@ def elementwise(method: Any, call: Call) -> Carrier:
         return _relevant(method, call, x)
     origin = _origin(call, x)
     return symmetric(method, x, _pointwise(call), call.on_full(), origin)
+
+
+# what other spellings of ReLU and ReLU6 call their bounds, with the defaults
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "hardtanh": {"min_val": -1.0, "max_val": 1.0},
+    "clamp": {"min": None, "max": None},
+    "clamp_min": {"min": None},
+    "threshold": {"threshold": None, "value": None},
+}
+
+
+@rule("cd", *_BOUNDS)
+def bounded(method: Any, call: Call) -> Carrier:
+    """Split ReLU in any spelling as ReLU."""
+    return elementwise(method, as_rectifier(call))
+
+
+def as_rectifier(call: Call) -> Call:
+    """Return the call of ReLU or ReLU6 that a call is another spelling of, or itself.
+
+    `torch.nn.ReLU6` calls hardtanh, and many write ``x.clamp(min=0)``.
+    """
+    name = call.operation.name
+    x, low, high = (*call.bind("input", **_BOUNDS[name]), None)[:3]
+    if any(isinstance(bound, torch.Tensor | Carrier) for bound in (low, high)):
+        return call
+    ends = (0,) if name == "threshold" else (None, math.inf, 6)
+    if low != 0 or high not in ends:
+        return call
+    func = F.relu6 if high == 6 else F.relu
+    operation = find_operation(func, func.__name__)
+    return call if operation is None else Call(operation, func, (x,), {}, call.in_place)
 
 
 def _relevant(method: Any, call: Call, x: Carrier) -> Carrier:

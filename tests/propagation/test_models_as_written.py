@@ -2,11 +2,16 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from sktrim.propagation import contextual_decomposition
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.rules_backward_relu import (
+    Deconvolution,
+    GuidedBackpropagation,
+)
 
 BIASES = ["channel", "proportional", "context"]
 
@@ -82,3 +87,51 @@ def test_what_a_large_number_masks_is_masked_as_by_infinity(
         lambda x: masked_by(-torch.inf, x, fills), x, bias=bias, **options
     )
     torch.testing.assert_close(found, expected)
+
+
+RELUS = {
+    "clamp": lambda x: x.clamp(min=0),
+    "clip": lambda x: torch.clip(x, 0),
+    "clamp in place": lambda x: x.clone().clamp_(0, None),
+    "clamp_min": lambda x: torch.clamp_min(x, 0.0),
+    "threshold": lambda x: F.threshold(x, 0, 0),
+    "hardtanh": lambda x: F.hardtanh(x, 0.0, torch.inf),
+}
+RELU6S = {
+    "module": nn.ReLU6(),
+    "in place": lambda x: nn.ReLU6(inplace=True)(1 * x),
+    "clamp": lambda x: x.clamp(0, max=6),
+}
+SPELLINGS = [(f, F.relu) for f in RELUS.values()]
+SPELLINGS += [(f, F.relu6) for f in RELU6S.values()]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "relu"), SPELLINGS, ids=[*RELUS, *(f"6 {k}" for k in RELU6S)]
+)
+def test_every_spelling_of_relu_is_relu(spelling, relu):
+    x, weight = 3 * drawn(3, 6), drawn(6, 6, seed=1)
+    for bias in BIASES:
+        found = decomposed(lambda x: spelling(x @ weight), x, bias=bias)
+        expected = decomposed(lambda x: relu(x @ weight), x, bias=bias)
+        torch.testing.assert_close(found, expected)
+    for method in (GuidedBackpropagation, Deconvolution):
+        found, expected = (
+            gradient(method(), lambda x, f=f: f(x @ weight).sin(), x)
+            for f in (spelling, relu)
+        )
+        torch.testing.assert_close(found, expected)
+
+
+def test_bounds_of_other_functions_are_no_relu():
+    x = drawn(3, 6)
+    for f in (F.hardtanh, lambda x: x.clamp(-0.5, 1), lambda x: x.clamp_min(0.5)):
+        plain = x.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(f(plain).sin().sum(), plain)
+        found = gradient(GuidedBackpropagation(), lambda x, f=f: f(x).sin(), x)
+        torch.testing.assert_close(found, expected)
+
+
+def gradient(method, f, x):
+    leaf = x.clone().requires_grad_()
+    return torch.autograd.grad(run(f, method.enter(leaf)).full.sum(), leaf)[0]
