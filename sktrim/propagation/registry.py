@@ -231,6 +231,9 @@ def _base_function(name: str) -> Callable | None:
 
 def _spell(func: Callable) -> Spelling:
     raw = getattr(func, "__name__", repr(func))
+    if func is torch.autograd.grad:
+        # not the property of that name
+        return Spelling("autograd_grad", func)
     if raw in _DUNDERS:
         name, reflected, in_place = _DUNDERS[raw]
         base = getattr(torch, name, func)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sktrim.propagation import contextual_decomposition
+from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 from sktrim.propagation.rules_backward_relu import (
@@ -135,3 +135,16 @@ def test_bounds_of_other_functions_are_no_relu():
 def gradient(method, f, x):
     leaf = x.clone().requires_grad_()
     return torch.autograd.grad(run(f, method.enter(leaf)).full.sum(), leaf)[0]
+
+
+def test_a_gradient_inside_a_model_is_refused():
+    """It is no operation of the model's path: its result would count as constant."""
+    weight = drawn(4, 4)
+
+    def force(x):
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad((x @ weight).tanh().sum(), x)
+        return x - slope
+
+    with pytest.raises(UnsupportedOperationError, match="grad has no rule"):
+        contextual_decomposition(force, drawn(2, 4).requires_grad_(), drawn(2, 4))
