@@ -8,8 +8,10 @@ import torch
 
 # below this fraction of the operation's magnitude, in machine epsilons, a part counts
 # as zero: an inverse FFT leaves as much noise in a zero border, and so do two orders
-# of summation in what should be no irrelevant part at all
+# of summation in what should be no irrelevant part at all; in half precision so many
+# machine epsilons are most of the whole
 _NOISE = 100
+_MOST_NOISE = 0.01
 
 
 def leading(rel: torch.Tensor, ndim: int) -> torch.Tensor:
@@ -143,7 +145,7 @@ def _special(inverse: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
 
 
 def _noise(dtype: torch.dtype) -> float:
-    return _NOISE * torch.finfo(dtype).eps
+    return min(_NOISE * torch.finfo(dtype).eps, _MOST_NOISE)
 
 
 def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:

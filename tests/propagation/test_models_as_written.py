@@ -148,3 +148,26 @@ def test_a_gradient_inside_a_model_is_refused():
 
     with pytest.raises(UnsupportedOperationError, match="grad has no rule"):
         contextual_decomposition(force, drawn(2, 4).requires_grad_(), drawn(2, 4))
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close_to_single(dtype, bias):
+    narrow = small_network(dtype)
+    wide = small_network(dtype).float()
+    x = drawn(3, 8).to(dtype)
+    rel = x * (torch.arange(8) % 2)
+    with torch.no_grad():
+        found, _ = contextual_decomposition(narrow, x, rel, bias=bias)
+        expected, _ = contextual_decomposition(wide, x.float(), rel.float(), bias=bias)
+    error = (found.float() - expected).abs().max() / wide(x.float()).abs().max()
+    assert error < 0.05
+
+
+def small_network(dtype):
+    layers = nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU()
+    net = nn.Sequential(*layers, nn.Linear(16, 3)).eval()
+    generator = torch.Generator().manual_seed(2)
+    for p in net.parameters():
+        nn.init.normal_(p, std=0.4, generator=generator)
+    return net.to(dtype)
