@@ -216,6 +216,9 @@ def share_out(
     torch.Tensor of the shape of x
     """
     signed = any(side.where != "all" for side in rule.sides)
+    # under autocast an activation may be narrower than the weight
+    kept, wide = x.dtype, torch.promote_types(x.dtype, layer.weight.dtype)
+    x, relevance = x.to(wide), relevance.to(wide)
     with torch.no_grad():
         z = layer.function(x, layer.weight, layer.bias) if signed else None
         nonnegative = bool((x >= 0).all())
@@ -224,7 +227,7 @@ def share_out(
         part = relevance if side.where == "all" else relevance * _where(side, z)
         terms = [t for t in side.terms if not (nonnegative and t.x == "negative")]
         total += side.coefficient * _one_side(rule, terms, layer, x, part)
-    return total
+    return total.to(kept)
 
 
 def _where(side: Side, z: Any) -> torch.Tensor:

@@ -7,7 +7,10 @@ from torch import nn
 
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.backpropagation import run
+from sktrim.propagation.relevance import RULES
+from sktrim.propagation.relevance_input import Raw
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
 from sktrim.propagation.rules_backward_relu import (
     Deconvolution,
     GuidedBackpropagation,
@@ -171,3 +174,29 @@ def small_network(dtype):
     for p in net.parameters():
         nn.init.normal_(p, std=0.4, generator=generator)
     return net.to(dtype)
+
+
+@pytest.mark.parametrize("rule", ["alpha_beta", "flat", "gamma", "w_square", "z_plus"])
+def test_relevance_under_autocast(rule):
+    net = small_network(torch.float32)
+    x = drawn(3, 8).float()
+
+    def cast(x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return net(x)
+
+    found, expected = (
+        relevance(f, x, {"conv": RULES[rule], "linear": RULES[rule]})
+        for f in (cast, net)
+    )
+    assert (found - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def relevance(f, x, rules):
+    method = RelevancePropagation({**rules, "join": RULES["epsilon"]})
+    leaf, twin, s = (x.clone().requires_grad_() for _ in range(3))
+    raw = Raw(twin, True, s, lambda s: s)
+    out = relevance_of(method, run(f, method.enter(leaf, raw)))
+    parts = torch.autograd.grad(out.sum(), (leaf, twin), allow_unused=True)
+    ratio, own = (torch.zeros_like(x) if p is None else p for p in parts)
+    return ratio * x + own
