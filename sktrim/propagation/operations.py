@@ -115,6 +115,8 @@ declare("recurrent", "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell")
 declare("recurrent", "rnn_tanh_cell rnn_relu_cell")
 declare("composite", "addmm baddbmm addmv addr addcmul addcdiv lerp glu")
 declare("composite", "broadcast_tensors column_stack embedding one_hot")
+declare("composite", "local_response_norm cosine_similarity")
+declare("composite", "lp_pool1d lp_pool2d lp_pool3d")
 declare("composite", "scaled_dot_product_attention multi_head_attention_forward")
 
 # a view, unlike the function of that name

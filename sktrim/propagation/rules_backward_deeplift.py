@@ -24,9 +24,12 @@ from .rules_composite import (
     add_product,
     attention,
     broadcast_tensors,
+    cosine_similarity,
     glu,
     lerp,
+    local_response_norm,
     multi_head_attention,
+    power_pool,
 )
 from .rules_normalise import variance_arguments
 from .rules_recurrent import cell, recurrent
@@ -91,6 +94,9 @@ rule("deeplift", "addcmul", "addcdiv")(add_elementwise)
 rule("deeplift", "lerp")(lerp)
 rule("deeplift", "glu")(glu)
 rule("deeplift", "broadcast_tensors")(broadcast_tensors)
+rule("deeplift", "local_response_norm")(local_response_norm)
+rule("deeplift", "cosine_similarity")(cosine_similarity)
+rule("deeplift", "lp_pool1d", "lp_pool2d", "lp_pool3d")(power_pool)
 rule("deeplift", "scaled_dot_product_attention")(attention)
 rule("deeplift", "multi_head_attention_forward")(multi_head_attention)
 rule("deeplift", "lstm", "gru", "rnn_tanh", "rnn_relu")(recurrent)

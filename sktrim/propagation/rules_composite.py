@@ -67,6 +67,37 @@ def column_stack(method: Any, call: Call) -> Any:
     return torch.cat(columns, 1)
 
 
+@rule("cd", "local_response_norm")
+def local_response_norm(method: Any, call: Call) -> Any:
+    """Divide by a power of the mean square over neighbouring channels."""
+    x, size, alpha, beta, k = call.bind("input", "size", alpha=1e-4, beta=0.75, k=1.0)
+    squares = F.pad(torch.square(x).flatten(2), (0, 0, size // 2, (size - 1) // 2))
+    mean = F.avg_pool2d(squares, (size, 1), stride=1).reshape(x.shape)
+    return x / (mean * alpha + k) ** beta
+
+
+@rule("cd", "cosine_similarity")
+def cosine_similarity(method: Any, call: Call) -> Any:
+    """Sum the products of vectors of length 1."""
+    x1, x2, dim, eps = call.bind("x1", "x2", dim=1, eps=1e-8)
+    pair = torch.broadcast_tensors(x1, x2)
+    a, b = (F.normalize(x, dim=dim, eps=eps) for x in pair)
+    return torch.sum(a * b, dim)
+
+
+@rule("cd", "lp_pool1d", "lp_pool2d", "lp_pool3d")
+def power_pool(method: Any, call: Call) -> Any:
+    """Take the p-th root of the sum of p-th powers over windows."""
+    x, p, size, stride, ceil = call.bind(
+        "input", "norm_type", "kernel_size", stride=None, ceil_mode=False
+    )
+    spatial = int(call.operation.name[-2])
+    sizes = (size,) * spatial if isinstance(size, int) else tuple(size)
+    pool = getattr(F, f"avg_pool{spatial}d")
+    mean = pool(torch.pow(x, p), sizes, stride, ceil_mode=ceil)
+    return torch.pow(mean * math.prod(sizes), 1 / p)
+
+
 @rule("cd", "embedding")
 def embedding(method: Any, call: Call) -> Carrier:
     """Start here: the mask over tokens times their vectors."""

@@ -1,0 +1,114 @@
+"""Composites equal what they are by definition, and their parts a naive sum."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sktrim.propagation import contextual_decomposition
+from sktrim.propagation.backpropagation import run
+from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+
+BIASES = ["channel", "proportional", "context"]
+SEEDS = [0, 1]
+
+
+def drawn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+def parts_of(f, x, rel, bias):
+    out, rest = contextual_decomposition(f, x, rel, bias=bias)
+    torch.testing.assert_close(out + rest, f(x))
+    return out
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("size", [2, 3])
+def test_local_response_norm_divides_by_what_surrounds_the_whole(size, bias, seed):
+    x, rel = drawn(2, 5, 3, 3, seed=seed), drawn(2, 5, 3, 3, seed=seed + 10)
+    expected = np.empty(x.shape)
+    for n, c, i, j in np.ndindex(*x.shape):
+        near = x[n, max(0, c - size // 2) : c + (size - 1) // 2 + 1, i, j]
+        response = (1.2 + 0.4 * (near**2).sum().item() / size) ** 0.7
+        expected[n, c, i, j] = rel[n, c, i, j].item() / response
+    found = parts_of(
+        lambda x: F.local_response_norm(x, size, 0.4, 0.7, 1.2), x, rel, bias
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("bias", BIASES)
+def test_cosine_similarity_splits_the_product_of_directions(bias, seed):
+    x, rel = drawn(3, 2, 5, seed=seed), drawn(3, 2, 5, seed=seed + 10)
+    expected = np.zeros(3)
+    for n in range(3):
+        (a, b), (p, q) = x[n].numpy(), rel[n].numpy()
+        lengths = np.sqrt(a @ a) * np.sqrt(b @ b)
+        expected[n] = 0.5 * (p @ b + a @ q) / lengths
+    found = parts_of(
+        lambda x: F.cosine_similarity(x[:, 0], x[:, 1], dim=1), x, rel, bias
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("prototypes_first", [False, True])
+def test_cosine_similarity_to_constants_is_linear_in_the_parts(prototypes_first):
+    x, rel, prototypes = drawn(3, 5), drawn(3, 5, seed=1), drawn(4, 5, seed=2)
+
+    def similar(x):
+        pair = x[:, None], prototypes
+        return torch.cosine_similarity(*pair[:: -1 if prototypes_first else 1], dim=-1)
+
+    directions = prototypes / prototypes.square().sum(1, keepdim=True).sqrt()
+    expected = rel @ directions.T / x.square().sum(1, keepdim=True).sqrt()
+    for bias in BIASES:
+        torch.testing.assert_close(parts_of(similar, x, rel, bias), expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("stride", [None, 1])
+def test_power_pooling_shares_the_root_as_the_sum_of_squares_is_split(
+    stride, bias, seed
+):
+    x, rel = drawn(2, 3, 5, 4, seed=seed), drawn(2, 3, 5, 4, seed=seed + 10)
+    whole = F.lp_pool2d(x, 2, (2, 3), stride)
+    step = stride or np.array([2, 3])
+    expected = np.empty(whole.shape)
+    for n, c, i, j in np.ndindex(*whole.shape):
+        top, left = step * np.array([i, j])
+        at = (n, c, slice(top, top + 2), slice(left, left + 3))
+        v, p = x[at].numpy(), rel[at].numpy()
+        part = (p * v).sum()  # 1/2 [p^2 + v^2 - (v - p)^2]
+        rest = (v * v).sum() - part
+        expected[n, c, i, j] = (
+            abs(part) / (abs(part) + abs(rest)) * (v * v).sum() ** 0.5
+        )
+    found = parts_of(lambda x: F.lp_pool2d(x, 2, (2, 3), stride), x, rel, bias)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+COMPOSITES = {
+    "response": lambda x: F.local_response_norm(x, 2, 0.5),
+    "response of a line": lambda x: F.local_response_norm(x.flatten(2), size=3, k=2),
+    "cosine": lambda x: F.cosine_similarity(x, x.sin().flip(1), dim=1),
+    "line": lambda x: F.lp_pool1d(x[:, 0], 4, 2),
+    "plane": lambda x: F.lp_pool2d(x.abs(), 1.5, (2, 3), ceil_mode=True),
+    "volume": lambda x: F.lp_pool3d(x[:, None], 2, 2, stride=1),
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSITES))
+def test_deeplift_of_composites_is_complete(name):
+    f, x, base = COMPOSITES[name], drawn(2, 4, 4, 4), drawn(2, 4, 4, 4, seed=1)
+    base[0, :, :2] = 0
+    leaf = x.clone().requires_grad_()
+    out: torch.Tensor = run(f, DeepLiftRescale().enter(leaf, base)).full
+    weights = drawn(*out.shape, seed=2)
+    (slope,) = torch.autograd.grad((weights * out).sum(), leaf)
+    gap = (weights * (f(x) - f(base))).sum()
+    torch.testing.assert_close((slope * (x - base)).sum(), gap)
