@@ -118,7 +118,7 @@ def _property(name: str) -> property:
 
 # what belongs to the object, not to the tensor
 _OWN = frozenset(dir(object)) - {"__eq__", "__ne__", "__lt__", "__le__", "__gt__"}
-_OWN -= {"__ge__"}
+_OWN -= {"__ge__", "__format__"}
 _OWN |= frozenset(vars(Carrier)) | {
     "__dict__",
     "__module__",

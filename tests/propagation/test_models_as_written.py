@@ -200,3 +200,16 @@ def relevance(f, x, rules):
     parts = torch.autograd.grad(out.sum(), (leaf, twin), allow_unused=True)
     ratio, own = (torch.zeros_like(x) if p is None else p for p in parts)
     return ratio * x + own
+
+
+def test_values_are_printed_in_a_format():
+    seen = []
+
+    def logged(x):
+        seen.append(f"{x.mean():.3f} of {x.sum():8.2e}")
+        return 2 * x
+
+    x = drawn(2, 3)
+    contextual_decomposition(logged, x, x)
+    logged(x)
+    assert seen[0] == seen[1]
