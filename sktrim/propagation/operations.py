@@ -90,7 +90,8 @@ declare(
     element_size stride storage_offset
     is_contiguous is_complex is_conj is_neg is_floating_point is_signed is_inference
     is_nonzero is_same_size is_shared is_pinned is_coalesced data_ptr get_device
-    __len__ __format__ __bool__ __int__ __float__ __complex__ __index__ __contains__ item tolist
+    __len__ __format__ __bool__ __int__ __float__ __complex__ __index__ __contains__
+    item tolist
     eq ne lt le gt ge greater greater_equal less less_equal not_equal equal allclose
     isclose isnan isinf isfinite isposinf isneginf isreal signbit sign sgn all any
     argmax argmin argsort count_nonzero nonzero argwhere bincount

@@ -14,6 +14,7 @@ from .contextual import over_masks, wrap
 from .lowrank import LowRank
 from .method import Call
 from .registry import rule
+from .rules_composite import product_with_weights
 from .share import add_bias, leading
 
 
@@ -58,10 +59,11 @@ def _pool(call: Call, carrier: Carrier) -> torch.Tensor:
 
 
 @rule("cd", "linear")
-def linear(method: Any, call: Call) -> Carrier:
+def linear(method: Any, call: Call) -> Any:
     """W rel + share of the bias."""
     x, weight, bias = call.bind("input", "weight", bias=None)
-    _refuse_weights(method, call, weight, bias)
+    if not isinstance(x, Carrier) or _varies(weight, bias):
+        return product_with_weights(method, call)
     rel = _through(x, weight, lambda part: F.linear(part, weight), x.full.shape[-1])
     whole = F.linear(x.full, weight)
     axis = x.axis if x.axis != -1 else None
@@ -132,8 +134,12 @@ CONVOLUTION = {f"conv{d}d": _DIRECT for d in (1, 2, 3)} | {
 }
 
 
+def _varies(*weights: Any) -> bool:
+    return any(isinstance(weight, Carrier) for weight in weights)
+
+
 def _refuse_weights(method: Any, call: Call, *weights: Any) -> None:
-    if any(isinstance(weight, Carrier) for weight in weights):
+    if _varies(*weights):
         method.refuse(call.func, "with a weight that depends on the input has no rule")
 
 

@@ -19,6 +19,7 @@ from .carrier import Carrier, map_carriers
 from .method import Call
 from .registry import rule
 from .rules_affine import _batch_norm_arguments
+from .rules_bilinear import pairwise
 from .rules_composite import (
     add_elementwise,
     add_product,
@@ -30,6 +31,7 @@ from .rules_composite import (
     local_response_norm,
     multi_head_attention,
     power_pool,
+    product_with_weights,
 )
 from .rules_normalise import variance_arguments
 from .rules_recurrent import cell, recurrent
@@ -68,6 +70,14 @@ def linear(method: Any, call: Call) -> Any:
     if call.operation.kind == "shape":
         mark_aliases(call, result)
     return result
+
+
+@rule("deeplift", "linear")
+def dense(method: Any, call: Call) -> Any:
+    """Treat a layer whose weight depends on the input as a product."""
+    if _occurrences(call) > 1:
+        return product_with_weights(method, call)
+    return wrap(method, call.on_full(), on_base(call))
 
 
 @rule("deeplift", "kind:affine")
@@ -164,13 +174,13 @@ def _finite(slope: torch.Tensor) -> torch.Tensor:
 
 
 @rule("deeplift", "kind:bilinear")
-def products(method: Any, call: Call) -> Carrier:
+def products(method: Any, call: Call) -> Any:
     """Hold each of two operands half-way between the baseline's and the sample's."""
     count = _occurrences(call)
     if count == 1:
         return wrap(method, call.on_full(), on_base(call))
     if count > 2:
-        method.refuse(call.func, "of more than two values that vary has no rule")
+        return pairwise(method, call)
     if any(carrier.full.is_complex() for carrier in call.carriers):
         method.refuse(call.func, "of two complex values that vary has no rule")
     split = _with_other_half_way(call, 0) + _with_other_half_way(call, 1)

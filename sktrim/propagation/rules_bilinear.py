@@ -15,7 +15,7 @@ from .share import leading
 
 
 @rule("cd", "kind:bilinear")
-def product(method: Any, call: Call) -> Carrier:
+def product(method: Any, call: Call) -> Any:
     """Take 1/2 [rel_a * b + a * rel_b]; linear where one operand is constant."""
     full = call.on_full()
     carriers = call.carriers
@@ -23,11 +23,27 @@ def product(method: Any, call: Call) -> Carrier:
     if len(carriers) == 1 and _occurrences(call) == 1:
         return Carrier(method, full, over_masks(call), axis)
     if _occurrences(call) > 2:
-        method.refuse(call.func, "of more than two decomposed values has no rule")
+        return pairwise(method, call)
     two = call.operation.name in ("matmul", "bmm") and len(call.args) == 2
     alike = two and _alike(*call.args)
     rel = _matrix_halves(*call.args) if alike else _halves(call)
     return Carrier(method, full, rel, axis)
+
+
+def pairwise(method: Any, call: Call) -> Any:
+    """Multiply the first two of more operands of an einsum, then the rest."""
+    equation, *operands = call.args
+    if call.operation.name != "einsum" or "->" not in str(equation):
+        method.refuse(call.func, "of more than two decomposed values has no rule")
+    if len(operands) == 1:
+        operands = operands[0]
+    terms, out = equation.replace(" ", "").split("->")
+    first, second, *others = terms.split(",")
+    pair, needed = first + second, "".join(others) + out
+    kept = "".join(sorted(set(pair) & set(needed) - {"."}))
+    kept = f"...{kept}" if "..." in pair else kept
+    product = torch.einsum(f"{first},{second}->{kept}", *operands[:2])
+    return torch.einsum(",".join([kept, *others]) + f"->{out}", product, *operands[2:])
 
 
 @rule("cd", "bilinear")

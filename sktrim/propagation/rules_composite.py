@@ -29,6 +29,13 @@ def add_product(method: Any, call: Call) -> Any:
     return product + (value if beta == 1 else value * beta)
 
 
+def product_with_weights(method: Any, call: Call) -> Any:
+    """Apply a linear layer whose weight or bias depends on the input."""
+    x, weight, bias = call.bind("input", "weight", bias=None)
+    product = torch.matmul(x, weight.mT if weight.dim() > 1 else weight)
+    return product if bias is None else product + bias
+
+
 @rule("cd", "addcmul", "addcdiv")
 def add_elementwise(method: Any, call: Call) -> Any:
     """Add value * a * b, or value * a / b."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sktrim.propagation import contextual_decomposition
+from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 
@@ -98,6 +98,8 @@ COMPOSITES = {
     "cosine": lambda x: F.cosine_similarity(x, x.sin().flip(1), dim=1),
     "line": lambda x: F.lp_pool1d(x[:, 0], 4, 2),
     "plane": lambda x: F.lp_pool2d(x.abs(), 1.5, (2, 3), ceil_mode=True),
+    "three factors": lambda x: torch.einsum("nabc,nab,nc->nb", *three(x)),
+    "hyper": lambda x: F.linear(x[:, 0, 0], x[0, 1].tanh(), x[0, 2, 0]),
     "volume": lambda x: F.lp_pool3d(x[:, None], 2, 2, stride=1),
 }
 
@@ -112,3 +114,57 @@ def test_deeplift_of_composites_is_complete(name):
     (slope,) = torch.autograd.grad((weights * out).sum(), leaf)
     gap = (weights * (f(x) - f(base))).sum()
     torch.testing.assert_close((slope * (x - base)).sum(), gap)
+
+
+def three(x):
+    return x, x[..., 0].sin(), x[:, 0, 0].cos()
+
+
+CHAINS = {
+    "nabc,nab,nc->nb": lambda a, b, c: ((a * b[..., None]).sum(1) * c[:, None]).sum(2),
+    "nabc, nab, nc -> nabc": lambda a, b, c: a * b[..., None] * c[:, None, None],
+    "...abc,...ab,...c->...": lambda a, b, c: ((a * b[..., None]).sum((1, 2)) * c).sum(
+        1
+    ),
+}
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("equation", sorted(CHAINS))
+def test_many_factors_are_multiplied_one_after_the_other(equation, listed, bias):
+    x, rel = drawn(2, 3, 4, 5), drawn(2, 3, 4, 5, seed=1)
+
+    def product(x):
+        factors = three(x)
+        return torch.einsum(equation, *([factors] if listed else factors))
+
+    found = parts_of(product, x, rel, bias)
+    expected = parts_of(lambda x: CHAINS[equation](*three(x)), x, rel, bias)
+    torch.testing.assert_close(found, expected)
+
+
+def test_many_factors_in_an_equation_without_an_arrow_are_refused():
+    x = drawn(2, 3, 3)
+    with pytest.raises(UnsupportedOperationError, match="more than two"):
+        contextual_decomposition(lambda x: torch.einsum("nab,nbc,ncd", x, x, x), x, x)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("varies", ["all", "weight", "bias", "one output"])
+def test_a_layer_whose_weight_depends_on_the_input_is_a_product(varies, bias):
+    x, rel = drawn(2, 4, 4), drawn(2, 4, 4, seed=1)
+    constant = drawn(4, 4, seed=2)
+
+    def layer(x, by_hand):
+        weight = constant if varies == "bias" else x[0].sin()
+        shift = constant[0] if varies == "weight" else x[0, 0].cos()
+        weight, shift = (weight[0], None) if varies == "one output" else (weight, shift)
+        if not by_hand:
+            return F.linear(x[:, 1], weight, shift)
+        out = (x[:, 1, None] * weight).sum(-1)
+        return out[:, 0] if shift is None else out + shift
+
+    found = parts_of(lambda x: layer(x, False), x, rel, bias)
+    expected = parts_of(lambda x: layer(x, True), x, rel, bias)
+    torch.testing.assert_close(found, expected)
