@@ -22,6 +22,10 @@ _BY_PATTERN = {
     torch.Tensor.expand_as,
 }
 _TORCH = str(Path(torch.__file__).parent)
+PLAIN_WRITE = (
+    "writes in place into a plain tensor, one that does not depend on the input (let "
+    "torch.stack, torch.cat or torch.where join the values instead)"
+)
 
 
 class Call:
@@ -130,7 +134,7 @@ class Method:
     def _apply_in_place(self, call: Call, func: Callable) -> Any:
         target = call.args[0]
         if not isinstance(target, Carrier):
-            self.refuse(func, "writes in place into a plain tensor")
+            self.refuse(func, PLAIN_WRITE)
         if call.operation.kind == "query":
             self.refuse(func, "writes a query in place")
         before = self.snapshot(target)

@@ -16,7 +16,7 @@ from .backpropagation import (
     wrap,
 )
 from .carrier import Carrier, map_carriers
-from .method import Call
+from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .rules_affine import _batch_norm_arguments
 from .rules_bilinear import pairwise
@@ -118,7 +118,7 @@ def write_item(method: Any, call: Call) -> None:
     """Write into both storages, which every view of them sees."""
     target = call.args[0]
     if not isinstance(target, Carrier):
-        method.refuse(call.func, "writes in place into a plain tensor")
+        method.refuse(call.func, PLAIN_WRITE)
     target.ending = None
     if not target.aliased:
         target.full, target.rel = target.full.clone(), target.rel.clone()

@@ -17,7 +17,7 @@ from .backpropagation import (
     wrap,
 )
 from .carrier import Carrier, map_carriers
-from .method import Call
+from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .relevance import AffineMap, Rule, divided, share_out
 from .relevance_input import Raw, fold
@@ -179,7 +179,7 @@ def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target = call.args[0]
     if not isinstance(target, Carrier):
-        method.refuse(call.func, "writes in place into a plain tensor")
+        method.refuse(call.func, PLAIN_WRITE)
     if _is_raw(target) and target.aliased:
         method.refuse(call.func, "into a view of the input has no rule")
     target.ending = None

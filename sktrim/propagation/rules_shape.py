@@ -10,7 +10,7 @@ from .axes import axis_aligned, axis_kept, axis_of_view
 from .carrier import Carrier, find_carriers, map_carriers
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
-from .method import Call
+from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .share import add_bias, whole_share
 
@@ -75,7 +75,7 @@ def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target, index, value = call.args
     if not isinstance(target, Carrier):
-        method.refuse(call.func, "writes in place into a plain tensor")
+        method.refuse(call.func, PLAIN_WRITE)
     target.ending = None
     index = index if isinstance(index, tuple) else (index,)
     index = map_carriers(lambda carrier: carrier.full, index)

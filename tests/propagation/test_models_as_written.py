@@ -213,3 +213,17 @@ def test_values_are_printed_in_a_format():
     contextual_decomposition(logged, x, x)
     logged(x)
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("method", [GuidedBackpropagation, Deconvolution])
+def test_filling_an_empty_tensor_is_refused_with_the_way_out(method):
+    def flow(x):
+        out = torch.empty_like(x)
+        out[:, ::2] = x[:, 1::2]
+        return out
+
+    x = drawn(2, 4)
+    with pytest.raises(UnsupportedOperationError, match="stack"):
+        contextual_decomposition(flow, x, x)
+    with pytest.raises(UnsupportedOperationError, match="stack"):
+        run(flow, method().enter(x))
