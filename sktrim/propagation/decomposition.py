@@ -75,15 +75,18 @@ def run_model(model: Callable, *carriers: Any) -> Any:
     """
     try:
         return model(*carriers)
-    except (RuntimeError, ValueError) as error:
+    except UnsupportedOperationError:
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
         if Carrier.__name__ not in str(error):
             raise
         raise UnsupportedOperationError(
             "The model calls a function that is TorchScript, compiled code of another "
             "library or a transform such as torch.vmap, which hides its operations "
-            f"from the rules ({str(error).splitlines()[0]}). Let the model call the "
-            "Python function that was scripted, traced or transformed, or use a scorer "
-            "that needs no rules."
+            "from the rules, or it insists on torch.Tensor where the rules pass a "
+            f"stand-in ({str(error).splitlines()[0]}). Let the model call the Python "
+            "function that was scripted, traced or transformed, leave out its check of "
+            "types, or use a scorer that needs no rules."
         ) from error
 
 

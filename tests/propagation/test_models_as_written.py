@@ -227,3 +227,14 @@ def test_filling_an_empty_tensor_is_refused_with_the_way_out(method):
         contextual_decomposition(flow, x, x)
     with pytest.raises(UnsupportedOperationError, match="stack"):
         run(flow, method().enter(x))
+
+
+def test_a_model_that_insists_on_tensors_is_refused_with_the_way_out():
+    def strict(x):
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"expected a Tensor, got {type(x)}")
+        return 2 * x
+
+    x = drawn(2, 3)
+    with pytest.raises(UnsupportedOperationError, match="check of types"):
+        contextual_decomposition(strict, x, x)
