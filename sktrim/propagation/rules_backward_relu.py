@@ -17,7 +17,7 @@ from .carrier import Carrier
 from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .rules_composite import broadcast_tensors
-from .rules_elementwise import _BOUNDS, as_rectifier
+from .rules_elementwise import BOUNDS, as_rectifier
 from .rules_recurrent import cell, recurrent
 
 _NATIVE = (
@@ -88,12 +88,12 @@ def rectified(method: Any, call: Call) -> Carrier:
     return Carrier(method, with_gradient(x.full, plainly(call), torch.relu))
 
 
-@rule("guided", *_BOUNDS)
-@rule("deconvnet", *_BOUNDS)
+@rule("guided", *BOUNDS)
+@rule("deconvnet", *BOUNDS)
 def bounded(method: Any, call: Call) -> Any:
     """Treat ReLU in any spelling as ReLU."""
     call = as_rectifier(call)
-    if call.operation.name in _BOUNDS:
+    if call.operation.name in BOUNDS:
         return native(method, call)
     return (guided if method.key == "guided" else rectified)(method, call)
 

@@ -33,7 +33,7 @@ def elementwise(method: Any, call: Call) -> Carrier:
 
 
 # what other spellings of ReLU and ReLU6 call their bounds, with the defaults
-_BOUNDS: dict[str, dict[str, Any]] = {
+BOUNDS: dict[str, dict[str, Any]] = {
     "hardtanh": {"min_val": -1.0, "max_val": 1.0},
     "clamp": {"min": None, "max": None},
     "clamp_min": {"min": None},
@@ -41,7 +41,7 @@ _BOUNDS: dict[str, dict[str, Any]] = {
 }
 
 
-@rule("cd", *_BOUNDS)
+@rule("cd", *BOUNDS)
 def bounded(method: Any, call: Call) -> Carrier:
     """Split ReLU in any spelling as ReLU."""
     return elementwise(method, as_rectifier(call))
@@ -53,7 +53,7 @@ def as_rectifier(call: Call) -> Call:
     `torch.nn.ReLU6` calls hardtanh, and many write ``x.clamp(min=0)``.
     """
     name = call.operation.name
-    x, low, high = (*call.bind("input", **_BOUNDS[name]), None)[:3]
+    x, low, high = (*call.bind("input", **BOUNDS[name]), None)[:3]
     if any(isinstance(bound, torch.Tensor | Carrier) for bound in (low, high)):
         return call
     ends = (0,) if name == "threshold" else (None, math.inf, 6)
