@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sktrim import FourierTransformer, TransformImportance
 from sktrim.evaluation import randomisation_test
-from sktrim.evaluation._randomisation import map_correlations, textbook_p
+from sktrim.evaluation._correlation import map_correlations, textbook_p
 from sktrim.evaluation._variants import layers_in_order, redraw
 from sktrim.network import Network
 from sktrim.scorers import DeepTaylor, LRPEpsilon, Scorer
