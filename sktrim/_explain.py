@@ -14,6 +14,7 @@ from sktrim._completeness import report_incomplete
 from sktrim._memory import keep_freed_memory, to_numpy
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
+from sktrim.groups import last_step
 from sktrim.network import evaluation_mode
 from sktrim.scorers import Attribution, scorer_name
 from sktrim.scorers._composed import SharedGradients
@@ -217,20 +218,16 @@ def _completeness(question, found) -> np.ndarray:
     return base + found["values"].sum(axis=1) - explained
 
 
-def _last(transformer):
-    return transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
-
-
 def _signal_shape(transformer, x) -> tuple[int, ...]:
     """Return how one signal is laid out, as far as anyone has said."""
-    shape = tuple(getattr(_last(transformer), "signal_shape_", x.shape[1:]))
+    shape = tuple(getattr(last_step(transformer), "signal_shape_", x.shape[1:]))
     # the last step of a Pipeline may lay out coefficients of the steps before it
     return shape if prod(shape) == prod(x.shape[1:]) else x.shape[1:]
 
 
 def _n_axes(transformer) -> int | None:
     """Count the axes that a transform of signals acts on; None for others."""
-    axes = getattr(_last(transformer), "axes_", None)
+    axes = getattr(last_step(transformer), "axes_", None)
     return None if axes is None else len(axes)
 
 

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_array
 
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim._memory import to_numpy
 from sktrim._predictor import named_columns
-from sktrim.groups import FeatureGroups, check_groups, coefficient_names
+from sktrim.groups import FeatureGroups, check_groups, coefficient_names, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.network import (
     Network,
@@ -474,8 +473,8 @@ def _resolve_groups(groups, transformer, width: int, names) -> FeatureGroups:
     if callable(groups):
         groups = groups(transformer)
     plain = isinstance(groups, str) and groups in ("natural", "coefficients")
-    last = transformer[-1] if isinstance(transformer, Pipeline) else transformer
-    if plain and names is not None and not hasattr(last, "feature_groups"):
+    own = hasattr(last_step(transformer), "feature_groups")
+    if plain and names is not None and not own:
         if transformer is not None:
             names = _names_after(transformer, names)
         return FeatureGroups.singletons(width, names)

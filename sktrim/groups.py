@@ -377,9 +377,23 @@ class FeatureGroups:
         )
 
 
+def last_step(transformer: Any) -> Any:
+    """Return the last step of a Pipeline; anything else as it is.
+
+    Parameters
+    ----------
+    transformer : object
+
+    Returns
+    -------
+    object
+    """
+    return transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
+
+
 def _named_groups(name: str, transformer: Any, n_coefficients: int) -> FeatureGroups:
     """Return the groups of a transformer, or a Pipeline's last step, by their name."""
-    last = transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
+    last = last_step(transformer)
     if name == "coefficients":
         return _coefficient_groups(transformer, n_coefficients)
     if hasattr(last, "feature_groups"):

@@ -15,22 +15,7 @@ from sktrim.propagation.rules_backward_relu import (
     Deconvolution,
     GuidedBackpropagation,
 )
-
-BIASES = ["channel", "proportional", "context"]
-
-
-def drawn(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-
-def decomposed(f, x, **options):
-    """Relevant parts for a soft mask, everything and nothing."""
-    soft = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x)
-    rel = torch.stack([soft * x, x, 0 * x])
-    out, rest = contextual_decomposition(f, x, rel, **options)
-    torch.testing.assert_close(out + rest, f(x.clone()).expand_as(out))
-    return out
+from tests.propagation.parts import BIASES, decomposed, drawn
 
 
 @pytest.mark.parametrize("partition", [False, True])

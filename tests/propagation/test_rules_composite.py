@@ -8,14 +8,9 @@ import torch.nn.functional as F
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from tests.propagation.parts import BIASES, drawn
 
-BIASES = ["channel", "proportional", "context"]
 SEEDS = [0, 1]
-
-
-def drawn(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
 
 def parts_of(f, x, rel, bias):

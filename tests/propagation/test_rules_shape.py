@@ -8,23 +8,9 @@ from sktrim.propagation import contextual_decomposition
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from tests.propagation.parts import BIASES, decomposed, drawn
 
-BIASES = ["channel", "proportional", "context"]
 WEIGHT = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
-
-
-def drawn(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-
-def decomposed(f, x, **options):
-    """Relevant parts for a soft mask, everything and nothing."""
-    soft = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x)
-    rel = torch.stack([soft * x, x, 0 * x])
-    out, rest = contextual_decomposition(f, x, rel, **options)
-    torch.testing.assert_close(out + rest, f(x.clone()).expand_as(out))
-    return out
 
 
 def assert_twins(f, g, x):
