@@ -27,9 +27,6 @@ class ModifiedBackpropagation(Method):
     """
 
     key = ""
-    # the rules that recurrent layers share with contextual decomposition then go
-    # step by step, in terms of other operations
-    partition = True
 
     def enter(self, x: torch.Tensor, rel: Any = None) -> Carrier:
         """Return the carrier of an input; cloned, since models write in place."""

@@ -31,6 +31,7 @@ class ContextualDecomposition(Method):
     """
 
     name = "contextual decomposition"
+    key = "cd"
 
     def __init__(self, bias: str, nonlinearity: str, partition: bool) -> None:
         _check_choice("bias", bias, BIASES)
@@ -66,7 +67,7 @@ class ContextualDecomposition(Method):
         own = options.get("decomposition")
         if own is not None:
             return _apply_own(self, own, call)
-        found = find_rule("cd", call.operation)
+        found = find_rule(self.key, call.operation)
         if found is None:
             self.refuse(call.func)
         return found(self, call)

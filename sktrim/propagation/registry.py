@@ -53,6 +53,9 @@ class Operation:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+EVERY = "every method"
+"""Key of the rules that are written in terms of other operations."""
+
 _by_name: dict[str, Operation] = {}
 _by_function: dict[Any, Operation] = {}
 _rules: dict[tuple[str, Any], Callable] = {}
@@ -80,9 +83,10 @@ def find_operation(func: Callable, name: str) -> Operation | None:
 
 
 def find_rule(method: str, operation: Operation) -> Callable | None:
-    """Return a method's rule for an operation: its own, else that of its kind."""
+    """Return the rule of a method for an operation or its kind, or of every method."""
     keys = (operation.name, f"kind:{operation.kind}")
-    return next((_rules[method, k] for k in keys if (method, k) in _rules), None)
+    places = ((m, k) for m in (method, EVERY) for k in keys)
+    return next((_rules[place] for place in places if place in _rules), None)
 
 
 def register_operation(

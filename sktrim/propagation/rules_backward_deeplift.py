@@ -20,21 +20,8 @@ from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .rules_affine import _batch_norm_arguments
 from .rules_bilinear import pairwise
-from .rules_composite import (
-    add_elementwise,
-    add_product,
-    attention,
-    broadcast_tensors,
-    cosine_similarity,
-    glu,
-    lerp,
-    local_response_norm,
-    multi_head_attention,
-    power_pool,
-    product_with_weights,
-)
+from .rules_composite import product_with_weights
 from .rules_normalise import variance_arguments
-from .rules_recurrent import cell, recurrent
 from .rules_select import _ADAPTIVE, _FIXED, take_winners
 from .rules_shape import pass_on
 
@@ -99,18 +86,6 @@ def batch_norm(method: Any, call: Call) -> Any:
 
 rule("deeplift", "dropout", "dropout1d", "dropout2d", "dropout3d")(pass_on)
 rule("deeplift", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")(pass_on)
-rule("deeplift", "addmm", "baddbmm", "addmv", "addr")(add_product)
-rule("deeplift", "addcmul", "addcdiv")(add_elementwise)
-rule("deeplift", "lerp")(lerp)
-rule("deeplift", "glu")(glu)
-rule("deeplift", "broadcast_tensors")(broadcast_tensors)
-rule("deeplift", "local_response_norm")(local_response_norm)
-rule("deeplift", "cosine_similarity")(cosine_similarity)
-rule("deeplift", "lp_pool1d", "lp_pool2d", "lp_pool3d")(power_pool)
-rule("deeplift", "scaled_dot_product_attention")(attention)
-rule("deeplift", "multi_head_attention_forward")(multi_head_attention)
-rule("deeplift", "lstm", "gru", "rnn_tanh", "rnn_relu")(recurrent)
-rule("deeplift", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")(cell)
 
 
 @rule("deeplift", "__setitem__")

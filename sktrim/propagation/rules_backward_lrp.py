@@ -22,7 +22,6 @@ from .registry import rule
 from .relevance import AffineMap, Rule, divided, share_out
 from .relevance_input import Raw, fold
 from .rules_affine import CONVOLUTION, _batch_norm_arguments
-from .rules_composite import add_elementwise, add_product, broadcast_tensors, lerp
 from .rules_shape import pass_on
 
 
@@ -209,17 +208,11 @@ def select(method: Any, call: Call) -> Any:
     return wrap(method, call.func(*args, **kwargs))
 
 
-@rule("lrp", "kind:normalise", "kind:recurrent", "kind:composite")
+@rule("lrp", "kind:normalise", "kind:recurrent")
 def refuse_later(method: Any, call: Call) -> Any:
     """Refuse, unless it is the ending, before which the explanation starts."""
     why = 'has no rule (the scorers "cd", "deeplift" and "gradient" have one)'
     return wrap(method, plainly(call), Refused(call.func, why))
-
-
-rule("lrp", "addmm", "baddbmm", "addmv", "addr")(add_product)
-rule("lrp", "addcmul", "addcdiv")(add_elementwise)
-rule("lrp", "lerp")(lerp)
-rule("lrp", "broadcast_tensors")(broadcast_tensors)
 
 
 @rule("lrp", "kind:average", "kind:affine", "kind:bilinear")

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from .axes import axis_kept
 from .carrier import Carrier
 from .method import Call
-from .registry import rule
+from .registry import EVERY, rule
 
 
-@rule("cd", "addmm", "baddbmm", "addmv", "addr")
+@rule(EVERY, "addmm", "baddbmm", "addmv", "addr")
 def add_product(method: Any, call: Call) -> Any:
     """Add beta * input and alpha * (a @ b)."""
     value, a, b, beta, alpha = call.bind("input", "a", "b", beta=1, alpha=1)
@@ -36,7 +36,7 @@ def product_with_weights(method: Any, call: Call) -> Any:
     return product if bias is None else product + bias
 
 
-@rule("cd", "addcmul", "addcdiv")
+@rule(EVERY, "addcmul", "addcdiv")
 def add_elementwise(method: Any, call: Call) -> Any:
     """Add value * a * b, or value * a / b."""
     x, a, b, value = call.bind("input", "tensor1", "tensor2", value=1)
@@ -44,14 +44,14 @@ def add_elementwise(method: Any, call: Call) -> Any:
     return x + (product if value == 1 else product * value)
 
 
-@rule("cd", "lerp")
+@rule(EVERY, "lerp")
 def lerp(method: Any, call: Call) -> Any:
     """Move from start by weight * (end - start)."""
     start, end, weight = call.bind("input", "end", "weight")
     return start + (end - start) * weight
 
 
-@rule("cd", "glu")
+@rule(EVERY, "glu")
 def glu(method: Any, call: Call) -> Any:
     """Gate the first half by the second."""
     x, dim = call.bind("input", dim=-1)
@@ -59,7 +59,7 @@ def glu(method: Any, call: Call) -> Any:
     return a * torch.sigmoid(b)
 
 
-@rule("cd", "broadcast_tensors")
+@rule(EVERY, "broadcast_tensors")
 def broadcast_tensors(method: Any, call: Call) -> Any:
     """Expand every operand to the common shape."""
     values = call.args[0] if isinstance(call.args[0], tuple | list) else call.args
@@ -67,14 +67,14 @@ def broadcast_tensors(method: Any, call: Call) -> Any:
     return tuple(v.expand(shape) for v in values)
 
 
-@rule("cd", "column_stack")
+@rule(EVERY, "column_stack")
 def column_stack(method: Any, call: Call) -> Any:
     """Join along columns; vectors are columns."""
     columns = [v.unsqueeze(1) if v.dim() == 1 else v for v in call.args[0]]
     return torch.cat(columns, 1)
 
 
-@rule("cd", "local_response_norm")
+@rule(EVERY, "local_response_norm")
 def local_response_norm(method: Any, call: Call) -> Any:
     """Divide by a power of the mean square over neighbouring channels."""
     x, size, alpha, beta, k = call.bind("input", "size", alpha=1e-4, beta=0.75, k=1.0)
@@ -83,7 +83,7 @@ def local_response_norm(method: Any, call: Call) -> Any:
     return x / (mean * alpha + k) ** beta
 
 
-@rule("cd", "cosine_similarity")
+@rule(EVERY, "cosine_similarity")
 def cosine_similarity(method: Any, call: Call) -> Any:
     """Sum the products of vectors of length 1."""
     x1, x2, dim, eps = call.bind("x1", "x2", dim=1, eps=1e-8)
@@ -92,7 +92,7 @@ def cosine_similarity(method: Any, call: Call) -> Any:
     return torch.sum(a * b, dim)
 
 
-@rule("cd", "lp_pool1d", "lp_pool2d", "lp_pool3d")
+@rule(EVERY, "lp_pool1d", "lp_pool2d", "lp_pool3d")
 def power_pool(method: Any, call: Call) -> Any:
     """Take the p-th root of the sum of p-th powers over windows."""
     x, p, size, stride, ceil = call.bind(
@@ -127,7 +127,7 @@ def one_hot(method: Any, call: Call) -> Carrier:
     return Carrier(method, full, rel, axis)
 
 
-@rule("cd", "scaled_dot_product_attention")
+@rule(EVERY, "scaled_dot_product_attention")
 def attention(method: Any, call: Call) -> Any:
     """Weigh v by softmax(q k^T scale + mask)."""
     q, k, v, mask, dropout, causal, scale, shared = call.bind(
@@ -157,7 +157,7 @@ def _masked(scores: Any, mask: Any) -> Any:
 _MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 
 
-@rule("cd", "multi_head_attention_forward")
+@rule(EVERY, "multi_head_attention_forward")
 def multi_head_attention(method: Any, call: Call) -> Any:
     """Project, attend per head, project; the weights are returned where asked for."""
     given = _MULTI_HEAD.bind(*call.args, **call.kwargs)

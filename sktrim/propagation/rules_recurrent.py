@@ -10,12 +10,12 @@ import torch.nn.functional as F
 
 from .carrier import Carrier
 from .method import Call
-from .registry import rule
+from .registry import EVERY, rule
 
 _NOISE = 100
 
 
-@rule("cd", "lstm", "gru", "rnn_tanh", "rnn_relu")
+@rule(EVERY, "lstm", "gru", "rnn_tanh", "rnn_relu")
 def recurrent(method: Any, call: Call) -> Any:
     """Run layers and directions step by step."""
     if len(call.args) != 9 or isinstance(call.args[3], tuple | list):
@@ -51,7 +51,7 @@ def recurrent(method: Any, call: Call) -> Any:
     return (x, *finals)
 
 
-@rule("cd", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+@rule(EVERY, "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 def cell(method: Any, call: Call) -> Any:
     """One step."""
     x, hx, *weights = call.bind("input", "hx", "w_ih", "w_hh", b_ih=None, b_hh=None)
@@ -75,7 +75,7 @@ def _run(
         method.refuse(torch.lstm, "with a projection has no rule")
     length = x.shape[0]
     order = range(length - 1, -1, -1) if reverse else range(length)
-    if kind == "lstm" and not method.partition:
+    if kind == "lstm" and method.key == "cd" and not method.partition:
         step = _murdoch(method, x, state, own)
     else:
         step = _elementary(kind, x, own)
