@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier, find_carriers, map_carriers
+from .carrier import Carrier, find_carriers, is_plain, map_carriers
 
 # a stride that no other axis of a probe can have
 _MARK = 1_000_003
@@ -109,12 +109,12 @@ def _marked(out: torch.Tensor) -> int | None:
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
-    return [value] if isinstance(value, torch.Tensor) else list(value)
+    return [value] if is_plain(value) else list(value)
 
 
 def _has_tensors(args: tuple) -> bool:
     items = args[1] if len(args) > 1 else ()
     items = items if isinstance(items, tuple | list) else (items,)
-    return any(isinstance(i, torch.Tensor | list) for i in items) or (
+    return any((is_plain(i) or type(i) is list) for i in items) or (
         next(find_carriers(list(items)), None) is not None
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier, find_carriers
+from .carrier import Carrier, find_carriers, is_plain
 from .decomposition import check_model, run_model
 from .method import Call, Method
 from .registry import UnsupportedOperationError, find_rule
@@ -30,7 +30,7 @@ class ModifiedBackpropagation(Method):
 
     def enter(self, x: torch.Tensor, rel: Any = None) -> Carrier:
         """Return the carrier of an input; cloned, since models write in place."""
-        rel = rel.clone() if isinstance(rel, torch.Tensor) else rel
+        rel = rel.clone() if is_plain(rel) else rel
         return Carrier(self, x.clone(), rel)
 
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -56,7 +56,7 @@ class ModifiedBackpropagation(Method):
         before = Carrier(self, target.full, target.rel)
         if target.aliased:
             before.full = target.full.clone()
-            if isinstance(target.rel, torch.Tensor):
+            if is_plain(target.rel):
                 before.rel = target.rel.clone()
         before.ending = target.ending
         return before
@@ -68,7 +68,7 @@ class ModifiedBackpropagation(Method):
             target.aliased = result.aliased
             return
         target.full.copy_(result.full)
-        if isinstance(target.rel, torch.Tensor):
+        if is_plain(target.rel):
             target.rel.copy_(result.rel)
         else:
             target.rel = result.rel
@@ -154,7 +154,7 @@ def plainly(call: Call) -> Any:
 
 def wrap(method: Any, full: Any, rel: Any = None) -> Any:
     """Make carriers of the floating tensors among results, beside what is kept."""
-    if isinstance(full, torch.Tensor):
+    if is_plain(full):
         floating = full.is_floating_point() or full.is_complex()
         return Carrier(method, full, rel) if floating else full
     if isinstance(full, tuple | list) and not isinstance(full, torch.Size):

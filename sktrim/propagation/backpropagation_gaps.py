@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .backpropagation import run
-from .carrier import Carrier, find_carriers
+from .carrier import Carrier, find_carriers, is_plain
 from .method import Call, _is_pattern_only, call_site, describe
 from .registry import find_operation, spell
 from .rules_backward_deeplift import DeepLiftRescale
@@ -56,7 +56,7 @@ class _Traced(DeepLiftRescale):
         first = call.on_full()
         args, kwargs = call.replaced(lambda carrier: carrier.rel)
         second = call.func(*args, **kwargs)
-        tensors = isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+        tensors = is_plain(first) and is_plain(second)
         if tensors and first.dtype in (torch.bool, torch.int64) and first.ndim:
             if not torch.equal(first, second):
                 gap = Gap(describe(call.func), call_site(), float("inf"))

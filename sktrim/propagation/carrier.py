@@ -1,4 +1,4 @@
-"""The carrier: a duck-typed stand-in for a tensor, on which a model runs unmodified."""
+"""The carrier: a stand-in for a tensor, on which a model runs unmodified."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Any
 
 import torch
 
+_META = torch.device("meta")
 
-class Carrier:
+
+class SlippedPastError(RuntimeError):
+    """A carrier reached code of torch that does not ask `__torch_function__`."""
+
+
+class Carrier(torch.Tensor):
     """What flows through the model in place of a tensor.
 
-    It is no `torch.Tensor`: every function of torch that meets it asks
-    `__torch_function__`, every method and property of Tensor is defined below, and
-    all end in the `method` that is being run.
+    It is a `torch.Tensor` without values of its own: every function of torch that
+    meets it asks `__torch_function__`, every method and property of Tensor is defined
+    below, and all end in the `method` that is being run. What does not ask (code of
+    functorch, TorchScript, autograd's own) ends in `__torch_dispatch__`, which refuses.
 
     Parameters
     ----------
@@ -27,7 +34,23 @@ class Carrier:
         The axis of the samples, counted from the end; None where it is not known.
     """
 
-    __slots__ = ("__weakref__", "aliased", "axis", "ending", "full", "method", "rel")
+    method: Callable
+    full: torch.Tensor
+    rel: Any
+    axis: Any
+    ending: Any
+    aliased: bool
+
+    @staticmethod
+    def __new__(cls, method: Callable, full: torch.Tensor, *_: Any) -> Carrier:
+        """Return a subclass of a meta tensor, which C++ code cannot take for values.
+
+        On the device of the whole, ``plain.data = carrier`` would succeed, and the
+        process would die at the next look at `plain`.
+        """
+        shape, dtype = full.shape, full.dtype
+        make = torch.Tensor._make_wrapper_subclass
+        return make(cls, shape, dtype=dtype, device=_META)
 
     def __init__(
         self,
@@ -38,10 +61,22 @@ class Carrier:
     ) -> None:
         self.method = method
         self.full = full
-        self.rel: Any = rel
-        self.axis: Any = axis
-        self.ending: Any = None
+        self.rel = rel
+        self.axis = axis
+        self.ending = None
         self.aliased = False
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Refuse what got past `__torch_function__`.
+
+        Not by a TypeError, which torch's operators take for "try the other operand".
+        """
+        raise SlippedPastError(
+            f"{cls.__name__}: {func} is called below the functions that have rules"
+        )
 
     @classmethod
     def __torch_function__(
@@ -66,6 +101,11 @@ class Carrier:
 
     def __dir__(self) -> list[str]:
         return dir(type(self))
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is a tensor and no carrier."""
+    return isinstance(value, torch.Tensor) and not isinstance(value, Carrier)
 
 
 def find_carriers(value: Any) -> Iterator[Carrier]:
@@ -126,8 +166,11 @@ _OWN |= frozenset(vars(Carrier)) | {
     "__weakref__",
     "__array_priority__",
     "__cuda_array_interface__",
-    "__torch_dispatch__",
+    "__annotations__",
     "__setstate__",
+    "_make_subclass",
+    "_make_wrapper_subclass",
+    "_make_dtensor",
 }
 
 

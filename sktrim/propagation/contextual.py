@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from .carrier import Carrier, map_carriers
+from .carrier import Carrier, is_plain, map_carriers
 from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
@@ -119,7 +119,7 @@ def over_masks(call: Call, func: Callable | None = None) -> Any:
 
 def wrap(method: Any, full: Any, rel: Any, axes: Any) -> Any:
     """Pair outputs with their relevant parts; axes is one or a list of them."""
-    if isinstance(full, torch.Tensor):
+    if is_plain(full):
         axis = axes[0] if isinstance(axes, list) else axes
         return Carrier(method, full, rel, axis)
     axes = axes if isinstance(axes, list) else [axes] * len(full)

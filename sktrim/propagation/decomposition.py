@@ -19,7 +19,7 @@ from . import (  # noqa: F401  the rules register themselves
     rules_select,
     rules_shape,
 )
-from .carrier import Carrier, find_carriers
+from .carrier import Carrier, find_carriers, is_plain
 from .contextual import ContextualDecomposition
 from .passthrough import PassThrough
 from .registry import UnsupportedOperationError
@@ -78,16 +78,20 @@ def run_model(model: Callable, *carriers: Any) -> Any:
     except UnsupportedOperationError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:
-        if Carrier.__name__ not in str(error):
+        if not any(name in str(error) for name in _HIDDEN):
             raise
         raise UnsupportedOperationError(
-            "The model calls a function that is TorchScript, compiled code of another "
-            "library or a transform such as torch.vmap, which hides its operations "
-            "from the rules, or it insists on torch.Tensor where the rules pass a "
-            f"stand-in ({str(error).splitlines()[0]}). Let the model call the Python "
-            "function that was scripted, traced or transformed, leave out its check of "
-            "types, or use a scorer that needs no rules."
+            "The model calls (a) a function that is TorchScript, (b) compiled code of "
+            "another library, (c) a transform such as torch.vmap or torch.func.grad, "
+            "or (d) a module with backward hooks; there its operations are hidden "
+            f"from the rules ({str(error).splitlines()[0]}). Let the model call the "
+            "Python function that was scripted, traced or transformed, remove the "
+            "hooks, or use a scorer that needs no rules."
         ) from error
+
+
+# what errors say of a carrier that code without rules could not take
+_HIDDEN = (Carrier.__name__, "TorchScript interpreter")
 
 
 def contextual_decomposition(
@@ -349,4 +353,4 @@ def first_carrier(value: Any) -> Carrier:
 
 def _first_tensor(value: Any) -> torch.Tensor:
     value = _listed(value)
-    return value if isinstance(value, torch.Tensor) else _first_tensor(value[0])
+    return value if is_plain(value) else _first_tensor(value[0])

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier
+from .carrier import Carrier, is_plain
 from .decomposition import check_model
 from .lowrank import NeedsDense
 from .method import Call, Method
@@ -111,7 +111,7 @@ class Mixtures(Method):
         probe = torch.empty_strided(first.full.shape, strides, device="meta")
         args, kwargs = call.replaced(lambda _: probe)
         out = call.func(*args, **kwargs)
-        kept = isinstance(out, torch.Tensor) and out.shape[:1] == (n_rows,)
+        kept = is_plain(out) and out.shape[:1] == (n_rows,)
         if not kept or out.stride(0):
             return None
 
@@ -127,7 +127,7 @@ class Mixtures(Method):
         names = CONVOLUTION.get(call.operation.name, ())
         _, weight, bias, *rest = call.bind("input", "weight", bias=None, **_none(names))
         rows = x.rel.flatten(0, 1)
-        plain = isinstance(weight, torch.Tensor) and not isinstance(bias, Carrier)
+        plain = is_plain(weight) and not isinstance(bias, Carrier)
         if not plain or len(x.rel) > weight[0].numel():
             return None
         if names and rows.ndim != weight.ndim:

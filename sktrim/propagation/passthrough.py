@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from .carrier import Carrier
+from .carrier import Carrier, is_plain
 from .endings import ENDINGS, follow_ending
 from .method import Call, Method
 from .registry import Operation, find_operation, spell
@@ -47,7 +47,7 @@ class PassThrough(Method):
     def _wrap(self, value: Any) -> Any:
         if isinstance(value, Carrier):
             return Carrier(self, cast(Any, value))
-        if isinstance(value, torch.Tensor):
+        if is_plain(value):
             floating = value.is_floating_point() or value.is_complex()
             return Carrier(self, value) if floating else value
         if isinstance(value, tuple | list) and not isinstance(value, torch.Size):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .carrier import map_carriers
+from .carrier import is_plain, map_carriers
 from .relevance import AffineMap, Rule, divided, share_out
 
 
@@ -46,7 +46,7 @@ class Raw:
 
     def moved(self, call: Any, carrier: Any, full: Any) -> Any:
         """Return what is known of the results of an affine call."""
-        if isinstance(full, torch.Tensor):
+        if is_plain(full):
             return self._step(call, carrier, None)
         return type(full)(self._step(call, carrier, i) for i in range(len(full)))
 

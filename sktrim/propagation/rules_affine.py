@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from .axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
-from .carrier import Carrier
+from .carrier import Carrier, is_plain
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
 from .method import Call
@@ -27,7 +27,7 @@ def affine(method: Any, call: Call) -> Any:
     rel = over_masks(call)
     args, kwargs = call.replaced(lambda carrier: torch.zeros_like(carrier.full))
     bias = call.func(*args, **kwargs)
-    if not isinstance(full, torch.Tensor):
+    if not is_plain(full):
         if any(b.any() for b in bias):
             method.refuse(call.func, "returns several tensors and has a bias")
         return wrap(method, full, rel, None)

@@ -15,7 +15,7 @@ from .backpropagation import (
     scaled,
     wrap,
 )
-from .carrier import Carrier, map_carriers
+from .carrier import Carrier, is_plain, map_carriers
 from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .rules_affine import _batch_norm_arguments
@@ -239,7 +239,7 @@ def extreme(method: Any, call: Call) -> Any:
     """Along axes as in max pooling; of two operands by a difference and a ReLU."""
     x, dim, keepdim = call.bind("input", dim=None, keepdim=False)
     dim = call.kwargs.get("axis", call.kwargs.get("other", dim))
-    if isinstance(dim, torch.Tensor | Carrier):
+    if is_plain(dim) or isinstance(dim, Carrier):
         return larger(method, Call(call.operation, call.func, (x, dim), {}))
     sign = 1 if call.operation.name.endswith("max") else -1
     count = x.full.ndim
@@ -259,7 +259,7 @@ def extreme(method: Any, call: Call) -> Any:
     for d in dims if keepdim else ():
         out = out.unsqueeze(d)
     full = plainly(call)
-    return out if isinstance(full, torch.Tensor) else type(full)((out, full[1]))
+    return out if is_plain(full) else type(full)((out, full[1]))
 
 
 @rule("deeplift", "maximum", "minimum", "fmax", "fmin")

@@ -16,7 +16,7 @@ from .backpropagation import (
     with_gradient,
     wrap,
 )
-from .carrier import Carrier, map_carriers
+from .carrier import Carrier, is_plain, map_carriers
 from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .relevance import AffineMap, Rule, divided, share_out
@@ -231,7 +231,7 @@ def _joined(method: Any, call: Call) -> Any:
     args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
     opened = call.func(*args, **kwargs)
     epsilon = method.composite["join"].epsilon
-    if not isinstance(opened, torch.Tensor):
+    if not is_plain(opened):
         opened = type(opened)(divide_by_itself(o, epsilon) for o in opened)
         return wrap(method, opened)
     return Carrier(method, divide_by_itself(opened, epsilon))
@@ -249,7 +249,7 @@ def matmul(method: Any, call: Call) -> Any:
     """Treat a product with a constant matrix as a linear layer."""
     x, matrix = call.bind("input", "other")
     matrix = call.kwargs.get("mat2", matrix)
-    constant = isinstance(matrix, torch.Tensor) and isinstance(x, Carrier)
+    constant = is_plain(matrix) and isinstance(x, Carrier)
     if not constant or matrix.ndim != 2:
         return mixture(method, call)
     return _layer(method, call, x, AffineMap(F.linear, matrix.T, None))
@@ -389,12 +389,12 @@ def _at(call: Call, value: torch.Tensor) -> torch.Tensor:
 
 
 def _flat(value: Any) -> Any:
-    return value.reshape(-1) if isinstance(value, torch.Tensor) else value
+    return value.reshape(-1) if is_plain(value) else value
 
 
 def _per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
     """Tell whether a constant is one number, or one per channel."""
-    if not isinstance(value, torch.Tensor) or value.numel() == 1:
+    if not is_plain(value) or value.numel() == 1:
         return True
     if value.ndim > full.ndim or value.ndim < -channel:
         return False

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .carrier import Carrier
+from .carrier import Carrier, is_plain
 from .method import Call
 from .registry import find_operation, rule
 from .share import bias_share, whole_share
@@ -54,7 +54,7 @@ def as_rectifier(call: Call) -> Call:
     """
     name = call.operation.name
     x, low, high = (*call.bind("input", **BOUNDS[name]), None)[:3]
-    if any(isinstance(bound, torch.Tensor | Carrier) for bound in (low, high)):
+    if any((is_plain(bound) or isinstance(bound, Carrier)) for bound in (low, high)):
         return call
     ends = (0,) if name == "threshold" else (None, math.inf, 6)
     if low != 0 or high not in ends:
@@ -155,7 +155,7 @@ def _pointwise(call: Call) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def _has_tensors(call: Call) -> bool:
     values = (*call.args, *call.kwargs.values())
-    return any(isinstance(value, torch.Tensor) for value in values)
+    return any(is_plain(value) for value in values)
 
 
 def _origin(call: Call, x: Carrier) -> torch.Tensor:

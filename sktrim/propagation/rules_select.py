@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from .axes import axis_kept, axis_reduced
-from .carrier import Carrier
+from .carrier import Carrier, is_plain
 from .method import Call
 from .registry import rule
 
@@ -47,7 +47,7 @@ def ranked(method: Any, call: Call) -> Any:
     """Take the relevant part of the values that are ranked along an axis."""
     x = call.carriers[0]
     full = call.on_full()
-    if isinstance(full, torch.Tensor):
+    if is_plain(full):
         method.refuse(call.func, "over all axes has no rule (give dim=)")
     place = 2 if call.operation.name in ("topk", "kthvalue") else 1
     dim = call.kwargs.get("dim", call.args[place] if len(call.args) > place else -1)
@@ -64,18 +64,18 @@ def ranked(method: Any, call: Call) -> Any:
 def extreme(method: Any, call: Call) -> Any:
     """Take the relevant part of the extreme value along axes, or of two operands."""
     x, dim, keepdim = call.bind("input", dim=None, keepdim=False)
-    if isinstance(dim, torch.Tensor | Carrier):
+    if is_plain(dim) or isinstance(dim, Carrier):
         return larger(method, call)
     dim = call.kwargs.get("axis", call.kwargs.get("other", dim))
-    if isinstance(dim, torch.Tensor | Carrier):
+    if is_plain(dim) or isinstance(dim, Carrier):
         return larger(method, call)
     full = call.on_full()
-    values = full if isinstance(full, torch.Tensor) else full[0]
+    values = full if is_plain(full) else full[0]
     dims = tuple(range(x.full.ndim)) if dim is None or dim == () else dim
     dims = tuple(d % x.full.ndim for d in ((dims,) if isinstance(dims, int) else dims))
     rel = _along(x, dims, call.operation.name.endswith("max"), keepdim)
     result = Carrier(method, values, rel, axis_reduced(x, dims, keepdim))
-    if isinstance(full, torch.Tensor):
+    if is_plain(full):
         return result
     return type(full)((result, full[1]))
 

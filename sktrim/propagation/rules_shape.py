@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from .axes import axis_aligned, axis_kept, axis_of_view
-from .carrier import Carrier, find_carriers, map_carriers
+from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
 from .method import PLAIN_WRITE, Call
@@ -99,7 +99,7 @@ def write_item(method: Any, call: Call) -> None:
 
 def _write_parts(target: torch.Tensor, index: tuple, parts: torch.Tensor) -> None:
     """Write the part of every mask where the index says."""
-    at = [i for i, v in enumerate(index) if isinstance(v, torch.Tensor | list)]
+    at = [i for i, v in enumerate(index) if (is_plain(v) or type(v) is list)]
 
     def write(whole: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
         whole[index] = part
@@ -152,7 +152,7 @@ def constant(method: Any, full: torch.Tensor, before: Carrier) -> Carrier:
 def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
     """Move the basis signals, where the samples stay on the first axis."""
     axis = _axes(call, carrier, full)
-    if not isinstance(full, torch.Tensor) or carrier.axis != -carrier.full.ndim:
+    if not is_plain(full) or carrier.axis != -carrier.full.ndim:
         return None
     axis = axis[0] if isinstance(axis, list) else axis
     if axis != -full.ndim or full.shape[0] != carrier.full.shape[0]:
@@ -207,7 +207,7 @@ def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
     if call.operation.options.get("leads") and full.ndim > carrier.full.ndim:
         # new axes come first, whatever their sizes
         return axis_aligned(carrier, full)
-    if isinstance(full, torch.Tensor):
+    if is_plain(full):
         return axis_kept(carrier, full)
     return [axis_kept(carrier, out) for out in full]
 
@@ -290,7 +290,7 @@ def _without_constants(call: Call) -> tuple[Call, bool]:
 
 
 def _zero(value: Any, numbers: bool = False) -> Any:
-    if isinstance(value, torch.Tensor):
+    if is_plain(value):
         numeric = value.is_floating_point() or value.is_complex()
         return torch.zeros_like(value) if numeric else value
     if isinstance(value, list | tuple):

@@ -104,9 +104,19 @@ def test_models_that_no_carrier_can_run_have_no_known_ending():
 
 
 @pytest.mark.parametrize("error", [AssertionError, KeyError, IndexError])
-def test_models_that_insist_on_tensors_have_no_known_ending(error):
+def test_models_that_insist_on_tensors_have_their_ending(error):
     def net(x):
         if not isinstance(x, torch.Tensor):
+            raise error("a tensor is wanted")
+        return BODY(x).softmax(1)
+
+    assert find_ending(net, X) == "softmax"
+
+
+@pytest.mark.parametrize("error", [AssertionError, KeyError, IndexError])
+def test_models_that_insist_on_very_tensors_have_no_known_ending(error):
+    def net(x):
+        if type(x) is not torch.Tensor:
             raise error("a tensor is wanted")
         return BODY(x).softmax(1)
 

@@ -27,6 +27,11 @@ def test_declared_or_refused(func, dummy, name):
             result = invoke(func, name, given)
         except UnsupportedOperationError:
             return
+        except TypeError as error:
+            # torch's own parser: the dummy takes what is a number for a tensor
+            if known is None and "Carrier" in str(error):
+                return
+            raise
         assert known is not None or name.endswith(("__iter__", "__reversed__"))
         plain_args = put(args, lambda t: t.clone())
         plain = invoke(func, name, plain_args)

@@ -214,12 +214,19 @@ def test_filling_an_empty_tensor_is_refused_with_the_way_out(method):
         run(flow, method().enter(x))
 
 
-def test_a_model_that_insists_on_tensors_is_refused_with_the_way_out():
+def test_models_that_ask_whether_they_were_given_a_tensor_take_their_usual_branch():
     def strict(x):
+        assert torch.is_tensor(x)
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"expected a Tensor, got {type(x)}")
         return 2 * x
 
+    def doubling(x):
+        return x * 2 if isinstance(x, torch.Tensor) else x
+
     x = drawn(2, 3)
-    with pytest.raises(UnsupportedOperationError, match="check of types"):
-        contextual_decomposition(strict, x, x)
+    rel = x * (torch.arange(3) > 0)
+    for model in (strict, doubling):
+        out, rest = contextual_decomposition(model, x, rel)
+        torch.testing.assert_close(out, 2 * rel)
+        torch.testing.assert_close(out + rest, 2 * x)
