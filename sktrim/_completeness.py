@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import torch
 
-from sktrim.network import evaluation_mode
+from sktrim._modes import evaluation_mode
 
 ON_INCOMPLETE = ("warn", "raise", "ignore")
 

@@ -1,6 +1,7 @@
 """Run a scorer over all samples, chunk by chunk, and gather an `Explanation`."""
 
 import copy
+import threading
 from functools import cached_property
 from math import prod
 
@@ -12,10 +13,10 @@ from tqdm.auto import tqdm
 from sktrim._chunks import chunks
 from sktrim._completeness import report_incomplete
 from sktrim._memory import keep_freed_memory, to_numpy
+from sktrim._modes import evaluation_mode
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.groups import last_step
-from sktrim.network import evaluation_mode
 from sktrim.scorers import Attribution, scorer_name
 from sktrim.scorers._composed import SharedGradients
 
@@ -60,13 +61,15 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
     outputs, resolved = first.resolve(X, y)
     spaces = [_Space(question, X) for question in questions]
     pieces = list(chunks(n_samples, first.rows_at_once(n_samples)))
+    workers = _Workers()
     tasks = (
-        delayed(_explain_chunk)(spaces, X, r, resolved.target[r], outputs[r])
+        delayed(workers.run)(spaces, X, r, resolved.target[r], outputs[r])
         for r in pieces
     )
     parallel = Parallel(n_jobs=first.n_jobs, prefer="threads", return_as="generator")
     results = []
-    with tqdm(total=n_samples, unit="sample", disable=not first.verbose) as bar:
+    bar = tqdm(total=n_samples, unit="sample", disable=not first.verbose)
+    with bar, workers:
         for rows, result in zip(pieces, parallel(tasks), strict=True):
             results.append(result)
             bar.update(rows.stop - rows.start)
@@ -74,6 +77,42 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
         _explanation(space.question, X, space.s, outputs, resolved, _gather(found))
         for space, found in zip(spaces, zip(*results, strict=True), strict=True)
     ]
+
+
+class _Workers:
+    """Explains chunks in threads, and outlives every one of them.
+
+    On an error or Ctrl-C those that wait give up and the others are awaited, since
+    they hold the network in evaluation mode.
+    """
+
+    def __init__(self):
+        self._idle = threading.Condition()
+        self._n_busy, self._stopped = 0, False
+
+    def __reduce__(self):
+        # another process has threads of its own
+        return _Workers, ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        with self._idle:
+            self._stopped = True
+            self._idle.wait_for(lambda: not self._n_busy)
+
+    def run(self, *args) -> list[dict]:
+        with self._idle:
+            if self._stopped:
+                return []
+            self._n_busy += 1
+        try:
+            return _explain_chunk(*args)
+        finally:
+            with self._idle:
+                self._n_busy -= 1
+                self._idle.notify_all()
 
 
 class _Space:

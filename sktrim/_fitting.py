@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sktrim.network import FixedModule, is_skorch, unwrap
+from sktrim._estimators import FixedModule, is_skorch, unwrap
 
 
 def dressed(estimator) -> BaseEstimator:

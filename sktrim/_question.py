@@ -11,17 +11,13 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_array
 
 from sktrim._chunks import chunks, rows_in_memory
+from sktrim._estimators import check_predictor, has_gradient, unwrap
 from sktrim._memory import to_numpy
+from sktrim._modes import evaluation_mode
 from sktrim._predictor import named_columns
 from sktrim.groups import FeatureGroups, check_groups, coefficient_names, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
-from sktrim.network import (
-    Network,
-    check_predictor,
-    evaluation_mode,
-    has_gradient,
-    unwrap,
-)
+from sktrim.network import Network
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import (
     ResolvedTarget,

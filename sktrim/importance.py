@@ -19,9 +19,11 @@ from sklearn.utils.validation import (
 from torch import nn
 
 from sktrim._completeness import ON_INCOMPLETE
+from sktrim._estimators import is_trained, unwrap
 from sktrim._explain import explain
 from sktrim._fitting import clone_keeping_modules, dressed, fit_network
 from sktrim._function import transform_importance
+from sktrim._modes import evaluation_mode
 from sktrim._question import (
     CHECKS,
     RESIDUALS,
@@ -38,12 +40,7 @@ from sktrim._question import (
 )
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
-from sktrim.network import (
-    evaluation_mode,
-    is_trained,
-    resolve_network,
-    unwrap,
-)
+from sktrim.network import resolve_network
 from sktrim.scorers import check_scorer
 from sktrim.targets import OUTPUTS, predicted_columns, resolve_target
 

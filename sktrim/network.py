@@ -1,21 +1,19 @@
 """The trained network as the scorers see it: a torch module, its labels, its dtype."""
 
-import contextlib
-import threading
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sktrim._estimators import check_predictor, is_skorch, unwrap
 from sktrim._memory import ByteCounter
+from sktrim._modes import evaluation_mode
 from sktrim._predictor import PredictorModule
 from sktrim.inverse import forward_module
 from sktrim.propagation import (
@@ -23,86 +21,6 @@ from sktrim.propagation import (
     find_ending,
     looks_like_probabilities,
 )
-
-
-class FixedModule(BaseEstimator):
-    """A bare ``torch.nn.Module`` in estimator's clothes: fitted, never copied.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The trained network.
-    """
-
-    def __init__(self, module):
-        self.module = module
-
-    def __sklearn_clone__(self):
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def fit(self, X, y=None):
-        """Do nothing: the module is taken as trained."""
-        return self
-
-
-class _EvalHolders:
-    """Who holds which module in evaluation mode; the last one out restores it."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._held = weakref.WeakKeyDictionary()
-
-    def enter(self, module: nn.Module) -> None:
-        with self._lock:
-            count, flags = self._held.get(module, (0, None))
-            if count == 0:
-                flags = [(m, m.training) for m in module.modules()]
-                for submodule, _ in flags:
-                    submodule.training = False
-            self._held[module] = (count + 1, flags)
-
-    def leave(self, module: nn.Module) -> None:
-        with self._lock:
-            count, flags = self._held[module]
-            if count > 1:
-                self._held[module] = (count - 1, flags)
-                return
-            del self._held[module]
-            for submodule, training in flags:
-                submodule.training = training
-
-
-_EVAL_HOLDERS = _EvalHolders()
-
-
-@contextlib.contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Hold a module in evaluation mode, shared by threads, and restore every flag.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The network; each submodule's own ``training`` flag comes back as it was
-        when the last holder leaves, after an exception too.
-    """
-    _EVAL_HOLDERS.enter(module)
-    try:
-        with _without_cudnn_for_recurrent(module):
-            yield
-    finally:
-        _EVAL_HOLDERS.leave(module)
-
-
-def _without_cudnn_for_recurrent(module):
-    """Turn cuDNN off where it refuses a backward pass: recurrent nets in eval mode."""
-    recurrent = any(isinstance(m, nn.RNNBase) for m in module.modules())
-    on_gpu = any(p.is_cuda for p in module.parameters())
-    if recurrent and on_gpu:
-        return torch.backends.cudnn.flags(enabled=False)
-    return contextlib.nullcontext()
 
 
 class Network:
@@ -307,47 +225,6 @@ def floating_type(module: nn.Module) -> tuple[torch.dtype, torch.device]:
     return dtype, device
 
 
-def unwrap(estimator):
-    """Take FrozenEstimator and FixedModule off an estimator.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    object
-        The estimator or ``torch.nn.Module`` inside.
-    """
-    while isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
-    return estimator.module if isinstance(estimator, FixedModule) else estimator
-
-
-def is_trained(estimator) -> bool:
-    """Tell whether an estimator needs no fitting: a module, or anything fitted.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
-    inner = unwrap(estimator)
-    if isinstance(inner, nn.Module):
-        return True
-    if isinstance(inner, Pipeline):
-        inner = inner.steps[-1][1]
-        return is_trained(inner)
-    try:
-        check_is_fitted(inner)
-    except (NotFittedError, TypeError):
-        return False
-    return True
-
-
 def resolve_network(estimator, X) -> Network:
     """Build the `Network` of a trained estimator.
 
@@ -388,60 +265,6 @@ def _kind(estimator) -> str | None:
     if is_classifier(estimator):
         return "classifier"
     return "regressor" if is_regressor(estimator) else None
-
-
-def is_skorch(estimator) -> bool:
-    """Tell whether an estimator is a skorch net.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
-    return hasattr(estimator, "module") and hasattr(estimator, "infer")
-
-
-def has_gradient(estimator) -> bool:
-    """Tell whether an estimator, fitted or not, is or ends in a torch module.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
-    inner = unwrap(estimator)
-    if isinstance(inner, Pipeline):
-        return has_gradient(inner.steps[-1][1])
-    return isinstance(inner, nn.Module) or is_skorch(inner)
-
-
-def check_predictor(estimator) -> None:
-    """Raise for what is neither a network nor anything else that predicts.
-
-    Parameters
-    ----------
-    estimator : object
-        As the user gave it, fitted or not.
-
-    Raises
-    ------
-    TypeError
-    """
-    inner = unwrap(estimator)
-    instance = not isinstance(inner, type)
-    if instance and (hasattr(inner, "predict") or has_gradient(inner)):
-        return
-    kind = f"a {type(inner).__name__}" if instance else f"the class {inner.__name__}"
-    raise TypeError(
-        f"estimator is {kind}; expected a torch.nn.Module, a skorch net, a classifier "
-        "or regressor, or a Pipeline that ends in one, each an instance."
-    )
 
 
 def _predictor_module(predictor) -> PredictorModule:

@@ -9,8 +9,8 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from sktrim._memory import to_numpy
+from sktrim._modes import evaluation_mode
 from sktrim.evaluation._variants import with_network, with_target
-from sktrim.network import evaluation_mode
 
 RESAMPLINGS = ("bootstrap", "block_bootstrap", "cross_validation", "subsample")
 

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from sktrim._modes import evaluation_mode
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._simulation import N_TEST, REGIMES, get_regime, train_networks
 from sktrim.evaluation._trace import as_list
 from sktrim.inverse import inverse_module
-from sktrim.network import Network, evaluation_mode
+from sktrim.network import Network
 from sktrim.scorers import (
     Attribution,
     ComposedModel,

@@ -1,0 +1,126 @@
+"""What users give as an estimator: what it is, and what is inside."""
+
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+
+class FixedModule(BaseEstimator):
+    """A bare ``torch.nn.Module`` in estimator's clothes: fitted, never copied.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The trained network.
+    """
+
+    def __init__(self, module):
+        self.module = module
+
+    def __sklearn_clone__(self):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def fit(self, X, y=None):
+        """Do nothing: the module is taken as trained."""
+        return self
+
+
+def unwrap(estimator):
+    """Take FrozenEstimator and FixedModule off an estimator.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    object
+        The estimator or ``torch.nn.Module`` inside.
+    """
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator.module if isinstance(estimator, FixedModule) else estimator
+
+
+def is_trained(estimator) -> bool:
+    """Tell whether an estimator needs no fitting: a module, or anything fitted.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    inner = unwrap(estimator)
+    if isinstance(inner, nn.Module):
+        return True
+    if isinstance(inner, Pipeline):
+        inner = inner.steps[-1][1]
+        return is_trained(inner)
+    try:
+        check_is_fitted(inner)
+    except (NotFittedError, TypeError):
+        return False
+    return True
+
+
+def is_skorch(estimator) -> bool:
+    """Tell whether an estimator is a skorch net.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    return hasattr(estimator, "module") and hasattr(estimator, "infer")
+
+
+def has_gradient(estimator) -> bool:
+    """Tell whether an estimator, fitted or not, is or ends in a torch module.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    inner = unwrap(estimator)
+    if isinstance(inner, Pipeline):
+        return has_gradient(inner.steps[-1][1])
+    return isinstance(inner, nn.Module) or is_skorch(inner)
+
+
+def check_predictor(estimator) -> None:
+    """Raise for what is neither a network nor anything else that predicts.
+
+    Parameters
+    ----------
+    estimator : object
+        As the user gave it, fitted or not.
+
+    Raises
+    ------
+    TypeError
+    """
+    inner = unwrap(estimator)
+    instance = not isinstance(inner, type)
+    if instance and (hasattr(inner, "predict") or has_gradient(inner)):
+        return
+    kind = f"a {type(inner).__name__}" if instance else f"the class {inner.__name__}"
+    raise TypeError(
+        f"estimator is {kind}; expected a torch.nn.Module, a skorch net, a classifier "
+        "or regressor, or a Pipeline that ends in one, each an instance."
+    )

@@ -1,0 +1,182 @@
+"""Holds a network in evaluation mode, and notices who changes it meanwhile."""
+
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+
+class ChangedMeanwhileError(RuntimeError):
+    """The network was changed, by another thread perhaps, while it was explained."""
+
+
+class _Recorder:
+    """Stands before a module's ``train`` and notes the mode that somebody asked for.
+
+    A flag that is False says nothing of who set it; this tells another thread's
+    ``network.eval()`` apart from ours.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._method = module.train
+        self.asked: bool | None = None
+
+    def __call__(self, mode: bool = True):
+        self.asked = mode
+        return self._method(mode)
+
+    def __reduce__(self):
+        # a copy of the module gets its own method
+        return getattr, (self._method.__self__, "train")
+
+
+class _Held:
+    """One module that is held: by which threads, and what its flags were."""
+
+    def __init__(self, module: nn.Module):
+        self.threads: dict[int, int] = {}
+        self.flags = [(m, m.training) for m in module.modules()]
+        self.recorders = {}
+        for part, training in self.flags:
+            if training:
+                self.recorders[part] = vars(part)["train"] = _Recorder(part)
+                part.training = False
+
+    def restore(self) -> None:
+        """Give each flag back, unless somebody set it meanwhile."""
+        for part, recorder in self.recorders.items():
+            if vars(part).get("train") is recorder:
+                del vars(part)["train"]
+            if recorder.asked is None and not part.training:
+                part.training = True
+
+
+class _EvalHolders:
+    """Who holds which module in evaluation mode; the last one out restores it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._held = weakref.WeakKeyDictionary()
+
+    def enter(self, module: nn.Module) -> int:
+        with self._lock:
+            held = self._held.get(module)
+            if held is None:
+                held = self._held[module] = _Held(module)
+            me = threading.get_ident()
+            held.threads[me] = held.threads.get(me, 0) + 1
+            return me
+
+    def leave(self, module: nn.Module, thread: int) -> None:
+        with self._lock:
+            held = self._held.get(module)
+            if held is None or thread not in held.threads:
+                return  # let go of in a child
+            held.threads[thread] -= 1
+            if not held.threads[thread]:
+                del held.threads[thread]
+            if not held.threads:
+                del self._held[module]
+                held.restore()
+
+    def before_fork(self) -> None:
+        """Let no child begin in the middle of a change."""
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        """Go on as before, in the parent."""
+        self._lock.release()
+
+    def in_child(self) -> None:
+        """Let go of what threads held that do not live in the child."""
+        self._lock = threading.Lock()
+        me = threading.get_ident()
+        for module, held in list(self._held.items()):
+            held.threads = {me: held.threads[me]} if me in held.threads else {}
+            if not held.threads:
+                del self._held[module]
+                held.restore()
+
+
+_EVAL_HOLDERS = _EvalHolders()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_EVAL_HOLDERS.before_fork,
+        after_in_parent=_EVAL_HOLDERS.after_fork,
+        after_in_child=_EVAL_HOLDERS.in_child,
+    )
+
+
+@contextlib.contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Hold a module in evaluation mode, shared by threads, and restore every flag.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network; each submodule's own ``training`` flag comes back as it was
+        when the last holder leaves, after an exception too, unless it was set by
+        somebody else meanwhile.
+
+    Raises
+    ------
+    ChangedMeanwhileError
+        If a flag was set to training mode, or a parameter or buffer was written,
+        while the module was held.
+    """
+    thread = _EVAL_HOLDERS.enter(module)
+    try:
+        before = _tensors(module)
+        try:
+            with _without_cudnn_for_recurrent(module):
+                yield
+        except Exception as error:
+            _check_unchanged(module, before, error)
+            raise
+        _check_unchanged(module, before)
+    finally:
+        _EVAL_HOLDERS.leave(module, thread)
+
+
+def _tensors(module: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return which tensor each parameter and buffer is, and its version."""
+    return {
+        name: (id(t), -1 if t.is_inference() else t._version)
+        for named in (module.named_parameters(), module.named_buffers())
+        for name, t in named
+        if not is_lazy(t)
+    }
+
+
+def _check_unchanged(module: nn.Module, before: dict, error=None) -> None:
+    """Raise where somebody trained or wrote into a module that was held."""
+    trained = [name for name, m in module.named_modules() if m.training]
+    now = _tensors(module)
+    written = [name for name in before if before[name] != now.get(name)]
+    if not trained and not written:
+        return
+    what = (
+        f"{trained[0] or 'it'!r} was put into training mode"
+        if trained
+        else f"its {written[0]!r} was written"
+    )
+    raise ChangedMeanwhileError(
+        f"The network ({type(module).__name__}) was changed while it was explained: "
+        f"{what}, so that the result would belong to no one network. Likely causes: "
+        "(a) another thread trains it; explain a copy (copy.deepcopy) or wait for the "
+        "thread; (b) the network does it itself, in its forward."
+    ) from error
+
+
+def _without_cudnn_for_recurrent(module):
+    """Turn cuDNN off where it refuses a backward pass: recurrent nets in eval mode."""
+    recurrent = any(isinstance(m, nn.RNNBase) for m in module.modules())
+    on_gpu = any(p.is_cuda for p in module.parameters())
+    if recurrent and on_gpu:
+        return torch.backends.cudnn.flags(enabled=False)
+    return contextlib.nullcontext()
