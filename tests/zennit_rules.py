@@ -36,7 +36,7 @@ def relevance(net, x, rule, first, column):
     """Relevance of x when output `column` is explained."""
     layers = [
         (_types.Activation, rules.Pass()),
-        (_types.AvgPool, rules.Norm()),
+        (_types.AvgPool, rules.Norm(stabilizer=1e-12)),
         (_types.Convolution, rule),
         (_types.Linear, rule),
     ]

@@ -59,6 +59,9 @@ class Rule:
         Empty for epsilon, which is written with plain gradients.
     epsilon : float
         Added to the denominator with its sign (epsilon alone).
+    relative : bool
+        Whether epsilon counts in the mean absolute value of a layer's outputs at the
+        same place, or in the sum of the absolute values of the terms of a sum.
     gamma : float
     low, high : float or tensor
         Bounds of the input (z-box alone).
@@ -67,6 +70,7 @@ class Rule:
     name: str
     sides: tuple[Side, ...] = ()
     epsilon: float = 0.0
+    relative: bool = False
     gamma: float = 0.0
     low: Any = None
     high: Any = None
@@ -94,7 +98,7 @@ _BOX = (
 )
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "epsilon": Rule("epsilon", epsilon=1e-6),
+        "epsilon": Rule("epsilon", epsilon=1e-6, relative=True),
         "z_plus": Rule("z_plus", (Side(_PLUS),)),
         "alpha_beta": Rule("alpha_beta", (Side(_PLUS, 2.0), Side(_MINUS, -1.0))),
         "gamma": Rule("gamma", _GAMMA, gamma=0.25),
@@ -251,11 +255,25 @@ def _one_side(
     return found
 
 
-def divided(part: torch.Tensor, whole: torch.Tensor, epsilon: float = 0.0) -> Any:
-    """Return part / (whole + epsilon sign(whole)), 0 where that is 0 / 0.
-
-    sign(0) is 1.
-    """
-    if epsilon:
-        return part / torch.where(whole < 0, whole - epsilon, whole + epsilon)
+def divided(part: torch.Tensor, whole: torch.Tensor) -> Any:
+    """Return part / whole, 0 where whole is 0."""
     return torch.where(whole == 0, 0, part / whole)
+
+
+def pairs(value: torch.Tensor) -> torch.Tensor:
+    """Return real and imaginary parts along a last axis."""
+    return torch.view_as_real(value.resolve_conj())
+
+
+def stabilised(z: torch.Tensor, rule: Rule | None, size: Any) -> torch.Tensor:
+    """Return a copy of denominators with epsilon added by their sign; sign(0) is 1."""
+    if rule is None or not rule.epsilon or (rule.relative and size is None):
+        return z.clone()
+    epsilon: Any = rule.epsilon * size if rule.relative else rule.epsilon
+    if not z.is_complex():
+        return torch.where(z < 0, z - epsilon, z + epsilon)
+    epsilon = epsilon[..., None] if rule.relative else epsilon
+    parts = pairs(z)
+    return torch.view_as_complex(
+        torch.where(parts < 0, parts - epsilon, parts + epsilon)
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .carrier import is_plain, map_carriers
-from .relevance import AffineMap, Rule, divided, share_out
+from .relevance import AffineMap, Rule, divided, pairs, share_out
 
 
 @dataclass
@@ -44,13 +44,13 @@ class Raw:
     residual: torch.Tensor | None = None
     steps: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = ()
 
-    def moved(self, call: Any, carrier: Any, full: Any) -> Any:
+    def moved(self, call: Any, full: Any) -> Any:
         """Return what is known of the results of an affine call."""
         if is_plain(full):
-            return self._step(call, carrier, None)
-        return type(full)(self._step(call, carrier, i) for i in range(len(full)))
+            return self._step(call, full, None)
+        return type(full)(self._step(call, f, i) for i, f in enumerate(full))
 
-    def _step(self, call: Any, carrier: Any, index: int | None) -> Raw:
+    def _step(self, call: Any, full: torch.Tensor, index: int | None) -> Raw:
         func, given = call.func, (call.args, call.kwargs)
 
         def step(value: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,9 @@ class Raw:
             out = func(*args, **kwargs)
             return out if index is None else out[index]
 
-        only_moved = call.operation.kind == "shape"
+        # a conjugate turns signs, which is no moving
+        turned = is_plain(full) and full.is_conj()
+        only_moved = call.operation.kind == "shape" and not turned
         twin = (
             step(self.relevance) if only_moved and self.relevance is not None else None
         )
@@ -85,7 +87,10 @@ class _Closed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, relevance: torch.Tensor) -> torch.Tensor:
-        return divided(relevance, *ctx.saved_tensors)
+        (x,) = ctx.saved_tensors
+        if x.is_complex():
+            return torch.view_as_complex(divided(pairs(relevance), pairs(x)))
+        return divided(relevance, x)
 
 
 class _Folded(torch.autograd.Function):

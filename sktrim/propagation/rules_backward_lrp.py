@@ -19,8 +19,15 @@ from .backpropagation import (
 from .carrier import Carrier, is_plain, map_carriers
 from .method import PLAIN_WRITE, Call
 from .registry import rule
-from .relevance import AffineMap, Rule, divided, share_out
-from .relevance_input import Raw, fold
+from .relevance import AffineMap, Rule, share_out
+from .relevance_input import fold
+from .relevance_values import (
+    Refused,
+    divide_by_itself,
+    is_raw,
+    multiplier_of,
+    relevance_of,
+)
 from .rules_affine import CONVOLUTION, _batch_norm_arguments
 from .rules_shape import pass_on
 
@@ -46,12 +53,11 @@ class Layer:
     rule: Rule
 
 
-@dataclass
-class Refused:
-    """A value without a rule: refused once it is used, unless it is the ending."""
+class Conjugated:
+    """Kept of a value and its conjugate, which torch has in one storage."""
 
-    func: Any
-    why: str
+
+_CONJUGATED = "into a value that has been conjugated has no rule (clone it before)"
 
 
 class RelevancePropagation(ModifiedBackpropagation):
@@ -68,6 +74,12 @@ class RelevancePropagation(ModifiedBackpropagation):
         the input), "conv", "linear", and "join" (sums and averages).
     budget : int
         Bytes that a folded map may take.
+
+    Attributes
+    ----------
+    absorbed : list of torch.Tensor
+        Of every layer with an epsilon of a size of its own, the part of the relevance
+        that epsilon took, once gradients have been asked for.
     """
 
     name = "layer-wise relevance propagation"
@@ -76,6 +88,7 @@ class RelevancePropagation(ModifiedBackpropagation):
     def __init__(self, composite: Any, budget: int = 2**30) -> None:
         self.composite = composite
         self.budget = budget
+        self.absorbed: list[torch.Tensor] = []
 
     def apply(self, call: Call) -> Any:
         """Return the result of a call by the rule of its operation."""
@@ -88,58 +101,17 @@ class RelevancePropagation(ModifiedBackpropagation):
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; it may have been written elsewhere."""
         before = super().snapshot(target)
+        if isinstance(target.rel, Conjugated):
+            self.refuse(torch.Tensor.copy_, _CONJUGATED)
         if target.aliased and isinstance(target.rel, Layer):
             before.rel = None
         return before
 
     def overwrite(self, target: Carrier, result: Carrier) -> None:
         """Store a result; what is known of the input's views must stay true."""
-        if target.aliased and _is_raw(target):
+        if target.aliased and is_raw(target):
             self.refuse(torch.Tensor.copy_, "into a view of the input has no rule")
         super().overwrite(target, result)
-
-
-def relevance_of(method: Any, carrier: Carrier) -> torch.Tensor:
-    """Return an activation whose gradient is its relevance."""
-    if isinstance(carrier.rel, Refused):
-        method.refuse(carrier.rel.func, carrier.rel.why)
-    raw: Any = carrier.rel
-    return raw.closed(carrier.full) if _is_raw(carrier) else carrier.full
-
-
-def _is_raw(carrier: Carrier) -> bool:
-    return isinstance(carrier.rel, Raw)
-
-
-def multiplier_of(method: Any, carrier: Carrier) -> torch.Tensor:
-    """Return an activation whose gradient is relevance over value."""
-    if _is_raw(carrier):
-        return carrier.full
-    x = relevance_of(method, carrier)
-    # a storage that others look at may yet be written
-    kept = x.detach().clone() if carrier.aliased else x.detach()
-    return with_gradient(x, x.detach(), _times, kept)
-
-
-def _times(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Multiply; real and imaginary parts are values of their own."""
-    if not x.is_complex():
-        return gradient * x
-    parts = torch.view_as_real(gradient) * torch.view_as_real(x)
-    return torch.view_as_complex(parts)
-
-
-def divide_by_itself(opened: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """Return a result whose gradient is its relevance, from one where it is R / z."""
-
-    def pull(gradient: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        if not z.is_complex():
-            return divided(gradient, z, epsilon)
-        part, whole = torch.view_as_real(gradient), torch.view_as_real(z)
-        return torch.view_as_complex(divided(part, whole, epsilon))
-
-    # a copy: the result of a layer may be written in place, through a view too
-    return with_gradient(opened, opened.detach(), pull, opened.detach().clone())
 
 
 @rule("lrp", "kind:shape")
@@ -150,10 +122,12 @@ def move(method: Any, call: Call) -> Any:
     if refused is not None:
         return wrap(method, plainly(call), refused)
     if _adds(call):
-        return _joined(method, call)
-    if len(carriers) == 1 and _is_raw(carriers[0]):
+        return _joined(method, call, _plain_sum(call))
+    if _conjugates(call):
+        return _conjugated(method, call)
+    if len(carriers) == 1 and is_raw(carriers[0]):
         full = call.on_full()
-        raws = carriers[0].rel.moved(call, carriers[0], full)
+        raws = carriers[0].rel.moved(call, full)
         result = wrap(method, full, raws)
     else:
         args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
@@ -169,6 +143,26 @@ def _adds(call: Call) -> bool:
     return call.operation.name in ("index_add", "scatter_add")
 
 
+def _conjugates(call: Call) -> bool:
+    names = ("conj", "H", "mH", "adjoint")
+    return call.operation.name in names and call.carriers[0].full.is_complex()
+
+
+def _conjugated(method: Any, call: Call) -> Carrier:
+    """Turn the sign of imaginary parts, not that of their relevance."""
+    x = call.carriers[0]
+    if is_raw(x):
+        full = call.on_full()
+        result = wrap(method, full, x.rel.moved(call, full))
+        mark_aliases(call, result)
+        return result
+    args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
+    opened = call.func(*args, **kwargs).resolve_conj()
+    # torch's would be a view, which writes into either must reach
+    x.rel = Conjugated()
+    return Carrier(method, divide_by_itself(opened), Conjugated())
+
+
 rule("lrp", "dropout", "dropout1d", "dropout2d", "dropout3d")(pass_on)
 rule("lrp", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")(pass_on)
 
@@ -179,8 +173,10 @@ def write_item(method: Any, call: Call) -> None:
     target = call.args[0]
     if not isinstance(target, Carrier):
         method.refuse(call.func, PLAIN_WRITE)
-    if _is_raw(target) and target.aliased:
+    if is_raw(target) and target.aliased:
         method.refuse(call.func, "into a view of the input has no rule")
+    if isinstance(target.rel, Conjugated):
+        method.refuse(call.func, _CONJUGATED)
     target.ending = None
     full = relevance_of(method, target)
     target.full, target.rel = full if target.aliased else full.clone(), None
@@ -221,20 +217,27 @@ def mixture(method: Any, call: Call) -> Any:
     carriers = call.carriers
     if call.operation.kind != "average" and len(carriers) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
-    if len(carriers) == 1 and _is_raw(carriers[0]):
+    if len(carriers) == 1 and is_raw(carriers[0]):
         full = call.on_full()
-        return wrap(method, full, carriers[0].rel.moved(call, carriers[0], full))
-    return _joined(method, call)
+        return wrap(method, full, carriers[0].rel.moved(call, full))
+    sums = call.operation.kind == "average" or call.operation.name == "cumsum"
+    return _joined(method, call, _plain_sum(call) if sums else None)
 
 
-def _joined(method: Any, call: Call) -> Any:
+def _plain_sum(call: Call) -> torch.Tensor:
+    """Return what a sum would be if all its terms were positive."""
+    args, kwargs = call.replaced(lambda carrier: carrier.full.detach().abs())
+    return call.func(*args, **kwargs).abs()
+
+
+def _joined(method: Any, call: Call, size: Any = None) -> Any:
     args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
     opened = call.func(*args, **kwargs)
-    epsilon = method.composite["join"].epsilon
+    rule, lost = method.composite["join"], method.absorbed
     if not is_plain(opened):
-        opened = type(opened)(divide_by_itself(o, epsilon) for o in opened)
-        return wrap(method, opened)
-    return Carrier(method, divide_by_itself(opened, epsilon))
+        parts = (divide_by_itself(o, rule, None, lost) for o in opened)
+        return wrap(method, type(opened)(parts))
+    return Carrier(method, divide_by_itself(opened, rule, size, lost))
 
 
 @rule("lrp", "linear")
@@ -278,10 +281,12 @@ def convolution(method: Any, call: Call) -> Carrier:
 def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
     if not isinstance(x, Carrier) or len(call.carriers) > 1:
         method.refuse(call.func, "with a weight that depends on the input has no rule")
-    first = _is_raw(x) and "first" in method.composite
+    first = is_raw(x) and "first" in method.composite
     chosen = method.composite["first" if first else layer.kind]
     opened, value = None, None
     if chosen.sides:
+        if x.full.is_complex() or layer.weight.is_complex():
+            method.refuse(call.func, f"of complex values has no {chosen.name} rule")
         value = plainly(call)
     else:
         args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
@@ -292,12 +297,14 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
 def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
     """Return the carrier of a layer's result, which keeps the layer."""
     if layer.opened is not None:
-        full = divide_by_itself(layer.opened, layer.rule.epsilon)
+        # samples never run along the channels
+        size = layer.opened.detach().abs().mean(layer.map.channel, keepdim=True)
+        full = divide_by_itself(layer.opened, layer.rule, size, method.absorbed)
         return Carrier(method, full, layer)
     x = layer.source
-    if _is_raw(x) and not x.rel.is_signal:
+    if is_raw(x) and not x.rel.is_signal:
         return Carrier(method, fold(method, layer, value), layer)
-    target = x.rel.relevance if _is_raw(x) else relevance_of(method, x)
+    target = x.rel.relevance if is_raw(x) else relevance_of(method, x)
 
     def pull(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         return share_out(layer.rule, layer.map, values, gradient)
@@ -315,6 +322,9 @@ def batch_norm(method: Any, call: Call) -> Any:
     scale = torch.rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
+    # a linear layer on the last of several axes has its channels elsewhere
+    if not isinstance(x.rel, Layer) or x.full.ndim + x.rel.map.channel != 1:
+        return mixture(method, call)
     merged = _merged(method, call, x, scale.detach(), shift.detach())
     return mixture(method, call) if merged is None else merged
 
@@ -348,16 +358,26 @@ def arithmetic(method: Any, call: Call) -> Any:
             return merged
     if name in ("mul", "div") and _count(call) > 1:
         method.refuse(call.func, "of two values that vary has no rule")
-    if _count(call) == 1 and _is_raw(carriers[0]):
+    if _count(call) == 1 and is_raw(carriers[0]):
         return mixture(method, call)
     if name in ("mul", "div", "neg"):
         return _scaled(method, call)
-    return _joined(method, call)
+    return _joined(method, call, _terms(call))
+
+
+def _terms(call: Call) -> torch.Tensor:
+    """Return the sum of the sizes of the terms of a sum or a difference."""
+    a, b, alpha = call.bind("input", "other", alpha=1)
+    with torch.no_grad():
+        a, b = (abs(v.full if isinstance(v, Carrier) else v) for v in (a, b))
+        return a + b * abs(alpha)
 
 
 def _scaled(method: Any, call: Call) -> Carrier:
     """Pass relevance through a product with a constant."""
     x, value = call.carriers[0], plainly(call)
+    if call.kwargs.get("rounding_mode"):
+        method.refuse(call.func, "with rounding has no rule")
     if call.operation.name == "div" and x is not call.args[0]:
         return activation(method, call)
     if value.shape != x.full.shape or value.is_complex():
@@ -373,7 +393,10 @@ def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
     other += [v for k, v in call.kwargs.items() if k == "other"]
     if not all(_per_channel(o, x.full, x.rel.map.channel) for o in other):
         return None
-    if call.operation.name == "div" and not isinstance(call.args[0], Carrier):
+    quotient = call.operation.name == "div"
+    if quotient and not isinstance(call.args[0], Carrier):
+        return None
+    if call.kwargs.get("rounding_mode"):
         return None
     shift, both = (_at(call, x.full.new_full((1,), v)) for v in (0.0, 1.0))
     return _merged(method, call, x, both - shift, shift)
@@ -394,9 +417,13 @@ def _flat(value: Any) -> Any:
 
 def _per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
     """Tell whether a constant is one number, or one per channel."""
-    if not is_plain(value) or value.numel() == 1:
+    if not is_plain(value) or value.ndim == 0:
         return True
-    if value.ndim > full.ndim or value.ndim < -channel:
+    if value.ndim > full.ndim:
+        return False
+    if value.numel() == 1:
+        return True
+    if value.ndim < -channel:
         return False
     sizes = list(value.shape)
     return sizes.pop(value.ndim + channel) == full.shape[channel] and set(sizes) <= {1}

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from sklearn import get_config
@@ -32,7 +33,9 @@ class LRPComposite(Scorer):
     weights need the folded map itself, which must fit scikit-learn's
     ``working_memory``. ``explanation.metadata["amplification"]`` is the sum of
     abs(relevance) over coefficients, over that over the signal: large where the
-    relevance of coefficients cancels.
+    relevance of coefficients cancels. ``explanation.metadata["conservation"]`` is the
+    sum of the relevance that arrives over that which starts: 1 but for what biases,
+    epsilon, softmax and other nonlinearities take or give.
 
     Parameters
     ----------
@@ -81,17 +84,24 @@ class LRPComposite(Scorer):
         parts = []
         for rows in row_chunks(model, len(s)):
             part, picked = model[rows], target[rows]
-            found, at_signal = self._relevance(method, part, picked)
+            found, at_signal, started = self._relevance(method, part, picked)
             values = groups.aggregate(found).movedim(0, -1)
-            extra = {"amplification": _amplification(found, at_signal)}
+            extra = {
+                "amplification": _amplification(found, at_signal),
+                "conservation": divided(found.sum(-1).T, started),
+            }
             parts.append(Attribution(values, self._base(part, picked), extra=extra))
+        _tell_absorbed(method.absorbed)
         return gathered(parts)
 
     def _base(self, model, target):
         return None
 
     def _relevance(self, method, model, target):
-        """Relevance of coefficients (n_targets, n, n_coefficients), and of signals."""
+        """Return relevance (n_targets, n, n_coefficients), that of signals, its start.
+
+        The last is the sum (n, n_targets) of what the outputs start with.
+        """
         function, point = _entry(model)
         x, twin, leaf = (
             t.detach().clone().requires_grad_() for t in (point, point, model.s)
@@ -109,12 +119,14 @@ class LRPComposite(Scorer):
             for i, like in enumerate((x, twin, leaf))
         )
         at_signal = multiplier * point + direct
+        started = torch.stack([start.sum(1) for start in starts], 1)
         if _is_identity(model):
             width = leaf.shape[1]
             moved = at_signal.flatten(2)
             moved = torch.nn.functional.pad(moved, (0, width - moved.shape[2]))
-            return moved + folded, moved + folded
-        return model.s * model.pull_back(multiplier) + folded, at_signal
+            return moved + folded, moved + folded, started
+        found = model.s * model.pull_back(multiplier) + folded
+        return found, at_signal, started
 
     def _starts(self, target, out):
         """Relevance of the outputs, one (n, n_outputs) per target."""
@@ -135,6 +147,19 @@ def _check_bounds(rule, s) -> None:
             f"Coefficients go from {float(s.min()):.3g} to {float(s.max()):.3g}, but "
             "the z-box rule is for inputs between low and high. Give low= and high= "
             "that no coefficient exceeds.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _tell_absorbed(parts) -> None:
+    """Warn where an epsilon takes most of what arrives at a layer."""
+    worst = max((float(part) for part in parts), default=0.0)
+    if worst > 0.5:
+        warnings.warn(
+            f"epsilon takes up to {100 * worst:.0f} % of the relevance that arrives at "
+            "a layer, since its outputs are small against it: epsilon is in the units "
+            "of activations. Give a smaller epsilon=, or relative=True.",
             UserWarning,
             stacklevel=2,
         )
@@ -211,6 +236,8 @@ def _resolve_rule(rule) -> Rule:
     if isinstance(rule, Rule):
         return rule
     name, parameters = (rule, {}) if isinstance(rule, str) else rule
+    if name == "epsilon" and "epsilon" in parameters:
+        parameters = {"relative": False, **parameters}
     if name not in RULES:
         raise ValueError(f"rule {name!r} is not known; expected one of {list(RULES)}.")
     if name == "alpha_beta" and parameters:
@@ -237,22 +264,30 @@ class LRPEpsilon(LRPComposite):
     Parameters
     ----------
     epsilon : float, default=1e-3
-        In the units of activations.
+        In the units of activations, as in Bach et al. 2015 and in other libraries. A
+        layer whose outputs are smaller than that loses most of its relevance; where
+        more than half is lost at a layer, a warning says so.
+    relative : bool, default=False
+        Take epsilon times the mean absolute value of the layer's outputs at the same
+        place instead, so that a signal in other units is explained alike.
 
     Notes
     -----
     See `LRPComposite`, also on the patent that a peer's README mentions.
     """
 
-    def __init__(self, epsilon=1e-3):
+    def __init__(self, epsilon=1e-3, relative=False):
         self.epsilon = epsilon
+        self.relative = relative
 
     def _rules(self):
         if not self.epsilon >= 0:
             raise ValueError(f"epsilon={self.epsilon!r}; expected at least 0.")
-        rule = named_rule("epsilon", epsilon=float(self.epsilon))
+        epsilon = float(self.epsilon)
+        rule = named_rule("epsilon", epsilon=epsilon, relative=self.relative)
         # sums and averages have no bias: all they need is a stabiliser
-        join = RULES["epsilon"] if self.epsilon > RULES["epsilon"].epsilon else rule
+        join = RULES["epsilon"]
+        join = replace(join, epsilon=min(join.epsilon, epsilon))
         return {"conv": rule, "linear": rule, "join": join}
 
     def _base(self, model, target):

@@ -1,4 +1,4 @@
-"""Relevance through additions at indices and through transforms inside a network."""
+"""Relevance through sums, complex values, batch norm on other axes, small values."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from sktrim import transform_importance
+from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers import LRPAlphaBeta, LRPComposite, LRPEpsilon
-from tests.nets import linear_net, mlp
+from tests.nets import linear_net, mlp, seeded
 
 ADDITIONS = {
     "index_add": lambda h: h[:, :3].index_add(1, torch.arange(3), h[:, 3:]),
@@ -97,3 +98,165 @@ def test_a_part_is_added_to_another_of_the_same_storage(scorer):
         for kind in (True, False)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+class OnOtherAxes(nn.Module):
+    """A linear layer on the last axis, batch norm on the one before."""
+
+    def __init__(self, spelled):
+        super().__init__()
+        self.first, self.norm = nn.Linear(5, 4), nn.BatchNorm1d(4)
+        self.last, self.spelled = nn.Linear(16, 2), spelled
+        self.norm.running_mean.normal_()
+        self.norm.running_var.uniform_(0.5, 2)
+
+    def forward(self, x):
+        h, norm = self.first(x), self.norm
+        if self.spelled:
+            scale = torch.rsqrt(norm.running_var + norm.eps)[:, None]
+            h = (h - norm.running_mean[:, None]) * scale
+        else:
+            h = norm(h)
+        return self.last(torch.relu(h).flatten(1))
+
+
+@pytest.mark.parametrize("scorer", [LRPEpsilon(1e-9), LRPAlphaBeta(), LRPComposite()])
+def test_batch_norm_on_another_axis_than_the_channels(scorer):
+    X = np.random.default_rng(0).standard_normal((3, 4, 5))
+    found, expected = (
+        transform_importance(
+            seeded(lambda s=spelled: OnOtherAxes(s)).double().eval(), X, scorer=scorer
+        ).values
+        for spelled in (False, True)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def rfft(h):
+    return torch.fft.rfft(h)
+
+
+COMPLEX = {
+    "conj": lambda h: rfft(h).conj().imag,
+    "resolved": lambda h: rfft(h).conj().resolve_conj().imag,
+    "twice": lambda h: rfft(h).conj().conj().imag,
+    "adjoint": lambda h: rfft(h)[:, None].mH.resolve_conj().squeeze(-1).imag,
+    "negative": lambda h: -rfft(h).conj().imag,
+    "filtered": lambda h: torch.fft.irfft(rfft(h).conj() * (1 + 2j), 8),
+    "sum": lambda h: (rfft(h) + 1j * rfft(h).conj()).imag,
+    "cat": lambda h: torch.cat([rfft(h), rfft(h).conj() * 2j], 1).imag,
+    "stack": lambda h: torch.stack([rfft(h), rfft(h) * 2j], 1).flatten(1).imag,
+    "where": lambda h: torch.where(
+        torch.arange(h.shape[1] // 2 + 1) > 2, rfft(h), 0
+    ).imag,
+    "pairs": lambda h: torch.view_as_complex(h.unflatten(1, (-1, 2))).conj().imag,
+}  # fmt: skip
+
+
+class Complex(nn.Module):
+    """Linear, with complex values behind a first layer or at once."""
+
+    def __init__(self, name, hidden):
+        super().__init__()
+        self.first = nn.Linear(12, 8) if hidden else nn.Identity()
+        self.last, self.step = nn.LazyLinear(2), COMPLEX[name]
+        self(torch.zeros(2, 12))
+
+    def forward(self, x):
+        return self.last(self.step(self.first(x)))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("name", sorted(COMPLEX))
+def test_parts_of_complex_values_keep_their_own_relevance(name, hidden):
+    """Without epsilon and nonlinearities it is input times gradient."""
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    net = seeded(lambda: Complex(name, hidden)).double().eval()
+    found, expected = (
+        transform_importance(net, X, scorer=scorer, target=1, output="raw").values
+        for scorer in (LRPEpsilon(0), "input_x_gradient")
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+class Bare(nn.Module):
+    """What is asked for behind a linear layer."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.first, self.last, self.step = nn.Linear(4, 6), nn.Linear(6, 2), step
+
+    def forward(self, x):
+        return self.last(self.step(self.first(x)))
+
+
+def written_conjugate(h):
+    z = torch.complex(h, h)
+    turned = z.conj()
+    z *= 2
+    return turned.real
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda h: h.div(2, rounding_mode="floor"), "rounding"),
+        (lambda h: torch.div(h, torch.full((6,), 2.0), rounding_mode="trunc"), "round"),
+        (written_conjugate, "conjugated"),
+    ],
+)
+def test_what_is_refused_behind_a_layer(step, message):
+    with pytest.raises(UnsupportedOperationError, match=message):
+        transform_importance(
+            Bare(step).eval(), np.ones((2, 4), "f4"), scorer="lrp_gamma"
+        )
+
+
+class Homogeneous(nn.Module):
+    """Scales as its input does: no bias, ReLU, sums, means, pools."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 4, 3, padding=1, bias=False)
+        self.mix = nn.Linear(6, 6, bias=False)
+        self.last = nn.Linear(4, 3, bias=False)
+
+    def forward(self, x):
+        h = torch.relu(self.conv(x[:, None]))
+        h = nn.functional.avg_pool1d(h, 2)
+        h = h - 0.5 * torch.relu(self.mix(h))
+        return self.last(h.mean(2))
+
+
+@pytest.mark.parametrize(
+    "scorer",
+    [
+        LRPEpsilon(0.1, relative=True),
+        LRPComposite(),
+        LRPComposite({"conv": "z_plus", "linear": "epsilon"}),
+    ],
+)
+def test_a_signal_in_other_units_is_explained_alike(scorer):
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    net = seeded(Homogeneous).double().eval()
+    options = {"scorer": scorer, "target": 1, "output": "raw"}
+    whole, small = (
+        transform_importance(net, X * factor, **options).values for factor in (1, 1e-9)
+    )
+    np.testing.assert_allclose(small * 1e9, whole, rtol=1e-6, atol=1e-12)
+
+
+def test_an_epsilon_that_takes_the_relevance_is_told():
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    net = seeded(Homogeneous).double().eval()
+    with pytest.warns(UserWarning, match=r"epsilon takes up to 100 %.*relative=True"):
+        found = transform_importance(net, X * 1e-9, scorer="lrp_epsilon")
+    assert (np.abs(found.metadata["conservation"]) < 1e-3).all()
+
+
+@pytest.mark.parametrize("scorer", [LRPEpsilon(0.1), LRPComposite(), "lrp_flat"])
+def test_conservation_is_the_sum_over_the_start(scorer):
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    found = transform_importance(mlp(), X, scorer=scorer, target=1, output="logit")
+    expected = found.values.sum(1) / found.metadata["explained"]
+    np.testing.assert_allclose(found.metadata["conservation"], expected)

@@ -1,0 +1,90 @@
+"""Activations whose gradient is their relevance, or relevance over value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .backpropagation import with_gradient
+from .carrier import Carrier
+from .relevance import Rule, divided, pairs, stabilised
+from .relevance_input import Raw
+
+
+@dataclass
+class Refused:
+    """A value without a rule: refused once it is used, unless it is the ending."""
+
+    func: Any
+    why: str
+
+
+def relevance_of(method: Any, carrier: Carrier) -> torch.Tensor:
+    """Return an activation whose gradient is its relevance."""
+    if isinstance(carrier.rel, Refused):
+        method.refuse(carrier.rel.func, carrier.rel.why)
+    raw: Any = carrier.rel
+    return raw.closed(carrier.full) if is_raw(carrier) else carrier.full
+
+
+def is_raw(carrier: Carrier) -> bool:
+    """Tell whether a value is an affine function of the input yet."""
+    return isinstance(carrier.rel, Raw)
+
+
+def multiplier_of(method: Any, carrier: Carrier, share: float = 1.0) -> torch.Tensor:
+    """Return an activation whose gradient is relevance over value.
+
+    Of the relevance that arrives only a share is passed on.
+    """
+    x = carrier.full if is_raw(carrier) else relevance_of(method, carrier)
+    if is_raw(carrier):
+        if share == 1:
+            return x
+        return with_gradient(x, x.detach(), torch.mul, x.new_tensor(share))
+    # a storage that others look at may yet be written
+    kept = x.detach().clone() if carrier.aliased else x.detach()
+    return with_gradient(x, x.detach(), _times, kept if share == 1 else kept * share)
+
+
+def _times(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Multiply; real and imaginary parts are values of their own."""
+    if not x.is_complex():
+        return gradient * x
+    return torch.view_as_complex(pairs(gradient) * pairs(x))
+
+
+def divide_by_itself(
+    opened: torch.Tensor,
+    rule: Rule | None = None,
+    size: Any = None,
+    absorbed: list | None = None,
+) -> torch.Tensor:
+    """Return a result whose gradient is its relevance, from one where it is R / z.
+
+    Parameters
+    ----------
+    opened : torch.Tensor
+    rule : Rule, optional
+        Whose epsilon is added; none where it is not given.
+    size : torch.Tensor, optional
+        What an epsilon that is relative is relative to; none is added without.
+    absorbed : list, optional
+        Takes the part of the relevance that an absolute epsilon takes.
+    """
+    # a storage of its own: the result of a layer may be written in place
+    below = stabilised(opened.detach(), rule, size)
+    told = rule is not None and rule.epsilon and not rule.relative
+
+    def pull(gradient: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        if z.is_complex():
+            return torch.view_as_complex(divided(pairs(gradient), pairs(z)))
+        shared = divided(gradient, z)
+        if told and rule is not None and absorbed is not None:
+            lost = rule.epsilon * shared.abs().sum()
+            absorbed.append(divided(lost, gradient.abs().sum()))
+        return shared
+
+    return with_gradient(opened, opened.detach(), pull, below)
