@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier, is_plain
+from .carrier import Carrier, is_plain, map_carriers
 from .decomposition import check_model
 from .lowrank import NeedsDense
 from .method import Call, Method
@@ -64,7 +64,7 @@ class Mixtures(Method):
                 if not self._checked:
                     check_model(model)
                     self._checked = True
-                return forward(self._carrier(self._signals))
+                return self._settled(forward(self._carrier(self._signals)))
             except Exception:
                 # an error of the model itself shows again on the mixtures
                 self._as_they_are = True
@@ -86,8 +86,27 @@ class Mixtures(Method):
             result = self._on_signals(call, first)
             if result is not None:
                 return result
-        args, kwargs = call.replaced(lambda carrier: self._mixed(carrier.rel))
-        return func(*args, **kwargs)
+        return self._on_mixtures(call)
+
+    def _on_mixtures(self, call: Call) -> Any:
+        """Run an operation on mixtures that nothing else holds."""
+        held: set[int] = set()
+
+        def mixture(carrier: Carrier) -> torch.Tensor:
+            mixed = self._mixed(carrier.rel)
+            held.add(_storage(mixed))
+            return mixed
+
+        args, kwargs = call.replaced(mixture)
+        result = call.func(*args, **kwargs)
+        if any(_storage(tensor) in held for tensor in _tensors(result)):
+            # a view: what the model writes into it must reach the other mixtures
+            raise NeedsDense
+        return result
+
+    def _settled(self, value: Any) -> Any:
+        """Mix what a model only moved."""
+        return map_carriers(lambda carrier: self._mixed(carrier.rel), value)
 
     def _carrier(self, signals: torch.Tensor) -> Carrier:
         n_rows = len(self._weights) * signals.shape[1]
@@ -178,6 +197,15 @@ class _Pushed:
         """Lay a table of mixtures out as the operation's result."""
         out = mixed.view(-1, *self._shape)
         return out.movedim(-1, 1) if self._last else out
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    values = value if isinstance(value, tuple | list) else [value]
+    return [v for v in values if is_plain(v)]
 
 
 def _none(names: tuple[str, ...]) -> dict[str, None]:

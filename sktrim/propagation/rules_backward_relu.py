@@ -76,9 +76,11 @@ for _method in ("guided", "deconvnet"):
 def guided(method: Any, call: Call) -> Carrier:
     """Clamp the gradient at 0, then apply that of the ReLU."""
     x, value = call.carriers[0], plainly(call)
-    # where the result is 0 so is the gradient; relu6 is flat at 6 too
-    result = value if call.operation.name == "relu" else value.where(value < 6, 0)
-    return Carrier(method, with_gradient(x.full, value, _through_relu, result))
+    # kept apart from the result, into which the model may write
+    shut = value <= 0
+    if call.operation.name == "relu6":
+        shut |= value >= 6
+    return Carrier(method, with_gradient(x.full, value, _through_relu, shut))
 
 
 @rule("deconvnet", "relu", "relu6")
@@ -98,5 +100,5 @@ def bounded(method: Any, call: Call) -> Any:
     return (guided if method.key == "guided" else rectified)(method, call)
 
 
-def _through_relu(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-    return torch.ops.aten.threshold_backward(torch.relu(gradient), result, 0)
+def _through_relu(gradient: torch.Tensor, shut: torch.Tensor) -> torch.Tensor:
+    return torch.relu(gradient).masked_fill_(shut, 0)

@@ -200,6 +200,19 @@ class Ranked(nn.Module):
         return x.sort(-1).values
 
 
+def test_a_model_may_write_into_what_a_clamp_gave():
+    def net(x):
+        h = (3 * x).clamp(min=0)
+        h[:, 0].zero_()
+        h[:, 1:2] *= 2
+        return h
+
+    x = torch.tensor([[1.0, 1, -1, 2]], requires_grad=True)
+    out = run(net, GuidedBackpropagation().enter(x)).full
+    (found,) = torch.autograd.grad(out.sum(), x)
+    assert found.tolist() == [[0, 6, 0, 3]]
+
+
 def test_what_has_no_rule_is_refused_with_its_place():
     x = some((2, 5), 0)
     with pytest.raises(UnsupportedOperationError, match=r"sort.*test_backward_rules"):

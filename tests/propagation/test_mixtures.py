@@ -150,12 +150,37 @@ def through_numpy(x):
     return torch.from_numpy(x.numpy() * 2).flatten(1)
 
 
+def only_moves(x):
+    return x.transpose(2, 3).flatten(1)
+
+
 def one_dimensional(x):
     return F.conv1d(x[:, 0], MATRIX[:, :18].view(3, 6, 3), SHIFT).relu().flatten(1)
 
 
 def transposed(x):
     return F.conv_transpose2d(x, KERNEL, SHIFT[:1], stride=2).relu().flatten(1)
+
+
+def writes_when_turned(x):
+    x.transpose(0, 1).tanh_()
+    return x.flatten(1).sum(1)
+
+
+def writes_into_a_column(x):
+    x[:, 0].unbind(1)[0].mul_(2)
+    return F.linear(x, MATRIX[:, :6], SHIFT).flatten(1)
+
+
+def writes_into_a_copy_that_is_none(x):
+    same = x.contiguous()
+    same.relu_()
+    return x.flatten(1)
+
+
+def writes_into_a_part(x):
+    F.relu(x.chunk(2, -1)[1], inplace=True)
+    return x.flatten(1)
 
 
 GENERATOR = torch.Generator().manual_seed(1)
@@ -166,6 +191,8 @@ MODELS = [
     in_place, writes_an_item, relu_first, twice, turned, two_shifts,
     two_strides, rows_are_channels, one_more_axis, rows_as_channels, rows_last,
     by_size, tokens, new_weights, dynamic, through_numpy, one_dimensional, transposed,
+    writes_when_turned, writes_into_a_column, writes_into_a_copy_that_is_none,
+    writes_into_a_part, only_moves,
 ]  # fmt: skip
 
 
