@@ -1,17 +1,21 @@
 """The function `transform_importance`, for people who want no meta-estimator."""
 
+import numpy as np
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
 from sktrim._completeness import check_on_incomplete
+from sktrim._estimators import unwrap
 from sktrim._explain import explain_spaces
+from sktrim._guards import check_network
 from sktrim._question import (
     ask,
-    check_signals,
     coefficients_of,
     draw_seed,
     names_out,
     pick_rows,
 )
+from sktrim._signals import check_columns, check_same_columns, check_signals
 from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
 
@@ -86,10 +90,15 @@ def transform_importance(
     for fitted in transformers:
         if fitted is not None:
             check_is_fitted(fitted)
+    given = _get_feature_names(X)
+    check_columns(given, unwrap(model))
     network = resolve_network(model, X)
-    names = names_out(network) if network.preprocessing else _get_feature_names(X)
+    names = names_out(network) if network.preprocessing else given
+    for fitted in [] if network.preprocessing else transformers:
+        check_columns(given, fitted)
     x, seed = check_signals(network.prepare(X), network), draw_seed(random_state)
     if background is not None:
+        check_same_columns(given, _get_feature_names(background))
         background = check_signals(network.prepare(background), network)
         background = background[pick_rows(background.shape[0], n_background, seed)]
     questions = [
@@ -111,6 +120,7 @@ def transform_importance(
         )
         for fitted, rule in zip(transformers, rules, strict=True)
     ]
+    check_network(network, _safe_indexing(X, np.arange(min(2, x.shape[0]))))
     found = explain_spaces(questions, x, y)
     return found if several else found[0]
 

@@ -15,6 +15,9 @@ class ChangedMeanwhileError(RuntimeError):
     """The network was changed, by another thread perhaps, while it was explained."""
 
 
+_OURS = threading.local()
+
+
 class _Recorder:
     """Stands before a module's ``train`` and notes the mode that somebody asked for.
 
@@ -27,7 +30,8 @@ class _Recorder:
         self.asked: bool | None = None
 
     def __call__(self, mode: bool = True):
-        self.asked = mode
+        if not getattr(_OURS, "asking", False):
+            self.asked = mode
         return self._method(mode)
 
     def __reduce__(self):
@@ -40,10 +44,9 @@ class _Held:
 
     def __init__(self, module: nn.Module):
         self.threads: dict[int, int] = {}
-        self.flags = [(m, m.training) for m in module.modules()]
         self.recorders = {}
-        for part, training in self.flags:
-            if training:
+        for part in module.modules():
+            if part.training:
                 self.recorders[part] = vars(part)["train"] = _Recorder(part)
                 part.training = False
 
@@ -141,6 +144,56 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         _check_unchanged(module, before)
     finally:
         _EVAL_HOLDERS.leave(module, thread)
+
+
+@contextlib.contextmanager
+def asking_ourselves(module: nn.Module) -> Iterator[None]:
+    """Hold a module while its estimator predicts, which calls ``eval()`` on it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    """
+    with evaluation_mode(module):
+        _OURS.asking = True
+        try:
+            yield
+        finally:
+            _OURS.asking = False
+
+
+class Draws:
+    """Gives torch's global generator back as it was, and tells whether it was used.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network is; its generator is looked at beside the CPU's.
+    """
+
+    def __init__(self, device: torch.device):
+        self._cuda = device if device.type == "cuda" else None
+        self.drew = False
+
+    def __enter__(self) -> "Draws":
+        self._before = self._states()
+        return self
+
+    def __exit__(self, *error) -> None:
+        before, after = self._before, self._states()
+        self.drew = any(
+            not torch.equal(a, b) for a, b in zip(before, after, strict=True)
+        )
+        if self.drew:
+            torch.set_rng_state(before[0])
+        if self.drew and self._cuda is not None:
+            torch.cuda.set_rng_state(before[1], self._cuda)
+
+    def _states(self) -> list[torch.Tensor]:
+        states = [torch.get_rng_state()]
+        if self._cuda is not None:
+            states.append(torch.cuda.get_rng_state(self._cuda))
+        return states
 
 
 def _tensors(module: nn.Module) -> dict[str, tuple[int, int]]:

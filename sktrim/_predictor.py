@@ -43,6 +43,26 @@ class PredictorModule(nn.Module):
         # says which dtype and device signals come in
         self.register_buffer("_empty", torch.zeros(0, dtype=torch.float64))
 
+    def labels(self, x: torch.Tensor) -> np.ndarray | None:
+        """Return what ``predict`` says of signals.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, *signal_shape)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_labels), or None
+            None where it cannot predict, but gives probabilities.
+        """
+        try:
+            return np.asarray(self.predictor.predict(self._rows(x)))
+        except (ValueError, TypeError, NotImplementedError):
+            return None
+
+    def _rows(self, x: torch.Tensor):
+        return named_columns(self.predictor, x.detach().cpu().numpy())
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return probabilities (n, n_classes) or predictions (n, n_outputs).
 
@@ -55,11 +75,10 @@ class PredictorModule(nn.Module):
         ValueError
             If the predictor gives several outputs' probabilities at once.
         """
-        rows = named_columns(self.predictor, x.detach().cpu().numpy())
         ask = (
             self.predictor.predict_proba if self.classifier else self.predictor.predict
         )
-        found = ask(rows)
+        found = ask(self._rows(x))
         if isinstance(found, list):
             raise ValueError(
                 f"predict_proba returned a list of {len(found)} arrays: one output at "

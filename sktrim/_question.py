@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_array
 
 from sktrim._chunks import chunks, rows_in_memory
 from sktrim._estimators import check_predictor, has_gradient, unwrap
@@ -22,59 +21,12 @@ from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import (
     ResolvedTarget,
     check_output,
+    own_columns,
     resolve_target,
 )
 from sktrim.transforms import LatentDirichletAllocation
 
 RESIDUALS = ("constant", "component", "drop")
-
-CHECKS: Any = {
-    "dtype": [np.float64, np.float32],
-    "accept_sparse": "csr",
-    "allow_nd": True,
-}
-"""What `check_array` is told about signals."""
-
-
-def check_signals(x, network: Network):
-    """Check what reaches the network: numbers, finite, at least one row.
-
-    Parameters
-    ----------
-    x : array-like or CSR matrix of shape (n_samples, ...)
-    network : Network
-
-    Returns
-    -------
-    ndarray or CSR matrix of float32 or float64
-    """
-    what = "The preprocessed X" if network.preprocessing else "X"
-    return check_array(x, input_name=what, **CHECKS)
-
-
-def check_rows(X, layout: tuple[int, ...]) -> None:
-    """Raise where signals are not laid out as they were in `fit`.
-
-    Flat rows of another width are left to scikit-learn's own check, and so is
-    what has no shape yet.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, ...)
-    layout : tuple of int
-        Shape of one signal in `fit`.
-
-    Raises
-    ------
-    ValueError
-    """
-    shape = getattr(X, "shape", ())
-    if len(shape) < 2 or len(shape) == 2 == len(layout) + 1 or shape[1:] == layout:
-        return
-    raise ValueError(
-        f"X has signals of shape {shape[1:]}, but fit saw signals of shape {layout}; "
-        "reshape or transpose X to that."
-    )
 
 
 def draw_seed(random_state) -> int:
@@ -308,8 +260,27 @@ class Question:
                 f"({outputs[row]}). Likely causes: (a) its weights diverged in "
                 "training; (b) the signal's scale is not the one it was trained on."
             )
-        resolved = resolve_target(self.target, outputs, y, self.network, self.output)
-        return outputs, resolved
+        return outputs, self.resolve_rule(x, outputs, y, self.output)
+
+    def resolve_rule(self, x, outputs, y, output: str) -> ResolvedTarget:
+        """Decide what is explained for each sample, read off by a rule.
+
+        Parameters
+        ----------
+        x : ndarray or CSR matrix
+        outputs : ndarray of shape (n_samples, n_outputs)
+        y : array-like or None
+        output : str
+            As in `resolve_target`.
+
+        Returns
+        -------
+        ResolvedTarget
+        """
+        target = self.target
+        if isinstance(target, str) and target == "predicted":
+            target = own_columns(self.network, x, target)
+        return resolve_target(target, outputs, y, self.network, output)
 
     def _check_target(self, n_samples: int, y) -> None:
         """Raise for a target that cannot be met, before the network is run."""
@@ -452,6 +423,7 @@ def ask(
     sample = x[:10]
     network.inspect(network.to_tensor(sample))
     settings["output"] = check_output(settings["output"], network)
+    network.strip = settings["output"] != "raw"
     width = coefficients_of(transformer, sample[:2]).shape[1]
     inverse = torch_inverse(transformer, sample, scorer)
     return Question(

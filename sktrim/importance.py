@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -23,26 +23,31 @@ from sktrim._estimators import is_trained, unwrap
 from sktrim._explain import explain
 from sktrim._fitting import clone_keeping_modules, dressed, fit_network
 from sktrim._function import transform_importance
+from sktrim._guards import check_network
 from sktrim._modes import evaluation_mode
 from sktrim._question import (
-    CHECKS,
     RESIDUALS,
     Question,
     as_rows,
     ask,
     check_parts,
-    check_rows,
-    check_signals,
     coefficients_of,
     draw_seed,
     names_out,
     pick_rows,
 )
+from sktrim._signals import CHECKS, check_columns, check_rows, check_signals
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
 from sktrim.scorers import check_scorer
-from sktrim.targets import OUTPUTS, predicted_columns, resolve_target
+from sktrim.targets import (
+    OUTPUTS,
+    own_columns,
+    predicted_columns,
+    probabilities,
+    resolve_target,
+)
 
 __all__ = ["TransformImportance", "transform_importance"]
 
@@ -211,14 +216,17 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.estimator_, classes = self.estimator, None
         if not (is_trained(self.estimator) or self._is_frozen()):
             self.estimator_, classes = fit_network(self.estimator, X, y)
+        check_columns(getattr(self, "feature_names_in_", None), unwrap(self.estimator_))
         self.network_ = resolve_network(self.estimator_, X)
         x = check_signals(self.network_.prepare(X), self.network_)
         self._layout = x.shape[1:]
         self.transformer_ = self._fitted_transformer(x)
         self._seed = draw_seed(self.random_state)
-        rows = x[pick_rows(x.shape[0], self.n_background, self._seed)]
+        picked = pick_rows(x.shape[0], self.n_background, self._seed)
+        rows = x[picked]
         self.background_ = coefficients_of(self.transformer_, rows)
         self.question_ = self._ask(rows)
+        check_network(self.network_, _safe_indexing(X, picked[:2]))
         if classes is not None:
             self.network_.classes = np.asarray(classes)
         self.groups_ = self.question_.groups
@@ -392,7 +400,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         s = coefficients_of(self.transformer_, x)
         outputs, _ = question.resolve(x, y)
         rule = "probability" if self.explains_probability else question.output
-        resolved = resolve_target(self.target, outputs, y, self.network_, rule)
+        resolved = question.resolve_rule(x, outputs, y, rule)
         masks = question.masks()
         with evaluation_mode(self.network_.module):
             for rows, model, target in question.models(x, s, resolved):
@@ -433,9 +441,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels of a classifier, outputs of a regressor.
         """
-        outputs = self._outputs(X)
+        x = self.signals(X)
+        outputs = self._question_now().outputs(x)
         if self.network_.kind == "classifier":
-            return self.classes_[predicted_columns(outputs, self.network_)]
+            columns = predicted_columns(outputs, self.network_)
+            return self.classes_[own_columns(self.network_, x, columns)]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     @available_if(_has_probabilities)
@@ -450,16 +460,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        outputs = torch.as_tensor(self._outputs(X))
-        if self.network_.gives_probabilities:
-            return outputs.numpy()
-        if outputs.shape[1] == 1:
-            positive = outputs.sigmoid().numpy()
-            return np.hstack([1 - positive, positive])
-        return outputs.softmax(dim=1).numpy()
-
-    def _outputs(self, X) -> np.ndarray:
-        return self._question_now().outputs(self.signals(X))
+        outputs = self._question_now().outputs(self.signals(X))
+        return probabilities(outputs, self.network_)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the groups.

@@ -13,13 +13,15 @@ from torch import nn
 
 from sktrim._estimators import check_predictor, is_skorch, unwrap
 from sktrim._memory import ByteCounter
-from sktrim._modes import evaluation_mode
+from sktrim._modes import Draws, evaluation_mode
 from sktrim._predictor import PredictorModule
 from sktrim.inverse import forward_module
 from sktrim.propagation import (
+    AsItIs,
     explained_output,
     find_ending,
     looks_like_probabilities,
+    outputs_of,
 )
 
 
@@ -55,9 +57,11 @@ class Network:
     ):
         self.module = module
         self.dtype, self.device = floating_type(module)
+        self.prefix: nn.Module | None = None
         self.composed = module
         if prefix is not None:
             prefix = prefix.to(dtype=self.dtype, device=self.device).eval()
+            self.prefix = prefix
             self.composed = nn.Sequential(prefix, module)
             self.composed.training = False
         self.kind = kind
@@ -65,6 +69,10 @@ class Network:
         self.preprocessing = list(preprocessing)
         self.estimator = estimator
         self.ending: str | None = None
+        self.strip = True
+        self.link: str | None = None
+        self.threshold = 0.5
+        self.trial: tuple[torch.Tensor, torch.Tensor] | None = None
         self.n_outputs: int | None = None
         self.flat_output = False
         self.bare_probabilities = False
@@ -82,6 +90,16 @@ class Network:
         return self.kind == "classifier" and (
             self.bare_probabilities or not self.has_gradient
         )
+
+    @property
+    def explained(self) -> nn.Module:
+        """The whole network; with its ending as a part of it where that is kept."""
+        return self.composed if self.strip else AsItIs(self.composed)
+
+    @property
+    def independent(self) -> bool:
+        """Whether each of several outputs is a label of its own."""
+        return "sigmoid" in (self.ending, self.link)
 
     def prepare(self, X):
         """Run the preprocessing steps; the result is the signal.
@@ -130,20 +148,17 @@ class Network:
             If the network cannot eat them, or gives anything but one row per sample.
         """
         rows = x[:2]
-        with evaluation_mode(self.module), torch.no_grad():
+        draws = Draws(self.device)
+        with draws, evaluation_mode(self.module), torch.no_grad():
             with ByteCounter() as counter:
-                plain = self._run(rows)
+                plain = self.whole(rows)
             self.bytes_per_row = max(1, counter.total // len(rows))
             self.largest_bytes = counter.largest // len(rows)
             if self.has_gradient:
                 self.ending = find_ending(self.composed, rows)
+        self.trial = rows, plain
         self.flat_output = plain.ndim == 1
-        if plain.shape[0] != len(rows) or plain.ndim > 2:
-            raise ValueError(
-                f"The network returned shape {tuple(plain.shape)} for {len(rows)} "
-                "samples; expected (n_samples,) or (n_samples, n_outputs). Wrap it in "
-                "a module that reduces its output to that."
-            )
+        _check_shape(plain, len(rows))
         self.n_outputs = 1 if self.flat_output else int(plain.shape[1])
         # skorch lists the labels it saw, but column j always stands for label j
         if self.classes is not None and 1 < self.n_outputs != len(self.classes):
@@ -154,7 +169,33 @@ class Network:
         self.bare_probabilities = not self.ending and looks_like_probabilities(plain)
         return self
 
-    def _run(self, x: torch.Tensor) -> torch.Tensor:
+    def own_labels(self, x: torch.Tensor) -> np.ndarray | None:
+        """Return the labels that a predictor without torch gives to signals.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n_samples, *signal_shape)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or None
+            None for a network: its largest output says its label.
+        """
+        if not isinstance(self.module, PredictorModule) or self.kind != "classifier":
+            return None
+        return self.module.labels(x if self.prefix is None else self.prefix(x))
+
+    def whole(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs as they are, a final softmax or sigmoid included.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, *signal_shape)
+
+        Returns
+        -------
+        torch.Tensor
+        """
         try:
             out = self.composed(x)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -165,14 +206,7 @@ class Network:
                 "wants (1, 28, 28)); (b) the network takes several inputs; (c) its "
                 "parameters were changed since it was trained."
             ) from error
-        if isinstance(out, tuple):
-            out = out[0]
-        if not isinstance(out, torch.Tensor):
-            raise ValueError(
-                f"The network returned a {type(out).__name__}; expected a tensor. "
-                "Wrap it in a module that picks the output to explain."
-            )
-        return out
+        return _picked(out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs before a final softmax or sigmoid; differentiable.
@@ -185,11 +219,44 @@ class Network:
         -------
         torch.Tensor of shape (n, n_outputs)
         """
-        if self.ending is None:
-            out = self._run(x)
+        if self.ending is None or not self.strip:
+            out = self.whole(x)
         else:
             out, _ = explained_output(self.composed, x)
         return out.reshape(len(x), -1)
+
+
+def _picked(out) -> torch.Tensor:
+    """Return the tensor that stands for a network's output, or raise."""
+    found = out if isinstance(out, torch.Tensor) else outputs_of(out)
+    several = isinstance(out, dict) and "logits" not in out and len(out) > 1
+    if isinstance(found, list) and found and not several:
+        found = found[0]
+    if not isinstance(found, torch.Tensor):
+        names = f" with {', '.join(map(repr, out))}" if isinstance(out, dict) else ""
+        raise ValueError(
+            f"The network returned a {type(out).__name__}{names}; expected a tensor, "
+            "a tuple that begins with one, or a dict with 'logits'. Wrap it in a "
+            "module that picks the output to explain."
+        )
+    if not found.is_floating_point():
+        raise ValueError(
+            f"The network returned {found.dtype}; expected floating point. Wrap it in "
+            "a module that returns what comes before its decision (argmax or >), or "
+            "the real part or size of a complex number."
+        )
+    return found
+
+
+def _check_shape(out: torch.Tensor, n_rows: int) -> None:
+    if out.ndim in (1, 2) and out.shape[0] == n_rows and out.numel():
+        return
+    hint = " (squeeze() drops the axis of a single sample: squeeze(-1) does not)"
+    raise ValueError(
+        f"The network returned shape {tuple(out.shape)} for {n_rows} samples; expected "
+        "(n_samples,) or (n_samples, n_outputs). Wrap it in a module that reduces its "
+        f"output to that{'' if out.ndim else hint}."
+    )
 
 
 def floating_type(module: nn.Module) -> tuple[torch.dtype, torch.device]:

@@ -174,8 +174,69 @@ def predicted_columns(outputs: np.ndarray, network) -> np.ndarray:
         0 or 1 for a classifier with one output.
     """
     if outputs.shape[1] == 1:
-        return (outputs[:, 0] > 0).astype(int)
+        return (outputs[:, 0] > _cut(network)).astype(int)
     return outputs.argmax(axis=1)
+
+
+def _cut(network) -> float:
+    """Return the value that the one output exceeds where class 1 is predicted."""
+    share = network.threshold
+    if network.ending == "sigmoid" and not network.strip:
+        return share
+    with np.errstate(divide="ignore"):
+        return float(np.log(share) - np.log1p(-share))
+
+
+def probabilities(outputs: np.ndarray, network) -> np.ndarray:
+    """Return the probability of each class.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_outputs)
+        What `Network.forward` gives.
+    network : sktrim.network.Network
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Of two classes for one output; of labels that do not exclude each other, each
+        one's own.
+    """
+    values = torch.as_tensor(outputs)
+    if network.ending and not network.strip:
+        values = values.exp() if network.ending == "log_softmax" else values
+    elif values.shape[1] == 1 or network.independent:
+        values = values if network.gives_probabilities else values.sigmoid()
+    elif not network.gives_probabilities:
+        values = values.softmax(dim=1)
+    shares = values.numpy()
+    return np.hstack([1 - shares, shares]) if shares.shape[1] == 1 else shares
+
+
+def own_columns(network, x, otherwise):
+    """Return the columns of the labels that a predictor without torch predicts.
+
+    Some do not predict what they find most probable (another threshold, a machine
+    with calibrated probabilities).
+
+    Parameters
+    ----------
+    network : sktrim.network.Network
+    x : ndarray or CSR matrix of shape (n_samples, ...)
+        Signals.
+    otherwise : object
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), or `otherwise` where the largest output decides
+    """
+    labels = network.own_labels(network.to_tensor(x))
+    if labels is None or labels.ndim != 1 or network.classes is None:
+        return otherwise
+    columns = {label: k for k, label in enumerate(network.classes.tolist())}
+    if not columns.keys() >= set(labels.tolist()):
+        return otherwise
+    return np.array([columns[label] for label in labels.tolist()], dtype=int)
 
 
 def resolve_target(
@@ -232,7 +293,7 @@ def _n_columns(network, n_outputs: int) -> int:
 def _squash(output: str, n_outputs: int, network) -> str | None:
     if output != "probability" or network.gives_probabilities:
         return None
-    one = n_outputs == 1 or network.ending == "sigmoid"
+    one = n_outputs == 1 or network.independent
     return "sigmoid" if one else "softmax"
 
 
@@ -328,14 +389,13 @@ def _label_columns(labels, network, n_columns, what: str) -> np.ndarray:
 
 def _weights(columns, n_outputs: int, output: str, network):
     """One functional of the outputs for each column, and what to add to it."""
-    if n_outputs == 1 and network.kind == "classifier":
+    if n_outputs == 1 and network.kind == "classifier" and output != "raw":
         positive = columns == 1
         weights = np.where(positive, 1.0, -1.0)[:, None]
         offset = np.where(positive, 0.0, 1.0) if output == "probability" else None
         return weights, offset
-    weights = np.eye(n_outputs)[columns]
-    independent = network.ending == "sigmoid"
-    if output == "margin" and n_outputs > 1 and not independent:
+    weights = np.eye(n_outputs)[np.minimum(columns, n_outputs - 1)]
+    if output == "margin" and n_outputs > 1 and not network.independent:
         weights = weights - (1 - weights) / (n_outputs - 1)
     return weights, None
 

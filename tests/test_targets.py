@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sktrim.network import Network
 from sktrim.targets import (
     Target,
     check_output,
@@ -13,6 +14,8 @@ from sktrim.targets import (
 class FakeNetwork:
     gives_probabilities = False
     has_gradient = True
+    strip, threshold, link = True, 0.5, None
+    independent = Network.independent
 
     def __init__(self, kind="classifier", classes=None, ending=None):
         self.kind, self.ending, self.n_outputs = kind, ending, 4
@@ -151,8 +154,9 @@ def test_probability_of_class_0_keeps_the_dtype():
 
 
 def test_predicted_columns():
-    assert predicted_columns(np.array([[1.0], [-1.0]]), None).tolist() == [1, 0]
-    assert predicted_columns(np.array([[1.0, 2.0]]), None).tolist() == [1]
+    network = FakeNetwork()
+    assert predicted_columns(np.array([[1.0], [-1.0]]), network).tolist() == [1, 0]
+    assert predicted_columns(np.array([[1.0, 2.0]]), network).tolist() == [1]
 
 
 @pytest.mark.parametrize("n_outputs", [2, 15, 16, 40])

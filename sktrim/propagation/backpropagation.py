@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .carrier import Carrier, find_carriers, is_plain
-from .decomposition import check_model, run_model
+from .decomposition import check_model, outputs_of, run_model
 from .method import Call, Method
 from .registry import UnsupportedOperationError, find_rule
 from .rules_shape import _mark_aliases
@@ -84,9 +84,7 @@ def run(model: Callable, *inputs: Carrier) -> Any:
     """
     check_model(model)
     value = run_model(model, *inputs)
-    value = list(value.values()) if isinstance(value, dict) else value
-    value = list(value) if isinstance(value, tuple | list) else value
-    carrier = next(find_carriers(value), None)
+    carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
         raise UnsupportedOperationError(
             f"The model returned {type(value).__name__} that left the rules on the "

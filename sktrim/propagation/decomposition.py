@@ -225,7 +225,7 @@ def explained_output(
     inputs = x if isinstance(x, tuple) else (x,)
     carriers = [_stand_in(method, value) for value in inputs]
     value = model(*carriers)
-    carrier = next(find_carriers(_listed(value)), None)
+    carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
         return _first_tensor(value), None
     if carrier.ending is None:
@@ -333,15 +333,17 @@ def _check_part(value: torch.Tensor, part: torch.Tensor) -> None:
         raise ValueError(f"rel is on {part.device} but x is on {value.device}.")
 
 
-def _listed(value: Any) -> Any:
+def outputs_of(value: Any) -> Any:
+    """Return what a model gave as a list, its logits alone where it names them."""
     if isinstance(value, dict):
-        return list(value.values())
+        named = value.get("logits")
+        return list(value.values()) if named is None else [named]
     return list(value) if isinstance(value, tuple | list) else value
 
 
 def first_carrier(value: Any) -> Carrier:
     """Return the first decomposed value of a model's output, or raise."""
-    carrier = next(find_carriers(_listed(value)), None)
+    carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
         raise UnsupportedOperationError(
             f"The model returned {type(value).__name__}, which holds no decomposed "
@@ -352,5 +354,5 @@ def first_carrier(value: Any) -> Carrier:
 
 
 def _first_tensor(value: Any) -> torch.Tensor:
-    value = _listed(value)
+    value = outputs_of(value)
     return value if is_plain(value) else _first_tensor(value[0])

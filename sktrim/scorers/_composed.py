@@ -197,7 +197,7 @@ class ComposedModel:
     @property
     def module(self) -> nn.Module:
         """The network as one torch module, for model-specific scorers."""
-        return self.network.composed
+        return self.network.explained
 
     def __getitem__(self, rows: slice) -> "ComposedModel":
         """Restrict the model to some of its samples."""

@@ -1,0 +1,253 @@
+"""What is compared at `fit`: that the network is what its estimator predicts with."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import is_regressor
+from sklearn.pipeline import Pipeline
+from skorch import NeuralNet, NeuralNetBinaryClassifier
+from skorch.dataset import Dataset
+from torch import nn
+
+from sktrim._estimators import is_skorch, unwrap
+from sktrim._memory import to_numpy
+from sktrim._modes import Draws, asking_ourselves, evaluation_mode
+from sktrim.network import Network
+from sktrim.targets import predicted_columns
+
+
+class RowsDependError(ValueError):
+    """What the network gives for a row depends on other rows, or on chance."""
+
+
+class NotTheEstimatorError(ValueError):
+    """What the estimator predicts is not what its network gives."""
+
+
+def check_network(network: Network, X) -> None:
+    """Raise where an explanation of the network would not be one of the estimator.
+
+    Costs two passes of one row, or one and the estimator's own predictions of two.
+
+    Parameters
+    ----------
+    network : Network
+        After `inspect`; its `link`, `threshold` and `classes` are set to what the
+        estimator does.
+    X : array-like
+        The rows that were inspected first, as the estimator takes them.
+
+    Raises
+    ------
+    RowsDependError
+        If a row alone gets another output than among others.
+    NotTheEstimatorError
+        If the estimator's own ``predict_proba`` or ``predict`` says otherwise.
+    """
+    assert network.trial is not None
+    rows, whole = network.trial
+    if bool(torch.isfinite(whole).all()):
+        draws = Draws(network.device)
+        with draws, evaluation_mode(network.module), torch.no_grad():
+            _check_rows_alone(network, rows, whole)
+        if draws.drew:
+            raise RowsDependError(_RANDOM)
+        with Draws(network.device):  # skorch draws a seed for its workers
+            _check_predictions(network, X, whole)
+    network.trial = None
+
+
+_RANDOM = (
+    "The network draws random numbers in evaluation mode, so that no two runs agree. "
+    "Likely causes: (a) F.dropout(x) without training=self.training; (b) noise that is "
+    "added whatever the mode."
+)
+
+
+def _check_rows_alone(network: Network, rows, together) -> None:
+    """Run the second row alone, since sums over rows begin with the first."""
+    if len(rows) < 2 or torch.equal(rows[0], rows[1]):
+        rows = torch.cat([rows[:1], rows[:1].flip(-1)])
+        together = network.whole(rows)
+    with Draws(network.device) as draws:
+        alone = _alone(network, rows[1:]).reshape(-1)
+    if draws.drew:
+        raise RowsDependError(_RANDOM)
+    same = _close(alone, together[1].reshape(-1))
+    if same and isinstance(unwrap(network.estimator), nn.Module):
+        same = _close(_alone(network, rows[1:]).reshape(-1), alone)
+    if not same:
+        raise RowsDependError(_how_rows_depend(network, rows, alone, together))
+
+
+def _alone(network: Network, row) -> torch.Tensor:
+    try:
+        return network.whole(row)
+    except ValueError as error:
+        raise RowsDependError(
+            "The network runs on two rows, but not on one alone, and rows are "
+            f"explained alone too: {error} It may use batch statistics, or squeeze() "
+            "the axis of a single sample away."
+        ) from error
+
+
+def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    if a.shape != b.shape:
+        return False
+    rounding = float(torch.finfo(b.dtype).eps) ** 0.5
+    return bool((a - b).abs().max() <= rounding * b.abs().max())
+
+
+def _how_rows_depend(network, rows, alone, together) -> str:
+    again = network.whole(rows)
+    here, single, there = (_shown(out) for out in (together[1], alone, again[1]))
+    if not _close(again, together):
+        return (
+            f"The network gives {here} for a row and {there} for it among the same "
+            "rows again, in evaluation mode. Likely causes: (a) it keeps what it saw "
+            "in an attribute or buffer; (b) it draws random numbers."
+        )
+    return (
+        f"The network gives {here} for a row among others and {single} for the row "
+        "alone, so that no row has an explanation of its own. Likely causes: (a) batch "
+        "statistics, such as x - x.mean(0) or batch norm with "
+        "track_running_stats=False; (b) a sum, softmax or sort over the axis of the "
+        "samples; (c) an axis taken for the batch that is not (batch_first)."
+    )
+
+
+def _shown(values) -> str:
+    if isinstance(values, torch.Tensor):
+        values = to_numpy(values.detach())
+    flat = np.asarray(values).reshape(-1)
+    text = ", ".join(f"{value:.4g}" for value in flat[:4].tolist())
+    return f"[{text}{', ...' if len(flat) > 4 else ''}]"
+
+
+def _check_predictions(network: Network, X, whole) -> None:
+    """Compare what the estimator predicts with what its network gives."""
+    bare = isinstance(unwrap(network.estimator), nn.Module)
+    if bare or not network.has_gradient or network.dtype == torch.bfloat16:
+        return
+    estimator, X = _last(network.estimator, X)
+    if is_skorch(estimator):
+        X = X.toarray() if sp.issparse(X) else np.asarray(X)
+        X = X.astype(to_numpy(whole).dtype) if X.dtype.kind == "f" else X
+    whole = whole.reshape(len(whole), -1)
+    outputs = to_numpy(_before_ending(whole, network))
+    with asking_ourselves(network.module):
+        if is_regressor(estimator) or not hasattr(estimator, "predict_proba"):
+            found = np.asarray(estimator.predict(X))
+            _check_values(network, estimator, "predict", found, outputs, whole)
+        else:
+            found = np.asarray(estimator.predict_proba(X))
+            _check_values(network, estimator, "predict_proba", found, outputs, whole)
+            _check_labels(network, estimator, estimator.predict(X), outputs)
+
+
+def _last(estimator, X) -> tuple[Any, Any]:
+    """Return the last step of a Pipeline and what it is given."""
+    inner = unwrap(estimator)
+    while isinstance(inner, Pipeline):
+        for _, step in inner.steps[:-1]:
+            X = X if step in (None, "passthrough") else step.transform(X)
+        inner = unwrap(inner.steps[-1][1])
+    return inner, X
+
+
+def _check_values(network, estimator, method, found, outputs, whole) -> None:
+    """Find out how the estimator reads the outputs, or raise."""
+    readings = _readings(outputs, to_numpy(whole), network)
+    if not network.strip:
+        readings = {"whole": readings.pop("whole"), **readings}
+    for link, values in readings.items():
+        if found.size == values.size and _alike(found.reshape(values.shape), values):
+            network.link = link
+            return
+    raise NotTheEstimatorError(
+        f"{method} of {type(estimator).__name__} gives {_shown(found[0])} for a row of "
+        f"X, but its network gives {_shown(whole[0])}, so that an explanation of the "
+        f"network would not be one of the estimator. {_causes(estimator, network)} "
+        "Pass the torch module itself to explain its outputs as they are."
+    )
+
+
+def _before_ending(whole: torch.Tensor, network: Network) -> torch.Tensor:
+    """Undo a final sigmoid or softmax, the latter up to a constant."""
+    if network.strip and network.ending == "sigmoid":
+        return whole.logit()
+    return whole.log() if network.strip and network.ending == "softmax" else whole
+
+
+def _readings(outputs, whole, network) -> dict[str, np.ndarray]:
+    """Return what may be made of the outputs, by the name of the function."""
+    values = torch.as_tensor(outputs)
+    one = outputs.shape[1] == 1
+    each = values.sigmoid().numpy()
+    found = {"whole": whole, "sigmoid": np.stack([1 - each, each], 1)}
+    if not one:
+        found["softmax"] = values.softmax(1).numpy()
+    elif network.ending != "sigmoid":
+        found["alone"] = each
+    return found
+
+
+def _alike(found: np.ndarray, values: np.ndarray) -> bool:
+    scale = max(np.abs(values).max(), 1e-30)
+    rounding = np.finfo(np.result_type(values, np.float16)).eps ** 0.5
+    return bool(np.abs(found - values).max() <= max(rounding, 3e-4) * scale)
+
+
+def _causes(estimator, network) -> str:
+    """Name what was seen of an estimator that makes it differ from its network."""
+    seen = []
+    kind = type(estimator)
+    if getattr(estimator, "dataset", Dataset) is not Dataset:
+        name = getattr(estimator.dataset, "__name__", type(estimator.dataset).__name__)
+        seen.append(
+            f"dataset={name} changes X before the network sees it: do that in a step "
+            "of a Pipeline, or in the module"
+        )
+    for name in ("infer", "forward_iter", "predict_proba", "evaluation_step"):
+        own = getattr(kind, name, None)
+        if is_skorch(estimator) and own.__module__.partition(".")[0] != "skorch":
+            seen.append(f"{kind.__name__}.{name} is overridden")
+    nonlinearity = getattr(estimator, "predict_nonlinearity", "auto")
+    if nonlinearity != "auto":
+        seen.append(f"predict_nonlinearity={nonlinearity!r} is applied to the outputs")
+    if network.ending and isinstance(estimator, NeuralNet):
+        criterion = type(estimator.criterion_).__name__
+        seen.append(
+            f"the network ends in a {network.ending} and {criterion} has the net apply "
+            "another: let the module return logits"
+        )
+    if not seen:
+        seen = ["the estimator changes X, or what the network gives, on its own"]
+    letters = "abcdefgh"
+    listed = [f"({letters[i]}) {cause}" for i, cause in enumerate(seen)]
+    return f"Likely causes: {'; '.join(listed)}."
+
+
+def _check_labels(network, estimator, labels, outputs) -> None:
+    """Have the columns bear the labels that the estimator predicts, or raise."""
+    if isinstance(estimator, NeuralNetBinaryClassifier):
+        network.threshold = estimator.threshold
+    labels = np.asarray(labels)
+    if labels.shape != (len(outputs),) or network.kind != "classifier":
+        return
+    columns = predicted_columns(outputs, network)
+    n_columns = max(2, outputs.shape[1])
+    known = network.classes if network.classes is not None else np.arange(n_columns)
+    if np.array_equal(known[columns], labels):
+        return
+    if np.array_equal(columns, labels):
+        network.classes = np.arange(n_columns)
+        return
+    raise NotTheEstimatorError(
+        f"predict of {type(estimator).__name__} gives the label {labels[0]!r} for a "
+        f"row of X, but the network's outputs say {known[columns[0]]!r}. Likely "
+        "causes: (a) predict is overridden or has a threshold of its own; (b) "
+        "classes_ does not hold the labels of the columns."
+    )

@@ -1,0 +1,32 @@
+"""A model whose final softmax or sigmoid is part of what is explained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .carrier import find_carriers
+from .decomposition import outputs_of
+
+
+class AsItIs(nn.Module):
+    """Runs a model and has its ending forgotten, so that nothing strips it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.training = False
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the model's output."""
+        value = self.model(*inputs)
+        for carrier in find_carriers(outputs_of(value)):
+            carrier.ending = None
+        return value
