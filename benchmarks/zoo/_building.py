@@ -51,10 +51,21 @@ def prepare(package: str) -> None:
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
+    _widen()
     if package != "transformers":
         # transformers asks for versions of what it finds
         stub(*STUBBED)
+
+
+def _widen() -> None:
+    """Let every name of single precision mean double, before a package is imported.
+
+    Many networks ask for single precision inside, in a softmax or a norm, whatever
+    they are given; then no identity could be held to 1e-10.
+    """
+    torch.set_default_dtype(torch.float64)
+    torch.float32 = torch.float = torch.float64
+    torch.Tensor.float = torch.Tensor.double
 
 
 def build(entry: Entry) -> Built:

@@ -306,7 +306,7 @@ VALUES = [
     ),
     other("time_series_transformer", _past, (10,), **SERIES),
     other("informer", _past, (10,), **SERIES),
-    other("autoformer", _past, (10,), **SERIES),
+    other("autoformer", _past, (10,), label_length=4, **SERIES),
     other(
         "decision_transformer",
         _whole_decision,
