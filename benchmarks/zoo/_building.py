@@ -39,11 +39,14 @@ class Built:
         From rows to a few columns.
     x : torch.Tensor
     output : torch.Tensor of shape (n, n_out)
+    rows_apart : bool
+        Whether the output of a row is the same alone as among others.
     """
 
     model: nn.Module
     x: torch.Tensor
     output: torch.Tensor
+    rows_apart: bool
 
 
 def prepare(package: str) -> None:
@@ -95,9 +98,10 @@ def _build(entry: Entry) -> Built:
     if output.ndim != 2 or output.shape[1] > WIDEST:
         model = Projected(model, output[0].numel()).double().eval()
     with torch.no_grad():
-        output, again = model(x), model(x)
+        output, again, alone = model(x), model(x), model(x[1:2])
     if output.dtype != torch.float64 or not output.isfinite().all():
         raise ValueError(f"gives {output.dtype}, finite: {output.isfinite().all()}")
     if not torch.equal(output, again):
         raise ValueError("two runs differ")
-    return Built(model, x, output)
+    apart = torch.allclose(alone[0], output[1], rtol=1e-9, atol=1e-9)
+    return Built(model, x, output, apart)

@@ -95,8 +95,9 @@ def decomposition(built, bias):
         found.check("full", rel[3], expected, CLOSE)
     # parts may be far larger than their sum; so is then their round-off
     wide = torch.maximum(size, rel.abs().max())
-    alone, _ = decompose(model, x[1:2], _parts(x[1:2], masks), **options)
-    found.check("alone", alone[:, 0], rel[:, 1], CLOSE, wide)
+    if built.rows_apart:
+        alone, _ = decompose(model, x[1:2], _parts(x[1:2], masks), **options)
+        found.check("alone", alone[:, 0], rel[:, 1], CLOSE, wide)
     folded, apart = _folded(x)
     rel, _ = decompose(model, x, folded, **options)
     other, _ = decompose(model, x, _dense(apart), **options)
@@ -152,9 +153,10 @@ def deeplift(built):
         found.notes[f"growth, {name}"] = float(
             scores.abs().flatten(1).sum(1).max() / size
         )
-        one, _, _ = _rescaled(model, x[1:2], origin[1:2])
-        wide = torch.maximum(size, scores.abs().max())
-        found.check("alone", one[0], scores[1], CLOSE, wide)
+        if built.rows_apart:
+            one, _, _ = _rescaled(model, x[1:2], origin[1:2])
+            wide = torch.maximum(size, scores.abs().max())
+            found.check("alone", one[0], scores[1], CLOSE, wide)
         _same_output(found, built, out)
     return found
 
@@ -183,10 +185,11 @@ def guided(built):
     """Check that guided backpropagation runs the network that is there."""
     found = Found()
     grad, out = _guided(built.model, built.x)
-    one, _ = _guided(built.model, built.x[1:2])
     _same_output(found, built, out)
-    size = grad.abs().max().clamp(min=1e-30)
-    found.check("alone", one[0], grad[1], CLOSE, size)
+    if built.rows_apart:
+        one, _ = _guided(built.model, built.x[1:2])
+        size = grad.abs().max().clamp(min=1e-30)
+        found.check("alone", one[0], grad[1], CLOSE, size)
     return found
 
 
@@ -201,16 +204,27 @@ def _guided(model, x):
 def gradient(built):
     """Check plain gradients of the output before its ending."""
     found = Found()
+    grad, out, ending = _gradient(built.model, built.x)
+    found.check("output", ENDINGS[ending](out), built.output, EXACT)
+    size = grad.abs().max().clamp(min=1e-30)
+    if built.rows_apart:
+        one, _, _ = _gradient(built.model, built.x[1:2])
+        found.check("alone", one[0], grad[1], CLOSE, size)
     leaf = built.x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        out, ending = explained_output(built.model, leaf)
-        (grad,) = torch.autograd.grad(_scalar(out).sum(), leaf)
         plain = built.model(leaf)
         (right,) = torch.autograd.grad(_scalar(plain).sum(), leaf)
-    found.check("output", ENDINGS[ending](out.detach()), built.output, EXACT)
     if ending is None:
         found.check("gradient", grad, right, CLOSE, right.abs().max().clamp(min=1e-30))
     return found
+
+
+def _gradient(model, x):
+    leaf = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        out, ending = explained_output(model, leaf)
+        (grad,) = torch.autograd.grad(_scalar(out).sum(), leaf)
+    return grad, out.detach(), ending
 
 
 def relevance(built):
@@ -229,11 +243,12 @@ def relevance(built):
         )
 
     found = Found()
-    explanation, one = explain(built.x), explain(built.x[1:2])
+    explanation = explain(built.x)
     values = torch.as_tensor(explanation.values)
-    size = values.abs().max().clamp(min=1e-30)
-    alone = torch.as_tensor(one.values)[0]
-    found.check("alone", alone, values[1], 1e-7, size)
+    if built.rows_apart:
+        size = values.abs().max().clamp(min=1e-30)
+        alone = torch.as_tensor(explain(built.x[1:2]).values)[0]
+        found.check("alone", alone, values[1], 1e-7, size)
     out = torch.as_tensor(explanation.predictions).reshape(len(built.x), -1)[:, 0]
     with torch.no_grad():
         ending = explained_output(built.model, built.x)[1]

@@ -14,6 +14,10 @@ from benchmarks.zoo._transformers import (
 )
 
 
+def _tensor(value):
+    return value if isinstance(value, torch.Tensor) else value[0]
+
+
 def _past(model, x):
     times = torch.zeros(len(x), x.shape[1], 1, dtype=x.dtype)
     later = torch.zeros(len(x), 4, 1, dtype=x.dtype)
@@ -257,7 +261,7 @@ SOUND = [
     ),
     other(
         "encodec",
-        lambda m, x: (m.encoder(x),),
+        lambda m, x: (_tensor(m.encoder(x)),),
         (1, 320),
         num_filters=4,
         hidden_size=16,
@@ -266,7 +270,7 @@ SOUND = [
     ),
     other(
         "mimi",
-        lambda m, x: (m.encoder(x),),
+        lambda m, x: (_tensor(m.encoder(x)),),
         (1, 320),
         num_filters=4,
         hidden_size=16,
