@@ -160,6 +160,17 @@ def contextual_decomposition(
     by 4e-7 of the output range, against 1e-4 for "proportional". Where a channel has a
     single position these two are the same, and so is their conditioning.
 
+    Values that tie for the place of the largest (in max pooling, `amax`, ``max(dim)``,
+    `maximum`, `topk`, `sort`, `median` and their kin) give the mean of their parts, so
+    that their order decides nothing; only a running extreme (`cummax`) is torch's
+    choice. A tie is exact equality: noise of 1e-3 on an image with a flat background
+    breaks the ties there, and moves scores.
+
+    The package acd gives the same with ``bias="proportional"`` where nothing ties and
+    no part is zero beside another that is. It differs (a) in a tie, where it takes the
+    first value; (b) where both parts of a unit are zero, where it gives each half of
+    the bias; (c) in precision: it rounds what is max pooled to single precision.
+
     When to prefer ``nonlinearity="symmetric"``: a task that is the exclusive or of two
     frequencies is seen through by it (89 % of samples), not by "relevant" (10 %).
 

@@ -29,7 +29,9 @@ from .relevance_values import (
     relevance_of,
 )
 from .rules_affine import CONVOLUTION, _batch_norm_arguments
+from .rules_select import pool_arguments
 from .rules_shape import pass_on
+from .ties import pooled_parts
 
 
 @dataclass
@@ -199,9 +201,21 @@ def activation(method: Any, call: Call) -> Carrier:
 
 @rule("lrp", "kind:select")
 def select(method: Any, call: Call) -> Any:
-    """Give the relevance to the winner."""
+    """Give the relevance to the winner; those of a max pooling window share it."""
+    if call.operation.options.get("pool"):
+        return _pool(method, call)
     args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
     return wrap(method, call.func(*args, **kwargs))
+
+
+def _pool(method: Any, call: Call) -> Any:
+    carrier, given, wants_indices = pool_arguments(call)
+    x, name = relevance_of(method, carrier), call.operation.name
+    full, winners = getattr(F, name)(x.detach(), **given, return_indices=True)
+    shared = pooled_parts(x[None], x, winners, name, given)[0]
+    # the mean of equal values may differ from them in the last bit
+    result = Carrier(method, full + (shared - shared.detach()))
+    return (result, winners) if wants_indices else result
 
 
 @rule("lrp", "kind:normalise", "kind:recurrent")

@@ -11,6 +11,7 @@ from .axes import axis_kept, axis_reduced
 from .carrier import Carrier, is_plain
 from .method import Call
 from .registry import rule
+from .ties import evened_parts, extreme_parts, pooled_parts
 
 _FIXED = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _ADAPTIVE = ("output_size", "return_indices")
@@ -18,19 +19,22 @@ _ADAPTIVE = ("output_size", "return_indices")
 
 @rule("cd", "kind:select")
 def pool(method: Any, call: Call) -> Any:
-    """Take the relevant part of the winner of the whole, window by window."""
+    """Take the relevant part of the winners of the whole, window by window."""
+    x, given, wants_indices = pool_arguments(call)
     name = call.operation.name
-    adaptive = name.startswith("adaptive")
-    x, *values = call.bind("input", *(_ADAPTIVE if adaptive else _FIXED))
-    names = _ADAPTIVE if adaptive else _FIXED
-    given = {k: v for k, v in zip(names, values, strict=True) if v is not None}
-    wants_indices = given.pop("return_indices", False)
-    wants_indices = wants_indices or call.func.__name__.endswith("with_indices")
     full, winners = getattr(F, name)(x.full, **given, return_indices=True)
-    spatial = int(name[-2])
-    rel = take_winners(x.rel, winners, spatial)
+    rel = pooled_parts(x.rel, x.full, winners, name, given)
     result = Carrier(method, full, rel, axis_kept(x, full))
     return (result, winners) if wants_indices else result
+
+
+def pool_arguments(call: Call) -> tuple[Any, dict[str, Any], bool]:
+    """Return what is max pooled, the options, and whether indices are returned."""
+    names = _ADAPTIVE if call.operation.name.startswith("adaptive") else _FIXED
+    x, *values = call.bind("input", *names)
+    given = {k: v for k, v in zip(names, values, strict=True) if v is not None}
+    wants_indices = given.pop("return_indices", False)
+    return x, given, wants_indices or call.func.__name__.endswith("with_indices")
 
 
 def take_winners(
@@ -44,7 +48,10 @@ def take_winners(
 
 @rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")
 def ranked(method: Any, call: Call) -> Any:
-    """Take the relevant part of the values that are ranked along an axis."""
+    """Take the relevant part of the values that are ranked along an axis.
+
+    What is equal has its mean, whatever the order; a running extreme is the latest.
+    """
     x = call.carriers[0]
     full = call.on_full()
     if is_plain(full):
@@ -54,7 +61,10 @@ def ranked(method: Any, call: Call) -> Any:
     index = full[1]
     kept = index.ndim == x.full.ndim
     index = index if kept else index.unsqueeze(dim)
-    rel = torch.vmap(lambda part: part.take_along_dim(index, dim))(x.rel)
+    parts = x.rel
+    if x.full.ndim and not call.operation.name.startswith("cum"):
+        parts = evened_parts(parts, x.full, dim)
+    rel = torch.vmap(lambda part: part.take_along_dim(index, dim))(parts)
     rel = rel if kept else rel.squeeze(dim % x.full.ndim + 1)
     result = Carrier(method, full[0], rel, axis_reduced(x, dim, kept))
     return type(full)((result, full[1]))
@@ -62,7 +72,7 @@ def ranked(method: Any, call: Call) -> Any:
 
 @rule("cd", "max", "min", "amax", "amin")
 def extreme(method: Any, call: Call) -> Any:
-    """Take the relevant part of the extreme value along axes, or of two operands."""
+    """Take the relevant part of the extremes along axes, or of two operands."""
     x, dim, keepdim = call.bind("input", dim=None, keepdim=False)
     if is_plain(dim) or isinstance(dim, Carrier):
         return larger(method, call)
@@ -85,9 +95,8 @@ def _along(
 ) -> torch.Tensor:
     kept = [d for d in range(x.full.ndim) if d not in dims]
     flat = x.full.permute(*kept, *dims).flatten(len(kept))
-    winner = (flat.argmax if largest else flat.argmin)(-1, keepdim=True)
     parts = x.rel.permute(0, *(d + 1 for d in (*kept, *dims))).flatten(len(kept) + 1)
-    rel = parts.gather(-1, winner.expand(parts.shape[0], *winner.shape)).squeeze(-1)
+    rel = extreme_parts(parts, flat, largest)
     for d in sorted(dims) if keepdim else ():
         rel = rel.unsqueeze(d + 1)
     return rel
@@ -95,8 +104,18 @@ def _along(
 
 @rule("cd", "maximum", "minimum", "fmax", "fmin")
 def larger(method: Any, call: Call) -> Carrier:
-    """Take the parts of the winner of two operands; a constant has none."""
+    """Take the parts of the winner of two operands, half of both in a tie.
+
+    A constant is shared like a bias.
+    """
     a, b = call.bind("input", "other")
     full = call.on_full()
-    wins = (a.full if isinstance(a, Carrier) else a) == full
-    return method(torch.where, (torch.as_tensor(wins), a, b), {})
+    wins, other = (
+        torch.as_tensor((v.full if isinstance(v, Carrier) else v) == full)
+        for v in (a, b)
+    )
+    out = method(torch.where, (wins, a, b), {})
+    tied = wins & other
+    if not tied.any():
+        return out
+    return method(torch.where, (tied, 0.5 * (a + b), out), {})

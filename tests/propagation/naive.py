@@ -52,18 +52,19 @@ def symmetric(phi, rel, x):
 
 
 def max_pool2d_parts(rel, x, size, stride, padding, dilation):
-    """Return the relevant part of the winner of every window, by loops."""
+    """Return the mean relevant part of the winners of every window, by loops."""
     n, channels, height, width = x.shape
     span = dilation * (size - 1) + 1
     rows = (height + 2 * padding - span) // stride + 1
     columns = (width + 2 * padding - span) // stride + 1
     out = torch.zeros(n, channels, rows, columns, dtype=x.dtype)
     for i, ch, r, q in np.ndindex(n, channels, rows, columns):
-        best, part = -np.inf, 0.0
+        best, parts = -np.inf, []
         for u, v in np.ndindex(size, size):
             y = r * stride - padding + u * dilation
             z = q * stride - padding + v * dilation
-            if 0 <= y < height and 0 <= z < width and x[i, ch, y, z] > best:
-                best, part = x[i, ch, y, z], rel[i, ch, y, z]
-        out[i, ch, r, q] = part
+            if 0 <= y < height and 0 <= z < width and x[i, ch, y, z] >= best:
+                parts = parts if x[i, ch, y, z] == best else []
+                best, parts = x[i, ch, y, z], [*parts, rel[i, ch, y, z]]
+        out[i, ch, r, q] = sum(parts) / len(parts)
     return out

@@ -481,5 +481,10 @@ def extreme(run, func, args, kwargs):
 @rule("maximum")
 def larger(run, func, args, kwargs):
     a, b = args
-    wins = (a.full if isinstance(a, Pair) else a) == call(func, args, kwargs, "full")
-    return join(run, torch.where, (wins, a, b), {})
+    full = call(func, args, kwargs, "full")
+    wins, loses = ((v.full if isinstance(v, Pair) else v) == full for v in args)
+    tied, wins = wins & loses, wins & ~loses
+    larger = join(run, torch.where, (wins, a, b), {})
+    if not tied.any():
+        return larger
+    return join(run, torch.where, (tied, 0.5 * (a + b), larger), {})

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
 from torch import nn
 
 from sktrim.propagation import contextual_decomposition
@@ -27,7 +29,7 @@ def relative(out, expected):
 NETS = {
     "mlp": lambda: nn.Sequential(nn.Linear(36, 20), nn.ReLU(), nn.Linear(20, 3)),
     "conv": lambda: nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(),
+        nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Dropout(),
         nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3),
     ),
 }  # fmt: skip
@@ -47,6 +49,67 @@ def test_feed_forward_networks(acd, name, seed):
         theirs, other = acd.cd(image, net, mask=mask.numpy(), device="cpu")
     assert relative(ours, theirs) < 1e-4
     assert relative(rest, other) < 1e-4
+
+
+# pooled before the ReLU, whose zeros would tie
+LENETS = {
+    "max pooling": lambda: nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+        nn.Linear(84, 10),
+    ),
+    "average pooling": lambda: nn.Sequential(
+        nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(),
+        nn.AvgPool2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(256, 10),
+    ),
+}  # fmt: skip
+
+
+def digits(noise):
+    """Real digits of 8 x 8 pixels, made 28 x 28."""
+    images = torch.from_numpy(load_digits().images[:4, None]) / 16
+    images = F.interpolate(images, scale_factor=3, mode="nearest")
+    generator = torch.Generator().manual_seed(0)
+    images = F.pad(images, (2, 2, 2, 2))
+    return images + noise * torch.randn(
+        images.shape, dtype=torch.float64, generator=generator
+    )
+
+
+@pytest.fixture
+def double(monkeypatch):
+    """Have the reference, which asks for float and the default, work in float64."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    monkeypatch.setattr(torch, "float", torch.float64)
+    yield
+    torch.set_default_dtype(default)
+
+
+@torch.no_grad()
+def both(acd, net, x, mask):
+    """Our parts and those of the reference."""
+    ours, _ = contextual_decomposition(net, x, x * mask, bias="proportional")
+    return ours, acd.cd(x, net, mask=mask.numpy(), device="cpu")[0]
+
+
+@pytest.mark.parametrize("name", LENETS)
+def test_lenets_on_digits_without_ties(acd, double, name):
+    torch.manual_seed(0)
+    net, x = LENETS[name]().eval(), digits(noise=1e-3)
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        mask = torch.rand(28, 28, generator=generator).round()
+        ours, theirs = both(acd, net, x, mask)
+        assert relative(ours, theirs) < 1e-10
+
+
+def test_the_reference_gives_a_tie_to_its_first_value(acd, double):
+    net, x = nn.MaxPool2d(2).eval(), torch.ones(1, 1, 2, 2, dtype=torch.float64)
+    mask = torch.tensor([[1.0, 0], [0, 0]])
+    ours, theirs = both(acd, net, x, mask)
+    assert (ours.item(), theirs.item()) == (0.25, 1)
 
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")

@@ -250,6 +250,9 @@ def without_values(monkeypatch):
     """On the meta device there are no values to decide by; other devices mix there."""
     monkeypatch.setattr(torch.Tensor, "__bool__", lambda _: True)
     monkeypatch.setattr(torch.Tensor, "item", lambda _: 0.0)
+    monkeypatch.setattr(
+        torch.Tensor, "nonzero", lambda v: v.new_empty(0, v.ndim).long()
+    )
 
 
 def to_meta(value):

@@ -1,1 +1,0 @@
-"""Public networks with random weights, and what each method makes of them."""

@@ -1,0 +1,259 @@
+"""Means over the values that tie for a place, so that their order decides nothing."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+# so many values of all masks are gathered at once, or one of every tied window
+_AT_ONCE = 2**18
+# the positions of windows are kept for another call where they are so few
+_KEPT = 2**20
+
+
+def pooled_parts(
+    parts: torch.Tensor, x: torch.Tensor, winners: torch.Tensor, name: str, options: Any
+) -> torch.Tensor:
+    """Return the parts of the largest value of every window, in a tie their mean.
+
+    Parameters
+    ----------
+    parts : torch.Tensor of shape (K, *x.shape)
+    x : torch.Tensor
+        What is pooled.
+    winners : torch.Tensor
+        Where torch found the largest values.
+    name, options
+        A function for max pooling in `torch.nn.functional` and its arguments.
+    """
+    windows = _Windows(x, winners, name, options)
+    parts = parts.flatten(1)
+    found = parts.index_select(1, windows.winners)
+    tied = windows.ties()
+    if len(tied):
+        tied, table, counts = windows.tied_sources(tied)
+    if len(tied):
+        means = _means(parts, table, counts)
+        found = _put(found, tied.expand(len(parts), -1), means)
+    return found.unflatten(1, winners.shape)
+
+
+def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    if torch.is_grad_enabled():
+        return found.scatter(1, at, values)
+    return found.scatter_(1, at, values)
+
+
+class _Windows:
+    """The windows of a max pooling.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        What is pooled.
+    winners : torch.Tensor
+        Where torch found the largest values.
+    name, options
+        The function and its arguments.
+    """
+
+    def __init__(
+        self, x: torch.Tensor, winners: torch.Tensor, name: str, options: Any
+    ) -> None:
+        spatial = int(name[-2])
+        self.x, self.name, self.found = x.detach(), name, winners
+        self.sizes = sizes = tuple(winners.shape[-spatial:])
+        self.shape = tuple(x.shape[-spatial:])
+        planes = winners.numel() // math.prod(sizes)
+        self.origins = torch.arange(planes, device=x.device) * math.prod(self.shape)
+        self.winners = (winners.reshape(planes, -1) + self.origins[:, None]).flatten()
+        self.fixed: _Fixed = None
+        if not name.startswith("adaptive"):
+            size = options["kernel_size"]
+            stride = options.get("stride")
+            self.fixed = tuple(
+                _each(value, len(sizes))
+                for value in (
+                    size,
+                    size if stride is None or stride == [] else stride,
+                    options.get("padding", 0),
+                    options.get("dilation", 1),
+                )
+            )
+
+    def ties(self) -> torch.Tensor:
+        """Return the windows in which several values are the largest, or a NaN is."""
+        several = self._last_winners() != self.found
+        return several.flatten().nonzero().squeeze(1)
+
+    def _last_winners(self) -> torch.Tensor:
+        """Return where torch finds the largest values when it looks from the end."""
+        axes = tuple(range(-len(self.sizes), 0))
+        pool = getattr(F, self.name)
+        if self.fixed is None:
+            mirrored = self.x.flip(axes)
+            found = pool(mirrored, self.sizes, return_indices=True)[1].flip(axes)
+            return math.prod(self.shape) - 1 - found
+        size, stride, padding, dilation = self.fixed
+        covered = [
+            (n - 1) * s + d * (k - 1) + 1
+            for n, k, s, d in zip(self.sizes, size, stride, dilation, strict=True)
+        ]
+        edges: list[int] = []
+        for length, n, p in zip(covered, self.shape, padding, strict=True):
+            edges = [p, length - n - p, *edges]
+        x = F.pad(self.x, edges, value=-math.inf) if any(edges) else self.x
+        given = {"stride": stride, "dilation": dilation, "return_indices": True}
+        found = pool(x.flip(axes), size, **given)[1].flip(axes)
+        found = math.prod(covered) - 1 - found
+        return self._unpadded(found, covered, padding) if any(edges) else found
+
+    def _unpadded(
+        self, index: torch.Tensor, covered: list[int], padding: tuple[int, ...]
+    ) -> torch.Tensor:
+        """Translate flat indices of the padded values into those of the values."""
+        out: Any = 0
+        step = 1
+        for length, n, p in reversed(
+            list(zip(covered, self.shape, padding, strict=True))
+        ):
+            out = out + (index % length - p) * step
+            index, step = index // length, step * n
+        return out
+
+    def tied_sources(
+        self, tied: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return windows, where their tied winners are, and how many each has.
+
+        Windows with more of them come first: row i of the table is of all that have
+        more than i. `counts` is None where all have as many.
+        """
+        flat, count = self.x.flatten(), math.prod(self.sizes)
+        small = count * math.prod(self.shape) <= _KEPT
+        build = _kept_places if small else _places
+        places, inside = build(self.shape, self.sizes, self.fixed, self.x.device)
+        at = tied % count
+        sources = places[at] + self.origins[tied // count][:, None]
+        best = flat.take(sources) == flat.take(self.winners.take(tied))[:, None]
+        best = best if inside is None else best & inside[at]
+        if best.all():
+            return tied, sources.T.contiguous(), None
+        counts, order = best.sum(1).sort(descending=True)
+        first = best.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+        sources = sources.gather(1, first)
+        several = int((counts > 1).sum())
+        order, counts = order[:several], counts[:several]
+        most = int(counts[0]) if several else 0
+        return tied[order], sources[order, :most].T.contiguous(), counts
+
+
+_Fixed = tuple[tuple[int, ...], ...] | None
+
+
+def _places(
+    shape: tuple[int, ...], sizes: tuple[int, ...], fixed: _Fixed, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return flat positions of every window, (windows, width), and which are real."""
+    places: Any = torch.zeros(1, 1, dtype=torch.long, device=device)
+    inside: Any = torch.ones(1, 1, dtype=torch.bool, device=device)
+    for axis, (n, count) in enumerate(zip(shape, sizes, strict=True)):
+        at = torch.arange(count, device=device)[:, None]
+        if fixed is None:
+            start, stop = at * n // count, ((at + 1) * n + count - 1) // count
+            place = start + torch.arange(-(-n // count) + 1, device=device)
+            valid = place < stop
+        else:
+            size, stride, padding, dilation = (values[axis] for values in fixed)
+            steps = dilation * torch.arange(size, device=device)
+            place = at * stride - padding + steps
+            valid = (place >= 0) & (place < n)
+        place = place.clamp(0, n - 1)
+        places = places[:, None, :, None] * n + place[:, None]
+        inside = inside[:, None, :, None] & valid[:, None]
+        places, inside = (v.flatten(2).flatten(0, 1) for v in (places, inside))
+    return places, None if inside.all() else inside
+
+
+_kept_places = lru_cache(maxsize=32)(_places)
+
+
+def _each(value: Any, count: int) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * count if len(values) == 1 else values
+
+
+def _means(
+    parts: torch.Tensor, table: torch.Tensor, counts: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the means (K, rows) of the parts (K, size) that the table points to."""
+    most, rows = table.shape
+    total: Any = None
+    start = 0
+    while start < most:
+        rows = rows if counts is None else int((counts > start).sum())
+        width = max(1, _AT_ONCE // (rows * len(parts)))
+        some = table[start : start + width, :rows]
+        values = parts.index_select(1, some.flatten()).unflatten(1, some.shape)
+        if counts is not None and len(some) > 1:
+            slots = torch.arange(start, start + len(some), device=counts.device)
+            values = torch.where(slots[:, None] < counts[:rows], values, 0)
+        if total is None:
+            total = values.sum(1)
+        else:
+            total[:, :rows] += values.sum(1)
+        start += width
+    return total.div_(most if counts is None else counts)
+
+
+def extreme_parts(
+    parts: torch.Tensor, values: torch.Tensor, largest: bool
+) -> torch.Tensor:
+    """Return the parts of the extreme along the last axis, their mean in a tie.
+
+    Parameters
+    ----------
+    parts : torch.Tensor of shape (K, *values.shape)
+    values : torch.Tensor
+    largest : bool
+    """
+    winner = (values.argmax if largest else values.argmin)(-1, keepdim=True)
+    found = parts.gather(-1, winner.expand(len(parts), *winner.shape)).squeeze(-1)
+    best = values == values.gather(-1, winner)
+    counts = best.sum(-1)
+    tied = (counts > 1).flatten().nonzero().squeeze(1)
+    if not len(tied):
+        return found
+    best, counts = best.flatten(0, -2)[tied], counts.flatten()[tied]
+    some = torch.where(best, parts.flatten(1, -2)[:, tied], 0)
+    means = some.sum(-1) / counts
+    flat = _put(found.flatten(1), tied.expand(len(parts), -1), means)
+    return flat.unflatten(1, winner.shape[:-1])
+
+
+def evened_parts(parts: torch.Tensor, values: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return parts of which equal values along an axis all have the mean.
+
+    Parameters
+    ----------
+    parts : torch.Tensor of shape (K, *values.shape)
+    values : torch.Tensor
+    dim : int
+    """
+    dim = dim % values.ndim
+    ordered, order = values.sort(dim)
+    size = values.shape[dim]
+    new = ordered.narrow(dim, 1, size - 1) != ordered.narrow(dim, 0, size - 1)
+    if new.all():
+        return parts
+    runs = torch.zeros_like(order)
+    runs.narrow(dim, 1, size - 1).copy_(new.cumsum(dim))
+    runs = torch.zeros_like(order).scatter(dim, order, runs)
+    counts = torch.zeros_like(order).scatter_add(dim, runs, torch.ones_like(order))
+    runs = runs.expand(parts.shape)
+    sums = torch.zeros_like(parts).scatter_add(dim + 1, runs, parts)
+    return (sums / counts.clamp(min=1)).gather(dim + 1, runs)
