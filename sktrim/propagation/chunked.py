@@ -129,6 +129,7 @@ def _run(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) 
 
 
 def _once(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
+    method.n_samples = len(x)
     carrier = Carrier(method, x.clone(), part, -x.ndim)
     output = first_carrier(run_model(model, carrier))
     if strip and output.ending is not None:

@@ -80,7 +80,11 @@ ELEMENTWISE = frozenset(
 
 
 def input_times_gradient(f, x):
-    """Return relevance of a weighted sum of the outputs."""
+    """Return relevance of a weighted sum of the outputs.
+
+    Input times this gradient is relevance by the epsilon rule without epsilon, unless
+    an elementwise function of 0 is not 0: that raises ZeroDivisionError.
+    """
     leaf = x.clone().requires_grad_()
     with torch.enable_grad(), _Held():
         out = f(leaf.clone())
@@ -91,6 +95,8 @@ def input_times_gradient(f, x):
 
 
 class _Held(TorchFunctionMode):
+    """Elementwise functions are a factor that is held."""
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         name = func.__name__
@@ -103,9 +109,9 @@ class _Held(TorchFunctionMode):
         kwargs.pop("inplace", None)
         with torch.no_grad():
             y = _out_of_place(name, func)(x.detach(), *args[1:], **kwargs)
-        slope = torch.where(x == 0, 0, y / x).detach()
-        lost = torch.where(x == 0, y, 0).detach()
-        out = x * slope + lost
+        if bool(((x == 0) & (y != 0)).any()):
+            raise ZeroDivisionError
+        out = x * torch.where(x == 0, 0, y / x).detach()
         return x.copy_(out) if writes else out
 
 
@@ -113,3 +119,28 @@ def _out_of_place(name, func):
     if func.__name__.strip("_") == name and not func.__name__.endswith("_"):
         return func
     return next(getattr(p, name) for p in (torch, F) if hasattr(p, name))
+
+
+AFFINE = frozenset(
+    """view reshape flatten unflatten unsqueeze squeeze transpose permute movedim t T mT
+    narrow select getitem chunk split split_with_sizes unbind expand repeat len
+    repeat_interleave flip roll index_select gather tril unfold diagonal contiguous
+    clone real imag view_as_real view_as_complex conj resolve_conj complex mean sum
+    avg_pool1d avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d neg cumsum diff
+    fft_fft fft_ifft fft_rfft fft_irfft zeros_like cat stack pad linear addmm conv1d
+    conv2d conv_transpose1d batch_norm add sub iadd isub radd rsub get size dim
+    setitem fill zero copy shape is_floating_point arange tensor""".split()
+)
+
+
+class Affine(TorchFunctionMode):
+    """Notes whether all that a program does is affine for certain."""
+
+    def __init__(self):
+        super().__init__()
+        self.holds = True
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = func.__name__.strip("_")
+        self.holds &= name in AFFINE
+        return func(*args, **(kwargs or {}))

@@ -43,6 +43,9 @@ SPELLINGS = {
             lin(v),
         )[1]
     ),
+    "rows split and joined": lambda lin: (
+        lambda v: lin(v.repeat(1, 3).reshape(-1, 12)).reshape(len(v), 3, 5).relu() + 1
+    ),
     "matrix": lambda lin: lambda v: F.softplus(v @ lin.weight.T),
 }
 
