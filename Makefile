@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo examples test lint bench docs clean
+.PHONY: help demo examples test lint bench zoo docs clean
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
@@ -57,9 +57,21 @@ lint: $(VENV)/.group-lint $(VENV)/.group-test  ## ruff, pyright, import-linter
 bench: $(VENV)/.group-bench $(VENV)/.group-test  ## The benchmark tables
 	$(BIN)/python -m benchmarks
 
+# public networks pin what they please: an environment of their own, where no package
+# may bring another torch
+.venv-zoo/.installed: benchmarks/zoo/requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv-zoo
+	.venv-zoo/bin/pip install --quiet -c constraints.txt torch
+	.venv-zoo/bin/pip install --quiet --no-deps -r benchmarks/zoo/requirements.txt
+	.venv-zoo/bin/pip install --quiet --no-deps -e .
+	touch $@
+
+zoo: .venv-zoo/.installed  ## Every method on public networks; resumes, an hour or more
+	.venv-zoo/bin/python -m benchmarks.zoo $(ZOO_ARGS)
+
 docs: $(VENV)/.group-docs  ## HTML documentation in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) demo docs/_build docs/api .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-zoo zoo.jsonl demo docs/_build docs/api .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,6 +39,7 @@ class _Traced(DeepLiftRescale):
     """DeepLIFT that keeps what went into and came out of every operation."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.steps: list[tuple[str, str, list, list]] = []
         self.branches: list[Gap] = []
         self.depth = 0
@@ -72,6 +73,8 @@ class _Traced(DeepLiftRescale):
             if id(carrier) not in pairs:
                 own = Carrier(self, carrier.full.view_as(carrier.full), carrier.rel)
                 own.ending, own.aliased = carrier.ending, carrier.aliased
+                if self.is_inverse(carrier):
+                    self.mark_inverse(own)
                 pairs[id(carrier)] = own
             return pairs[id(carrier)]
 
@@ -134,5 +137,5 @@ def _flow(scalar: torch.Tensor, pairs: list) -> float:
                 scalar, full, retain_graph=True, allow_unused=True
             )
             if found is not None:
-                total += float((found * (full.detach() - rel)).sum())
+                total += float((found.conj() * (full.detach() - rel)).real.sum())
     return total

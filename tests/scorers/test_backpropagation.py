@@ -200,6 +200,28 @@ def test_spellings_and_batches_agree(scorer, space):
     np.testing.assert_allclose(np.concatenate(alone), base[:2], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("scorer", ["cd", *SCORERS])
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice")
+def test_a_softmax_without_an_axis_is_that_over_classes(scorer):
+    def net(dim):
+        def build():
+            first = nn.Linear(6, 5), nn.Softmax(dim)
+            return nn.Sequential(*first, nn.Linear(5, 4), nn.Softmax(dim))
+
+        return seeded(build, 0).double().eval()
+
+    X, found = np.random.default_rng(0).standard_normal((4, 6)), []
+    for dim in (None, 1):
+        try:
+            found.append(explain(net(dim), X, scorer).values)
+        except UnsupportedOperationError:
+            found.append(None)
+    if found[1] is None:
+        assert found[0] is None
+    else:
+        np.testing.assert_allclose(found[0], found[1], **EXACT)
+
+
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_silence_has_finite_scores(scorer):
     net = Twins.all()["Module"]

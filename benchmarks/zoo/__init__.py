@@ -1,0 +1,1 @@
+"""Public networks with random weights, and what each method makes of them."""

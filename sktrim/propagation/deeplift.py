@@ -1,0 +1,69 @@
+"""DeepLIFT's method, and what its rules share."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+
+from .backpropagation import ModifiedBackpropagation
+from .carrier import Carrier, find_carriers, map_carriers
+from .method import Call
+
+
+class DeepLiftRescale(ModifiedBackpropagation):
+    """Carry the activation and the baseline's (Shrikumar et al. 2017, Rescale).
+
+    A carrier's `full` is the sample's activation and `rel` the baseline's. Every
+    rule is complete by itself: gradients times differences of its arguments add up
+    to gradient times difference of its result.
+    """
+
+    name = "DeepLIFT"
+    key = "deeplift"
+
+    def __init__(self) -> None:
+        # by id, since comparing carriers is an operation of the model
+        self._inverses: dict[int, weakref.ref] = {}
+
+    def is_inverse(self, value: Any) -> bool:
+        """Tell whether a value was got by dividing: ``rsqrt(v)``, ``1 / v``."""
+        found = self._inverses.get(id(value))
+        return found is not None and found() is value
+
+    def mark_inverse(self, result: Any) -> None:
+        """Remember that values were got by dividing."""
+        found = result if isinstance(result, Carrier) else list(result)
+        for carrier in find_carriers(found):
+            self._inverses[id(carrier)] = weakref.ref(carrier)
+
+
+def on_base(call: Call) -> Any:
+    """Return what the plain model gets for the baseline, without a graph."""
+    args, kwargs = call.replaced(lambda carrier: carrier.rel)
+    with torch.no_grad():
+        return call.func(*args, **kwargs)
+
+
+def occurrences(call: Call) -> int:
+    """Count the places in the arguments where a carrier stands."""
+    count = 0
+
+    def see(carrier: Carrier) -> Carrier:
+        nonlocal count
+        count += 1
+        return carrier
+
+    map_carriers(see, (call.args, call.kwargs))
+    return count
+
+
+def finite(multiplier: torch.Tensor) -> torch.Tensor:
+    """Return multipliers with 0 for what is no number.
+
+    What is masked with -inf in both has no difference.
+    """
+    if multiplier.is_complex():
+        return torch.where(multiplier.isfinite(), multiplier, 0)
+    return torch.nan_to_num_(multiplier, 0.0, 0.0, 0.0)
