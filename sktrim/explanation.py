@@ -11,9 +11,10 @@ from sktrim._explanation import io
 from sktrim._explanation.arrays import ExplanationArrays
 from sktrim._explanation.card import ExplanationCard, make_card
 from sktrim._explanation.checks import check_rows
+from sktrim._explanation.files import ExplanationFileError
 from sktrim._explanation.plots import ExplanationPlots
 
-__all__ = ["Explanation", "TopGroups"]
+__all__ = ["Explanation", "ExplanationFileError", "TopGroups"]
 
 
 class TopGroups(NamedTuple):
@@ -328,7 +329,9 @@ class Explanation(ExplanationArrays):
     def save(self, path, *, components: bool = False) -> None:
         """Write to a npz file of plain arrays, without pickle.
 
-        The file appears at once and whole, also where another is replaced.
+        The file appears at once and whole, also where another is replaced, whose mode
+        is kept; a link stays and the file behind it is replaced. What a killed save
+        left (``.name.*.part``) goes with the next one.
 
         Parameters
         ----------
@@ -343,7 +346,10 @@ class Explanation(ExplanationArrays):
         ValueError
             If `components=True` and there is no way back to signal space.
         TypeError
-            If `metadata` holds what JSON cannot.
+            If `metadata` holds what JSON cannot, or an array is of a dtype that no
+            file keeps.
+        OSError
+            If the folder is missing, or the file there is read-only.
         """
         io.save(self, path, components=components)
 
@@ -362,10 +368,13 @@ class Explanation(ExplanationArrays):
 
         Raises
         ------
-        ValueError
-            If the file is something else, damaged, or from a newer version.
+        ExplanationFileError
+            If the file is something else, damaged, or from a newer version; a
+            ValueError. Files from strangers do no harm.
+        OSError
+            If there is no file, or it cannot be read.
         """
-        return cls(**io.load(path))
+        return io.load(path, cls)
 
     def card(
         self,

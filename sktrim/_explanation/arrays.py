@@ -172,7 +172,7 @@ class ExplanationArrays:
         self.scorer = scorer
         self.output = output
         self.signal_shape = None if signal_shape is None else tuple(signal_shape)
-        self.signals = check_signals(signals, n)
+        self.signals = check_signals(signals, n, self.signal_shape)
         self.metadata = {} if metadata is None else dict(metadata)
         self.component_function = (
             None

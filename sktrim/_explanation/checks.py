@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -132,15 +133,19 @@ def check_target_names(names: Any, shape: tuple[int, ...]) -> list[str] | None:
     return names
 
 
-def check_signals(signals, n_samples: int):
-    """Give signals (n, *signal_shape), dense or CSR; None stays None."""
-    if signals is None or sp.issparse(signals):
-        return None if signals is None else check_coefficients(signals, n_samples)
-    signals = np.asarray(signals)
-    if signals.ndim < 2 or len(signals) != n_samples:
+def check_signals(signals, n_samples: int, signal_shape):
+    """Give signals (n, *signal_shape) or flat, dense or CSR; None stays None."""
+    if signals is None:
+        return None
+    signals = sp.csr_array(signals) if sp.issparse(signals) else np.asarray(signals)
+    fits = signals.ndim > 1 and signals.shape[0] == n_samples
+    if fits and signal_shape is not None:
+        fits = prod(signals.shape[1:]) == prod(signal_shape)
+    if not fits:
         raise ValueError(
             f"signals has shape {signals.shape}, expected ({n_samples}, "
-            "*signal_shape): the rows of X that values explains."
+            f"*signal_shape) with signal_shape={signal_shape}: the rows of X that "
+            "values explains."
         )
     return signals
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
-import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,20 @@ import numpy as np
 import scipy.sparse as sp
 
 from sktrim._explanation.components import StoredComponents
+from sktrim._explanation.files import (
+    CHECKSUM,
+    Archive,
+    ExplanationFileError,
+    check_kind,
+    write_arrays,
+)
 from sktrim.groups import FeatureGroups
 
 if TYPE_CHECKING:
     from sktrim.explanation import Explanation
 
 FORMAT = "sktrim.Explanation"
-VERSION = 1
+VERSION = 2
 _ARRAYS = (
     "values",
     "centers",
@@ -33,6 +39,27 @@ _ARRAYS = (
 )
 _TEXTS = ("group_names", "target_names")
 _WORDS = ("unit", "scorer", "output")
+_NUMBERS, _ANYTHING = "biuf", "biufcUSmM"
+_SPARSE_KINDS = {"data": _NUMBERS, "indices": "iu", "indptr": "iu", "shape": "iu"}
+_KINDS = {
+    **dict.fromkeys(_ARRAYS, _NUMBERS),
+    **dict.fromkeys(("coefficients", "signals", "components"), _NUMBERS),
+    **dict.fromkeys(("mask_centers", "mask_coordinates"), _NUMBERS),
+    **dict.fromkeys((*_TEXTS, *_WORDS, "mask_names", "mask_unit"), "U"),
+    **dict.fromkeys(("format", "metadata", CHECKSUM), "U"),
+    **dict.fromkeys(("version", "signal_shape"), "iu"),
+    **{
+        f"{matrix}_{part}": kinds
+        for matrix in ("coefficients", "signals", "masks")
+        for part, kinds in _SPARSE_KINDS.items()
+    },
+    "targets": _ANYTHING,
+}
+
+
+def _kinds(name: str) -> str:
+    """Return the letters of ``dtype.kind`` that a member of the file may have."""
+    return _KINDS.get(name, _ANYTHING if name.startswith("metadata.") else "")
 
 
 def save(explanation: Explanation, path, *, components: bool) -> None:
@@ -42,52 +69,63 @@ def save(explanation: Explanation, path, *, components: bool) -> None:
         arrays["components"] = _all_components(explanation)
         if explanation.signals is not None:
             arrays |= _matrix_to_arrays("signals", explanation.signals)
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"the folder {path.parent} does not exist; make it before saving "
-            f"{path.name}."
-        )
-    # replaced in one step, so that a reader never sees half a file
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    for name, array in arrays.items():
+        check_kind(name, array, _kinds(name))
+    write_arrays(Path(path), arrays)
+
+
+def load(path, make: Callable[..., Explanation]) -> Explanation:
+    """Read an npz and make an Explanation of it; see `Explanation.load`."""
+    with open(path, "rb") as file:
+        with _teaching(path):
+            archive = Archive(file, _kinds)
+            version = _version(archive)
+        if version > VERSION:
+            raise ExplanationFileError(
+                f"{path} is of format version {version}, but this sktrim reads up to "
+                f"{VERSION}; upgrade sktrim to load it."
+            )
+        with _teaching(path):
+            return make(**_from_arrays(archive.read_all()))
+
+
+@contextmanager
+def _teaching(path) -> Iterator[None]:
+    """Turn whatever a damaged file leads to into one error."""
     try:
-        with open(part, "xb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        raise ExplanationFileError(
+            f"{path} is not a file that Explanation.save wrote "
+            f"({type(error).__name__}: {error}). Likely causes: (a) it is another kind "
+            "of file, (b) it was damaged or cut short while copying, (c) it holds "
+            "pickled objects, which are never loaded, (d) it is larger than the memory."
+        ) from error
 
 
-def load(path) -> dict[str, Any]:
-    """Read an npz into the arguments of Explanation; see `Explanation.load`."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-    # TypeError: a single array, which is no context manager
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise _foreign(path) from error
-    if str(stored.get("format", "")) != FORMAT:
-        raise _foreign(path)
-    if int(stored["version"]) > VERSION:
-        raise ValueError(
-            f"{path} is of format version {int(stored['version'])}, but this sktrim "
-            f"reads up to {VERSION}; upgrade sktrim to load it."
-        )
-    return _from_arrays(stored)
+def _version(archive: Archive) -> int:
+    if _text("format", archive.read("format")) != FORMAT:
+        raise ExplanationFileError("it is of another format")
+    version = archive.read("version").item()
+    if 1 < version <= VERSION and CHECKSUM not in archive:
+        raise ExplanationFileError("it has no checksum")
+    return version
 
 
-def _foreign(path) -> ValueError:
-    return ValueError(
-        f"{path} is not a file that Explanation.save wrote. Likely causes: (a) it is "
-        "another kind of file, (b) it was cut short while copying, (c) it holds "
-        "pickled objects, which are never loaded."
-    )
+def _text(name: str, array: np.ndarray) -> str:
+    if array.ndim:
+        raise ExplanationFileError(f"{name} has shape {array.shape}")
+    return str(array)
 
 
-def _to_arrays(explanation: Explanation) -> dict[str, Any]:
-    arrays: dict[str, Any] = {"format": np.array(FORMAT), "version": np.array(VERSION)}
+def _texts(name: str, array: np.ndarray) -> list[str]:
+    if array.ndim != 1:
+        raise ExplanationFileError(f"{name} has shape {array.shape}")
+    return array.tolist()
+
+
+def _to_arrays(explanation: Explanation) -> dict[str, np.ndarray]:
+    arrays = {"format": np.array(FORMAT), "version": np.array(VERSION)}
     for name in (*_ARRAYS, *_TEXTS, *_WORDS):
         value = getattr(explanation, name)
         if value is not None:
@@ -103,45 +141,71 @@ def _to_arrays(explanation: Explanation) -> dict[str, Any]:
     arrays["metadata"] = np.array(_to_json(plain))
     if explanation.coefficients is not None:
         arrays |= _matrix_to_arrays("coefficients", explanation.coefficients)
-    groups = explanation.feature_groups
-    if groups is not None:
-        arrays |= _sparse_to_arrays("masks", groups.masks)
-        arrays["mask_names"] = np.asarray(groups.names, dtype=str)
-        if groups.centers is not None:
-            arrays["mask_centers"] = np.asarray(groups.centers)
-        if groups.coordinates is not None:
-            arrays["mask_coordinates"] = groups.coordinates
-        if groups.unit is not None:
-            arrays["mask_unit"] = np.array(str(groups.unit))
+    return arrays | _groups_to_arrays(explanation.feature_groups)
+
+
+def _groups_to_arrays(groups: FeatureGroups | None) -> dict[str, np.ndarray]:
+    if groups is None:
+        return {}
+    arrays = _sparse_to_arrays("masks", groups.masks)
+    arrays["mask_names"] = np.asarray(groups.names, dtype=str)
+    if groups.centers is not None:
+        arrays["mask_centers"] = np.asarray(groups.centers)
+    if groups.coordinates is not None:
+        arrays["mask_coordinates"] = groups.coordinates
+    if groups.unit is not None:
+        arrays["mask_unit"] = np.array(str(groups.unit))
     return arrays
 
 
 def _from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
     fields: dict[str, Any] = {name: stored.get(name) for name in _ARRAYS}
-    for name in _TEXTS:
-        fields[name] = stored[name].tolist() if name in stored else None
-    for name in _WORDS:
-        fields[name] = str(stored[name]) if name in stored else None
+    for names, read in ((_TEXTS, _texts), (_WORDS, _text)):
+        for name in names:
+            fields[name] = read(name, stored[name]) if name in stored else None
     if "signal_shape" in stored:
-        fields["signal_shape"] = tuple(stored["signal_shape"].tolist())
-    fields["metadata"] = json.loads(str(stored["metadata"]))
-    for name, array in stored.items():
-        if name.startswith("metadata."):
-            fields["metadata"][name.removeprefix("metadata.")] = array
+        fields["signal_shape"] = _shape("signal_shape", stored["signal_shape"])
+    fields["metadata"] = _metadata_from_arrays(stored)
     fields["coefficients"] = _matrix_from_arrays("coefficients", stored)
-    if "masks_data" in stored:
-        unit = str(stored["mask_unit"]) if "mask_unit" in stored else None
-        fields["feature_groups"] = FeatureGroups(
-            _sparse_from_arrays("masks", stored),
-            stored["mask_names"].tolist(),
-            centers=stored.get("mask_centers"),
-            unit=unit,
-            coordinates=stored.get("mask_coordinates"),
-        )
+    fields["feature_groups"] = _groups_from_arrays(stored)
     if "components" in stored:
-        fields["component_function"] = StoredComponents(stored["components"])
+        parts = stored["components"]
+        _check_components(parts, fields["values"], fields.get("signal_shape"))
+        fields["component_function"] = StoredComponents(parts)
         fields["signals"] = _matrix_from_arrays("signals", stored)
     return fields
+
+
+def _metadata_from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
+    metadata = json.loads(_text("metadata", stored["metadata"]))
+    if not isinstance(metadata, dict):
+        raise ExplanationFileError(f"metadata is a {type(metadata).__name__}")
+    for name, array in stored.items():
+        if name.startswith("metadata."):
+            metadata[name.removeprefix("metadata.")] = array
+    return metadata
+
+
+def _groups_from_arrays(stored: dict[str, np.ndarray]) -> FeatureGroups | None:
+    if not any(name.startswith("mask") for name in stored):
+        return None
+    unit = stored.get("mask_unit")
+    return FeatureGroups(
+        _sparse_from_arrays("masks", stored),
+        _texts("mask_names", stored["mask_names"]),
+        centers=stored.get("mask_centers"),
+        unit=None if unit is None else _text("mask_unit", unit),
+        coordinates=stored.get("mask_coordinates"),
+    )
+
+
+def _check_components(parts, values, signal_shape) -> None:
+    fits = parts.ndim > 2 and parts.shape[:2] == values.shape[:2]
+    if not fits or signal_shape not in (None, parts.shape[2:]):
+        raise ExplanationFileError(
+            f"components has shape {parts.shape}, values {values.shape}, and "
+            f"signal_shape is {signal_shape}"
+        )
 
 
 def _to_json(metadata: dict) -> str:
@@ -161,7 +225,7 @@ def _matrix_to_arrays(name: str, matrix) -> dict[str, np.ndarray]:
 
 
 def _matrix_from_arrays(name: str, stored: dict[str, np.ndarray]):
-    if f"{name}_data" in stored:
+    if any(f"{name}_{part}" in stored for part in _SPARSE_KINDS):
         return _sparse_from_arrays(name, stored)
     return stored.get(name)
 
@@ -174,10 +238,23 @@ def _sparse_to_arrays(name: str, matrix) -> dict[str, np.ndarray]:
 
 
 def _sparse_from_arrays(name: str, stored: dict[str, np.ndarray]) -> sp.csr_array:
-    data, indices, indptr, shape = (
-        stored[f"{name}_{part}"] for part in ("data", "indices", "indptr", "shape")
-    )
-    return sp.csr_array((data, indices, indptr), shape=tuple(shape.tolist()))
+    data, indices, indptr, shape = (stored[f"{name}_{part}"] for part in _SPARSE_KINDS)
+    shape = _shape(name, shape)
+    if data.dtype == np.float16:
+        raise ExplanationFileError(f"{name} is sparse, but of half precision")
+    # check_format leaves an empty matrix unchecked, whose rows may still claim entries
+    if indptr.ndim != 1 or (indptr[1:] < indptr[:-1]).any():
+        raise ExplanationFileError(f"{name} has rows of negative length")
+    csr = sp.csr_array((data, indices, indptr), shape=shape)
+    # without it an index out of range ends in a crash of the process
+    csr.check_format(full_check=True)
+    return csr
+
+
+def _shape(name: str, array: np.ndarray) -> tuple[int, ...]:
+    if array.ndim != 1 or (array < 0).any():
+        raise ExplanationFileError(f"{name} has the shape {array}")
+    return tuple(array.tolist())
 
 
 def _all_components(explanation: Explanation) -> np.ndarray:
