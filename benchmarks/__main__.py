@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
+from sktrim import keep_freed_memory
+
 NAMES = [
     "decomposition",
     "networks",
@@ -38,6 +40,7 @@ def main():
         parser.error(f"no benchmark {unknown[0]!r} here; there are {', '.join(there)}")
     more = {} if arguments.device == "cpu" else {"device": arguments.device}
     torch.set_num_threads(1)
+    keep_freed_memory()
     tables = {}
     with threadpool_limits(1):
         for name in arguments.names or there:

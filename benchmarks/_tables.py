@@ -35,7 +35,9 @@ def median_seconds(function, repeats=7, device="cpu"):
 
 def device_name(device):
     """Say what the seconds were taken on."""
-    return "one thread" if device == "cpu" else torch.cuda.get_device_name(device)
+    if device == "cpu":
+        return "one thread, freed memory kept"
+    return torch.cuda.get_device_name(device)
 
 
 def _show(value):

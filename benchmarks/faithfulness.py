@@ -10,7 +10,7 @@ from sktrim import FourierTransformer, TransformImportance
 from sktrim.evaluation import faithfulness_curves
 from sktrim.inverse import inverse_module
 
-from ._tables import Table, alternating_seconds
+from ._tables import Table, alternating_seconds, device_name
 
 N_SAMPLES, N_GROUPS = 1000, 20
 N_POINTS = 2 * N_GROUPS
@@ -85,7 +85,8 @@ def measure():
         space = "Fourier" if fourier else "the signal's own"
         rows.append([name, space, passes, curves, curves / passes])
     return Table(
-        f"faithfulness of {N_SAMPLES} samples x {N_GROUPS} groups",
+        f"faithfulness of {N_SAMPLES} samples x {N_GROUPS} groups, "
+        f"{device_name('cpu')}",
         ["network", "space", "passes [s]", "curves [s]", "ratio"],
         rows,
         [

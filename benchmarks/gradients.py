@@ -7,7 +7,7 @@ from torch import nn
 from sktrim import FourierTransformer, TrimModel, inverse_module, transform_importance
 from sktrim.scorers import IntegratedGradients
 
-from ._tables import Table, alternating_seconds
+from ._tables import Table, alternating_seconds, device_name
 
 N_SAMPLES, SIDE, N_STEPS = 64, 28, 50
 
@@ -81,7 +81,7 @@ def measure():
             rows.append([space, name, seconds, timed[0] / seconds, difference])
     return Table(
         f"integrated gradients, {N_STEPS} steps, {N_SAMPLES} images {SIDE} x {SIDE}, "
-        "small CNN, one output, one thread",
+        f"small CNN, one output, {device_name('cpu')}",
         [
             "space",
             "library",

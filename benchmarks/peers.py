@@ -20,7 +20,7 @@ from sktrim.scorers import (
 )
 
 from ._problems import scorer_alone
-from ._tables import Table, alternating_seconds
+from ._tables import Table, alternating_seconds, device_name
 
 N_SAMPLES, SIDE, N_STEPS, N_BANDS = 64, 28, 50, 10
 # enough to time shap image by image
@@ -224,7 +224,7 @@ def measure():
             rows.append(_row(f"{name}, bands", peer, seconds, ours[0](), theirs()))
     return Table(
         f"{N_SAMPLES} images {SIDE} x {SIDE}, small CNN, {N_BANDS} Fourier bands or "
-        "pixels, one output, one thread",
+        f"pixels, one output, {device_name('cpu')}",
         [
             "scorer",
             "peer",

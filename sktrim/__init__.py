@@ -1,5 +1,6 @@
 """What a trained network uses, in terms you understand."""
 
+from sktrim._memory import keep_freed_memory
 from sktrim.explanation import Explanation
 from sktrim.groups import FeatureGroups
 from sktrim.importance import TransformImportance, transform_importance
@@ -30,5 +31,6 @@ __all__ = [
     "WaveletTransformer",
     "contextual_decomposition",
     "inverse_module",
+    "keep_freed_memory",
     "transform_importance",
 ]

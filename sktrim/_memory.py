@@ -1,22 +1,25 @@
 """How much memory a pass through a network takes, and the way back to NumPy."""
 
-from functools import cache
-
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-@cache
 def keep_freed_memory() -> None:
-    """Have the C library keep up to 64 MB of freed memory for what comes next.
+    """Have the C library keep freed memory for what comes next, in this process.
 
-    Activations of some megabytes come and go with every operation. glibc hands their
-    memory back to the system each time, and fetching it again costs a third of the
-    time of a small network; it learns to keep it once it has seen a block of nearly
-    32 MB freed. The block is never touched, so it takes no memory.
+    Activations of some megabytes come and go with every operation. On Linux, glibc
+    hands their memory back to the system each time, and fetching it again costs up to
+    a third of the time of a small network. After this call it keeps up to 64 MB per
+    thread that allocates (per arena, that is), until the process ends: after eight
+    threads have freed twenty activations of 3 MB each, 482 MiB stay with the process
+    instead of 2. There is no way back, so it is never done unasked.
+
+    Other C libraries are not affected.
     """
+    # glibc raises its threshold to the size of the largest block that it has seen
+    # freed, at most 32 MB; the block is never touched, so it takes no memory
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
