@@ -1,6 +1,5 @@
 """Reads an affine function of rows off its values, and verifies it."""
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from typing import Any
@@ -9,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 
+from sktrim._predictor import named_columns
 from sktrim._twins import MatrixTwin, ScaleTwin
 
-__all__ = ["NotAffineError", "as_rows", "quietly", "read_affine", "some_rows"]
+__all__ = ["NotAffineError", "as_rows", "read_affine", "some_rows", "transformed"]
 
 _N_ROWS = 32
 _MEBIBYTE = 2**20
@@ -39,11 +39,15 @@ def as_rows(values: Any) -> np.ndarray:
     return values if values.dtype.kind == "f" else values.astype(np.float64)
 
 
-def quietly(function: Callable[[Any], Any], rows: Any) -> Any:
-    """Call a transformer's method without its warnings."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        return function(rows)
+def transformed(transformer: Any, rows: Any) -> Any:
+    """Return what a transformer makes of rows, and give it nothing to warn of.
+
+    Warnings are not filtered, since their filters belong to all threads at once.
+    """
+    if isinstance(rows, np.ndarray):
+        rows = named_columns(transformer, rows)
+    with np.errstate(all="ignore"):
+        return transformer.transform(rows)
 
 
 class _Probe:
@@ -55,7 +59,8 @@ class _Probe:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         try:
-            values = as_rows(quietly(self.function, rows.copy()))
+            with np.errstate(all="ignore"):
+                values = as_rows(self.function(rows.copy()))
         except NotAffineError:
             raise
         except Exception as error:

@@ -1,24 +1,30 @@
 """Run a scorer over all samples, chunk by chunk, and gather an `Explanation`."""
 
 import copy
+import os
 import threading
 from functools import cached_property
 from math import prod
 
 import numpy as np
 import torch
-from sklearn.utils.parallel import Parallel, delayed
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
+from sklearn import config_context, get_config
 from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
 from sktrim._completeness import report_incomplete
-from sktrim._memory import keep_freed_memory, to_numpy
+from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.groups import last_step
 from sktrim.scorers import Attribution, scorer_name
 from sktrim.scorers._composed import SharedGradients
+
+_IMPORTED_BY = os.getpid()
+"""Differs from this process in one that was forked from it."""
 
 
 def explain(question: Question, X, y=None) -> Explanation:
@@ -56,21 +62,19 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
     -------
     list of Explanation
     """
-    keep_freed_memory()
     first, n_samples = questions[0], X.shape[0]
     outputs, resolved = first.resolve(X, y)
     spaces = [_Space(question, X) for question in questions]
     pieces = list(chunks(n_samples, first.rows_at_once(n_samples)))
-    workers = _Workers()
+    workers = _Workers(get_config())
     tasks = (
         delayed(workers.run)(spaces, X, r, resolved.target[r], outputs[r])
         for r in pieces
     )
-    parallel = Parallel(n_jobs=first.n_jobs, prefer="threads", return_as="generator")
     results = []
     bar = tqdm(total=n_samples, unit="sample", disable=not first.verbose)
     with bar, workers:
-        for rows, result in zip(pieces, parallel(tasks), strict=True):
+        for rows, result in zip(pieces, _parallel(first.n_jobs)(tasks), strict=True):
             results.append(result)
             bar.update(rows.stop - rows.start)
     return [
@@ -79,20 +83,36 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
     ]
 
 
+def _parallel(n_jobs) -> Parallel:
+    """Return what runs tasks: threads, unless joblib was told otherwise."""
+    backend, _ = get_active_backend(prefer="threads")
+    # joblib's "multiprocessing" gives all results at its end, or none
+    one_by_one = backend.supports_return_generator
+    return_as = "generator" if one_by_one else "list"
+    return Parallel(n_jobs=n_jobs, prefer="threads", return_as=return_as)
+
+
 class _Workers:
     """Explains chunks in threads, and outlives every one of them.
 
     On an error or Ctrl-C those that wait give up and the others are awaited, since
-    they hold the network in evaluation mode.
+    they hold the network in evaluation mode. scikit-learn's own `delayed` would change
+    the filters of warnings, which are no thread's own, in every thread.
+
+    Parameters
+    ----------
+    config : dict
+        scikit-learn's, which every thread has of its own.
     """
 
-    def __init__(self):
+    def __init__(self, config: dict):
+        self._config = config
         self._idle = threading.Condition()
         self._n_busy, self._stopped = 0, False
 
     def __reduce__(self):
         # another process has threads of its own
-        return _Workers, ()
+        return _in_another_process, (self._config,)
 
     def __enter__(self):
         return self
@@ -108,11 +128,20 @@ class _Workers:
                 return []
             self._n_busy += 1
         try:
-            return _explain_chunk(*args)
+            with config_context(**self._config):
+                return _explain_chunk(*args)
         finally:
             with self._idle:
                 self._n_busy -= 1
                 self._idle.notify_all()
+
+
+def _in_another_process(config: dict) -> _Workers:
+    """Make what explains chunks there."""
+    if os.getpid() != _IMPORTED_BY:
+        # a forked process has none of the threads that torch believes to have
+        torch.set_num_threads(1)
+    return _Workers(config)
 
 
 class _Space:

@@ -1,7 +1,7 @@
 """Inverses of fitted transformers as differentiable torch modules, and f o T^-1."""
 
 from collections.abc import Callable, Sequence
-from functools import singledispatch
+from functools import partial, singledispatch
 from itertools import chain as chained
 from math import prod
 from numbers import Integral
@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sktrim._affine import NotAffineError, as_rows, quietly, read_affine, some_rows
+from sktrim._affine import NotAffineError, as_rows, read_affine, some_rows, transformed
 from sktrim._signal_twins import CosineTwin, FourierTwin, WaveletTwin
 from sktrim._twins import IdentityTwin, InverseModule, MatrixTwin, chain
 from sktrim.transforms import (
@@ -141,7 +141,7 @@ def inverse_module(transformer: Any, *, X: Any = None) -> InverseModule:
         samples = None
         if X is not None:
             # scikit-learn's SparsePCA gives a single row as a vector
-            samples = quietly(transformer.transform, some_rows(X))
+            samples = transformed(transformer, some_rows(X))
             samples = np.atleast_2d(as_rows(samples))
         n_coefficients = _width(transformer, samples)
         return read_affine(transformer.inverse_transform, n_coefficients, samples)
@@ -185,7 +185,7 @@ def _(transformer: Pipeline, *, X: Any = None) -> InverseModule:
     for _, step in transformer.steps:
         twins.append(inverse_module(step, X=rows))
         if rows is not None and hasattr(step, "transform"):
-            rows = quietly(step.transform, rows)
+            rows = transformed(step, rows)
     return chain(twins[::-1])
 
 
@@ -246,7 +246,8 @@ def forward_module(transformer: Any, X: Any) -> nn.Module | None:
     try:
         rows = as_rows(some_rows(X))
         flat = rows.ndim == 2
-        return read_affine(transformer.transform, rows.shape[1], rows) if flat else None
+        function = partial(transformed, transformer)
+        return read_affine(function, rows.shape[1], rows) if flat else None
     except (ValueError, TypeError):
         return None
 
