@@ -5,6 +5,7 @@ import os
 import threading
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
 
 def _parallel(n_jobs) -> Parallel:
     """Return what runs tasks: threads, unless joblib was told otherwise."""
-    backend, _ = get_active_backend(prefer="threads")
+    backend: Any = get_active_backend(prefer="threads")[0]
     # joblib's "multiprocessing" gives all results at its end, or none
     one_by_one = backend.supports_return_generator
     return_as = "generator" if one_by_one else "list"

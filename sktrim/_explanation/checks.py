@@ -133,7 +133,7 @@ def check_target_names(names: Any, shape: tuple[int, ...]) -> list[str] | None:
     return names
 
 
-def check_signals(signals, n_samples: int, signal_shape):
+def check_signals(signals: Any, n_samples: int, signal_shape):
     """Give signals (n, *signal_shape) or flat, dense or CSR; None stays None."""
     if signals is None:
         return None
