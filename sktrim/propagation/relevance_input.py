@@ -115,10 +115,14 @@ def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
         If the map from coefficients to results exceeds the memory.
     """
     source, rule = layer.source, layer.rule
-    raw, n = source.rel, len(value)
-    s = raw.leaf.detach()
+    raw = source.rel
+    s, n = raw.leaf.detach(), len(raw.leaf)
     width = value.numel() // max(1, n)
     _check_size(method, rule, s.shape[1], width, s.element_size())
+    if not _Linear(raw, layer.map, n, width).leads():
+        method.refuse(
+            layer.map.function, "of an input whose samples are not first has no rule"
+        )
 
     @cache
     def share() -> Callable[[torch.Tensor], torch.Tensor]:
@@ -139,20 +143,18 @@ def _sharing(
     rule: Rule, linear: _Linear, s: torch.Tensor, value: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the function from the relevance of the results to that of s."""
-    n, matrix = len(s), linear.matrix(s)
-    value = value.detach().reshape(n, -1)
-    if linear.raw.residual is None:
+    n, value = len(s), value.detach().reshape(len(s), -1)
+    if linear.raw.residual is None and not linear.varies():
+        matrix = linear.matrix(s)
         folded = AffineMap(_dense, matrix, value - s @ matrix)
         return lambda relevance: share_out(rule, folded, s, relevance.reshape(n, -1))
-    carried = linear.residual()
-    offset = value - s[:, :-1] @ matrix - carried
+    columns = linear.columns(s)
 
     def one_by_one(relevance: torch.Tensor) -> torch.Tensor:
         relevance, shared = relevance.reshape(n, -1), []
         for i in range(n):
-            row = slice(i, i + 1)
-            # the residual is another column of the map for every sample
-            folded = AffineMap(_dense, torch.cat([matrix, carried[row]]), offset[row])
+            row, matrix = slice(i, i + 1), columns(i)
+            folded = AffineMap(_dense, matrix, value[row] - s[row] @ matrix)
             shared.append(share_out(rule, folded, s[row], relevance[row]))
         return torch.cat(shared)
 
@@ -182,6 +184,60 @@ class _Linear:
         if not self.raw.steps:
             return 0
         return self.results(torch.zeros_like(signal)).reshape(self.n, -1)
+
+    def _probed(self, amounts: torch.Tensor) -> torch.Tensor:
+        """Return the results (n, width) of amounts (n, 1) of some coefficients."""
+        like = self.raw.leaf.detach()
+        some = torch.linspace(1, 2, like.shape[1]).to(like)
+        coefficients = amounts * some
+        if self.raw.residual is not None:
+            coefficients = coefficients[:, :-1]
+        signal = self.raw.synthesis(coefficients[None])[0]
+        found = self.results(signal)
+        if found.numel() != self.n * self.width:
+            return found.new_ones(self.n, 1)
+        return found.reshape(self.n, -1) - self._origin(signal)
+
+    @torch.no_grad()
+    def leads(self) -> bool:
+        """Tell whether a sample's results stand together, in the order of samples."""
+        amounts = torch.zeros_like(self.raw.leaf[:, :1])
+        amounts[:1] = 1
+        return self.n < 2 or not self._probed(amounts)[1:].any()
+
+    @torch.no_grad()
+    def varies(self) -> bool:
+        """Tell whether the map differs from sample to sample, by a mask for example."""
+        found = self._probed(torch.ones_like(self.raw.leaf[:, :1]))
+        size = found.abs().max() * 64 * torch.finfo(found.dtype).eps
+        return bool((found - found[:1]).abs().max() > size)
+
+    @torch.no_grad()
+    def columns(self, s: torch.Tensor) -> Callable[[int], torch.Tensor]:
+        """Return the map of a sample, (n_coefficients, width), from its number."""
+        shared = None if self.varies() else self.matrix(s)
+        carried = None if self.raw.residual is None else self.residual()
+
+        def of_sample(i: int) -> torch.Tensor:
+            matrix = self._matrix_of(s, i) if shared is None else shared
+            if carried is None:
+                return matrix
+            # the residual is another column of the map for every sample
+            return torch.cat([matrix, carried[i : i + 1]])
+
+        return of_sample
+
+    @torch.no_grad()
+    def _matrix_of(self, s: torch.Tensor, sample: int) -> torch.Tensor:
+        """Return what the unit coefficients give in the place of one sample."""
+        count = s.shape[1] - (self.raw.residual is not None)
+        units, step = torch.eye(count).to(s), max(1, 2**22 // (self.n * self.width))
+        pieces = []
+        for some in units.split(step):
+            signals = self.raw.synthesis(some[:, None].expand(-1, self.n, -1))
+            found = torch.vmap(self.results)(signals).reshape(len(some), self.n, -1)
+            pieces.append((found - self._origin(signals[0]))[:, sample])
+        return torch.cat(pieces)
 
     @torch.no_grad()
     def residual(self) -> torch.Tensor:

@@ -51,7 +51,7 @@ def main():
         for done, (seed, outcome) in enumerate(found, 1):
             counts[outcome.verdict] += 1
             if outcome.verdict != "right":
-                causes[outcome.verdict, outcome.why] += 1
+                causes[outcome.verdict, outcome.why[:60]] += 1
             if outcome.verdict == "wrong":
                 print(f"seed {seed}: {outcome.why} ({outcome.size:.1e})", flush=True)
                 if left > 0:

@@ -176,7 +176,8 @@ def reorder(b):
 @template()
 def windows(b):
     h = b.pick(2, 3, where=lambda v: v.shape[-1] > 2)
-    b.let(f"{h}.unfold(-1, 2, {one_of(b, 1, 2)})")
+    # writing where windows overlap has no defined result
+    b.let(f"{h}.unfold(-1, 2, {one_of(b, 2, '1).clone(')})")
 
 
 @template()
@@ -191,8 +192,12 @@ def samples_last(b):
     h = b.pick(2, 3)
     turned = b.let(b.spell(f"{h}.transpose(0, 1)", f"{h}.movedim(0, 1)"))
     name = one_of(b, "tanh", "relu", "sigmoid")
-    moved = b.let(f"torch.{name}({turned} {one_of(b, '+ 0.3', '- 0.2', '* 1.5')})")
-    b.let(f"{moved}.transpose(0, 1)")
+    moved = f"torch.{name}({turned} {one_of(b, '+ 0.3', '- 0.2', '* 1.5')})"
+    if b.rng.random() < 0.4 and b.value(h).ndim == 3:
+        w, c = b.weight(b.rng.randint(2, 4), last(b, h)), b.weight(3)
+        c = c if b.value(w).shape[0] == 3 else None
+        moved = f"F.linear({turned}, {w}, {c})"
+    b.let(f"{b.let(moved)}.transpose(0, 1)")
 
 
 @template()

@@ -9,7 +9,8 @@ from tests.fuzz.templates import last, one_of, sizes, template
 @template(3)
 def linear(b):
     h = b.pick(2, 3, 4)
-    out = b.rng.randint(2, 6)
+    # as many as there are channels: what takes one axis for another is not noticed
+    out = one_of(b, b.rng.randint(2, 6), sizes(b, h)[0])
     w, c = b.weight(out, last(b, h)), b.weight(out)
     if b.rng.random() < 0.3:
         b.let(b.spell(f"F.linear({h}, {w})", f"{h} @ {w}.T", f"{h}.matmul({w}.mT)"))
@@ -120,14 +121,14 @@ def average(b):
 # complex values
 
 
-@template(2)
+@template(3)
 def spectrum(b):
     h = b.pick(2, 3, where=lambda v: v.shape[-1] > 2)
     norm = one_of(b, "", ", norm='ortho'")
     b.let(f"torch.fft.{one_of(b, 'rfft', 'fft')}({h}{norm})")
 
 
-@template(3)
+@template(6)
 def of_spectrum(b):
     h = b.pick(2, 3, 4, complex_=True)
     i = b.rng.randrange(b.value(h).shape[1])

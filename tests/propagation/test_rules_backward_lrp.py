@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from sktrim import transform_importance
+from sktrim import CosineTransformer, transform_importance
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers import LRPAlphaBeta, LRPComposite, LRPEpsilon
 from tests.nets import linear_net, mlp, seeded
@@ -260,3 +260,60 @@ def test_conservation_is_the_sum_over_the_start(scorer):
     found = transform_importance(mlp(), X, scorer=scorer, target=1, output="logit")
     expected = found.values.sum(1) / found.metadata["explained"]
     np.testing.assert_allclose(found.metadata["conservation"], expected)
+
+
+class First(nn.Module):
+    """Something before the first layer, which sees rows of six values."""
+
+    def __init__(self, before):
+        super().__init__()
+        self.before, self.layer = before, linear_net([1.0, -2, 0.5, 1, -1, 2])
+
+    def forward(self, x):
+        h = self.before(x)
+        return torch.tanh(self.layer(h)).reshape(len(x), -1)
+
+
+BEFORE = {
+    "rows split": lambda x: (2 * x).reshape(-1, 6),
+    "a mask for each sample": lambda x: x.reshape(-1, 2, 6) * (x > 0).view(-1, 2, 6),
+}
+
+
+COSINES = CosineTransformer().fit(np.zeros((2, 12)))
+
+
+@pytest.mark.parametrize("space", [None, COSINES])
+@pytest.mark.parametrize("residual", ["constant", "component"])
+@pytest.mark.parametrize("name", sorted(BEFORE))
+def test_samples_have_maps_of_their_own_to_the_first_layer(name, residual, space):
+    X = np.random.default_rng(0).standard_normal((3, 12))
+    net = First(BEFORE[name]).double().eval()
+
+    def explained(rows):
+        return transform_importance(
+            net, rows, transformer=space, scorer=LRPAlphaBeta(), residual=residual,
+            groups="coefficients", target=0, output="raw",
+        ).values  # fmt: skip
+
+    together = explained(X)
+    alone = np.concatenate([explained(X[i : i + 1]) for i in range(len(X))])
+    np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-12)
+    assert np.abs(together).sum() > 0
+
+
+def test_samples_that_are_not_first_are_refused_by_signed_rules():
+    X = np.random.default_rng(0).standard_normal((2, 12))
+
+    def turned(x):
+        return (2 * x).reshape(-1, 2, 6).transpose(0, 1).contiguous()
+
+    class Turned(First):
+        def forward(self, x):
+            return self.layer(self.before(x)).transpose(0, 1).reshape(len(x), -1)
+
+    net = Turned(turned).double().eval()
+    with pytest.raises(UnsupportedOperationError, match="not first"):
+        transform_importance(net, X, scorer=LRPAlphaBeta(), target=0, output="raw")
+    found = transform_importance(net, X, scorer=LRPEpsilon(0), target=0, output="raw")
+    assert np.isfinite(found.values).all()
