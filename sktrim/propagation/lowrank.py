@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -66,25 +66,34 @@ class LowRank:
 
     def dense(self) -> torch.Tensor:
         """Multiply out."""
-        return self._combine(self._gathered("dense", None, lambda b: b))
+        return self._combine(self._gathered(("dense",), None, lambda b: b))
 
-    def pushed(self, weight: torch.Tensor, linear: Callable) -> torch.Tensor:
-        """Return a linear operation of the parts: it acts on the basis, once."""
-        return self._combine(self._gathered("pushed", weight, linear))
+    def pushed(self, weight: torch.Tensor, linear: Callable, *what: Any) -> Any:
+        """Return a linear operation of the parts: it acts on the basis, once.
+
+        Parameters
+        ----------
+        weight : torch.Tensor
+        linear : callable
+            Acts on a batch of signals.
+        *what : hashable
+            What tells the operation from others with the same weight.
+        """
+        return self._combine(self._gathered(what, weight, linear))
 
     def moved(self, basis: torch.Tensor) -> LowRank:
         """Return the same coefficients of another basis."""
         return LowRank(self.coefficients, basis, self.members, self.cache)
 
-    def _gathered(self, what: str, weight: Any, linear: Callable) -> torch.Tensor:
+    def _gathered(self, what: tuple, weight: Any, linear: Callable) -> torch.Tensor:
         """Return the basis signals of every group, (K, width, *out)."""
-        kept = self.cache.get(what)
         quick = not torch.is_grad_enabled()
-        if quick and kept is not None and kept[0] is weight:
-            return kept[1]
+        key = *what, identity(self.basis), identity(weight)
+        if quick and key in self.cache:
+            return self.cache[key].values
         values = linear(self.basis.unsqueeze(1)).squeeze(1)[self.members.index]
         if quick:
-            self.cache[what] = (weight, values)
+            keep(self.cache, key, Product(values, (self.basis, weight)))
         return values
 
     def _combine(self, values: torch.Tensor) -> torch.Tensor:
@@ -92,4 +101,35 @@ class LowRank:
         own = self.coefficients[:, self.members.index.flatten()]
         own = own.unflatten(1, (count, width)).transpose(0, 1)
         own = own * self.members.weights[:, None]
-        return torch.bmm(own, values.flatten(2)).unflatten(2, values.shape[2:])
+        out = torch.bmm(own, values.reshape(count, width, -1))
+        return out.view(*out.shape[:2], *values.shape[2:])
+
+
+class Product(NamedTuple):
+    """What a linear operation gave, beside what it was given.
+
+    The operands stay alive with it: their addresses are never those of others.
+    """
+
+    values: Any
+    operands: tuple
+
+
+def identity(tensor: torch.Tensor | None) -> Any:
+    """Return what tells a tensor from every other that is alive, contents included."""
+    if tensor is None:
+        return None
+    place = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+    version = None if tensor.is_inference() else tensor._version
+    return *place, tensor.is_conj(), tensor.is_neg(), version
+
+
+# a model that makes its weights anew in every pass must not fill the memory
+_KEPT = 4
+
+
+def keep(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    """Store a product in place of the oldest."""
+    if len(cache) >= _KEPT:
+        del cache[next(iter(cache))]
+    cache[key] = value

@@ -13,7 +13,7 @@ import torch
 
 from .carrier import Carrier, is_plain, map_carriers
 from .decomposition import check_model
-from .lowrank import NeedsDense
+from .lowrank import NeedsDense, identity, keep
 from .method import Call, Method
 from .registry import Operation, find_operation, spell
 from .rules_affine import CONVOLUTION
@@ -162,27 +162,23 @@ class Mixtures(Method):
     ) -> _Pushed:
         """Apply a linear operation to the signals, unless that was done before."""
         key = (
-            *(call.operation.name, id(weight), id(bias), repr(options)),
-            *(rows.data_ptr(), rows.shape, rows.stride()),
+            *(call.operation.name, repr(options)),
+            *(identity(weight), identity(bias), identity(rows)),
         )
         if key not in self._pushed:
-            if len(self._pushed) >= _KEPT:
-                self._pushed.clear()
             arguments = (None,) if call.operation.name in CONVOLUTION else ()
             out = call.func(rows, weight, *arguments, **options)
-            self._pushed[key] = _Pushed(out, len(self._signals), weight, bias)
+            product = _Pushed(out, len(self._signals), (rows, weight, bias))
+            keep(self._pushed, key, product)
         return self._pushed[key]
-
-
-# a model that makes its weights anew in every pass must not fill the memory
-_KEPT = 4
 
 
 class _Pushed:
     """A linear operation's results for the signals, a row each, the last its bias."""
 
-    def __init__(self, out: torch.Tensor, count: int, weight: Any, bias: Any) -> None:
-        self.of = weight, bias
+    def __init__(self, out: torch.Tensor, count: int, operands: tuple) -> None:
+        self.operands = operands
+        _, weight, bias = operands
         self._last = out.ndim == 4 and not out.is_contiguous()
         out = out.movedim(1, -1) if self._last else out
         self._shape = out.shape[1:]

@@ -64,7 +64,8 @@ def linear(method: Any, call: Call) -> Any:
     x, weight, bias = call.bind("input", "weight", bias=None)
     if not isinstance(x, Carrier) or _varies(weight, bias):
         return product_with_weights(method, call)
-    rel = _through(x, weight, lambda part: F.linear(part, weight), x.full.shape[-1])
+    rows = x.full.ndim > 1
+    rel = _through(call, x, weight, lambda part: F.linear(part, weight), rows)
     whole = F.linear(x.full, weight)
     axis = x.axis if x.axis != -1 else None
     if bias is None:
@@ -74,13 +75,16 @@ def linear(method: Any, call: Call) -> Any:
 
 
 def _through(
-    x: Carrier, weight: torch.Tensor, linear: Callable, fan_in: int
+    call: Call, x: Carrier, weight: torch.Tensor, linear: Callable, rows: bool, **how: Any
 ) -> torch.Tensor:
-    """Apply a linear map to the parts, or to their basis where that is cheaper."""
+    """Apply a linear map to the parts, or to their basis where that is cheaper.
+
+    `rows` says whether the first axis is one of rows, each mapped by itself.
+    """
     if not isinstance(x.rel, LowRank):
         return linear(x.rel)
-    if x.axis == -x.full.ndim and x.rel.members.width <= fan_in:
-        return x.rel.pushed(weight, linear)
+    if rows and x.axis == -x.full.ndim and x.rel.members.width <= weight[0].numel():
+        return x.rel.pushed(weight, linear, call.operation.name, repr(how))
     x.rel = x.rel.dense()
     return linear(x.rel)
 
@@ -107,7 +111,7 @@ def convolution(method: Any, call: Call) -> Carrier:
     if batch and len(x.full) <= _FEW and not isinstance(x.rel, LowRank):
         whole, rel = _joined(x, lambda rows: call.func(rows, weight, None, **options))
     else:
-        rel = _through(x, weight, convolve, weight[0].numel())
+        rel = _through(call, x, weight, convolve, batch, **options)
         whole = call.func(x.full, weight, None, **options)
     if bias is None:
         return Carrier(method, whole, rel, axis)

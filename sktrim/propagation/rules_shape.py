@@ -56,6 +56,24 @@ def move(method: Any, call: Call) -> Any:
     return result
 
 
+@rule("cd", "real", "imag", "conj", "resolve_conj", "resolve_neg")
+@rule("cd", "view_as_real", "view_as_complex")
+def convert_complex(method: Any, call: Call) -> Any:
+    """Look at all parts at once: vmap has no rule for views of lazy conjugates."""
+    (carrier,), full = call.carriers, call.on_full()
+    if not carrier.aliased:
+        _lay_out(carrier)
+    args, kwargs = call.replaced(lambda c: c.rel)
+    axis = carrier.axis
+    if axis is not None:
+        # an axis of real and imaginary parts comes or goes behind it
+        axis += carrier.full.ndim - full.ndim
+    axis = axis if axis is None or axis < 0 else None
+    result = Carrier(method, full, call.func(*args, **kwargs), axis)
+    _mark_aliases(carrier, result)
+    return result
+
+
 @rule("cd", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
 @rule("cd", "feature_dropout", "feature_alpha_dropout")
 def pass_on(method: Any, call: Call) -> Any:

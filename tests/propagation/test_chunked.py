@@ -96,7 +96,82 @@ def test_many_samples_push_the_basis_once():
     with torch.no_grad():
         decompose(net, x, parts, rows_at_once=10)
         low = parts.take(slice(0, 2), slice(0, 5))
-    weight, pushed = low.cache["pushed"]
+    (pushed, (_, weight)), *others = low.cache.values()
+    assert not others
     assert weight is net.weight
     width = int((low.members.weights != 0).sum(1).max())
     assert pushed.shape == (5, width, 5)
+
+
+LINEAR = nn.Linear(4, 5).double()
+KERNEL = torch.randn(3, 1, 3, dtype=torch.float64)
+CELL = nn.RNNCell(4, 5).double()
+
+
+def recurrent(v):
+    state = v.new_zeros(len(v), 5)
+    for part in v.split(4, 1):
+        state = CELL(part, state)
+    return state
+
+
+def squared(v):
+    table = v.view(-1, 3, 4)
+    return (table @ table.mT).flatten(1)
+
+
+# one cache must tell apart what is read through different views, or by one weight in
+# different ways
+READ_TWICE = {
+    "two views": lambda v: LINEAR(torch.cat([v[:, :2].tanh(), v[:, 2:4]], 1)),
+    "twins": lambda v: LINEAR(v[:, :4]).relu() - LINEAR(v[:, 4:8]).relu(),
+    "strided views": lambda v: LINEAR(v[:, ::3]) + LINEAR(v[:, :4]).relu(),
+    "dilated": lambda v: torch.cat(
+        [F.conv1d(v[:, None], KERNEL, dilation=d).relu() for d in (1, 2)], 2
+    ).flatten(1),
+    "strides": lambda v: torch.cat(
+        [F.conv1d(v[:, None], KERNEL, stride=d).relu() for d in (1, 2, 3)], 2
+    ).flatten(1),
+    "both ways": lambda v: (
+        F.conv1d(v[:, None], KERNEL).sum(2) + F.conv_transpose1d(v[:, None].expand(
+            -1, 3, -1), KERNEL).sum(2)
+    ),
+    "many weights": lambda v: sum(
+        F.linear(v, LINEAR.weight.repeat(1, 3) * k).relu() for k in range(1, 8)
+    ),
+    "a cell in a loop": recurrent,
+    "by its own transpose": squared,
+    "a column": lambda v: torch.stack([v[:, 0], v[:, 3] * 2], 1).relu(),
+    "a column alone": lambda v: v[:, 2],
+    "columns through a matrix": lambda v: torch.stack(
+        [F.linear(v[:, :1], LINEAR.weight[:, :1]), LINEAR(v[:, :4])]
+    ).sum(0),
+    "unbatched": lambda v: F.conv1d(v.T[None].mT, torch.ones(
+        2, len(v), 1, dtype=torch.float64)).sum(1).T[:, None],
+    "conjugate": lambda v: F.linear(
+        torch.view_as_complex(v.view(-1, 6, 2)).conj().imag, LINEAR.weight.repeat(
+            1, 2)[:, :6]
+    ) + F.linear(torch.view_as_complex(v.view(-1, 6, 2)).imag, LINEAR.weight.repeat(
+            1, 2)[:, :6]).relu(),
+}  # fmt: skip
+ALONE = set(READ_TWICE) - {"unbatched"}
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 4, 7])
+@pytest.mark.parametrize("name", READ_TWICE)
+def test_every_reading_of_the_input_has_a_product_of_its_own(name, n_rows):
+    torch.manual_seed(1)
+    net = READ_TWICE[name]
+    x = torch.randn(n_rows, 12, dtype=torch.float64)
+    parts, rel = low_rank(x, seed=n_rows)
+    expected, _ = contextual_decomposition(net, x, rel)
+    with torch.no_grad():
+        out, full = decompose(net, x, parts)
+        again, _ = decompose(net, x, parts)
+        torch.testing.assert_close(full, net(x))
+        alone = out
+        if name in ALONE:
+            pieces = [decompose(net, x, parts, rows_at_once=5)[0]]
+            alone = torch.cat(pieces, 1)
+    for found in (out, again, alone):
+        torch.testing.assert_close(found, expected)
