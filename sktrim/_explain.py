@@ -178,13 +178,15 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
     question, masks, s = space.question, space.masks, space.s[rows]
     model = question.model(x, s)
     model.shared = shared
+    with torch.no_grad():
+        dropped = question.residual == "drop"
+        known = torch.as_tensor(outputs, device=model.x.device)
+        model.known = model.output(model.x) if dropped else known
+        explained = target(model.known)
     found = question.scorer.attribute(model, model.s, masks, target, **space.extras)
     if not isinstance(found, Attribution):
         found = Attribution(found)
     with torch.no_grad():
-        known = torch.as_tensor(outputs, device=model.x.device)
-        dropped = question.residual == "drop"
-        explained = target(model.output(model.x) if dropped else known)
         error = _relative_norm(model.r, question.network.to_tensor(x))
     _check_values(found.values, len(s), len(masks), target.n_targets, question.scorer)
     parts = {

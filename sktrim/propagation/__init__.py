@@ -11,13 +11,18 @@ from .decomposition import (
 )
 from .interactions import pairwise_interactions
 from .mixtures import Mixtures
-from .registry import UnsupportedOperationError, register_operation
+from .registry import (
+    OutputMismatchError,
+    UnsupportedOperationError,
+    register_operation,
+)
 
 __all__ = [
     "AsItIs",
     "DenseParts",
     "LowRankParts",
     "Mixtures",
+    "OutputMismatchError",
     "UnsupportedOperationError",
     "contextual_decomposition",
     "decompose",

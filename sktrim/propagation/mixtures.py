@@ -70,6 +70,10 @@ class Mixtures(Method):
                 self._as_they_are = True
         return forward(self._mixed(self._signals))
 
+    def run_as_they_are(self) -> None:
+        """Give the model nothing but mixtures from now on."""
+        self._as_they_are = True
+
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
         """Run one operation: on the signals where that is enough, else on mixtures."""
         spelling = spell(func)

@@ -34,6 +34,13 @@ class UnsupportedOperationError(TypeError):
     """
 
 
+class OutputMismatchError(RuntimeError):
+    """What a network gave under the rules is not what it gives by itself.
+
+    An explanation of it would be one of another network.
+    """
+
+
 @dataclass(frozen=True)
 class Operation:
     """One declared operation.

@@ -75,7 +75,12 @@ def linear(method: Any, call: Call) -> Any:
 
 
 def _through(
-    call: Call, x: Carrier, weight: torch.Tensor, linear: Callable, rows: bool, **how: Any
+    call: Call,
+    x: Carrier,
+    weight: torch.Tensor,
+    linear: Callable,
+    rows: bool,
+    **how: Any,
 ) -> torch.Tensor:
     """Apply a linear map to the parts, or to their basis where that is cheaper.
 

@@ -69,6 +69,7 @@ class _ReluGradient(Scorer):
         with torch.enable_grad():
             x = leaf if model.is_affine else model.signal(leaf)
             out = run(model.module, self._method().enter(x)).full
+            model.check_output(out)
             gradient = _gradients(target(out.reshape(len(x), -1)), leaf)
         return model.pull_back(gradient) if model.is_affine else gradient
 
@@ -205,6 +206,7 @@ def _rescaled(model, target, row):
     with torch.enable_grad():
         carrier = DeepLiftRescale().enter(leaf, origin)
         out = run(function, carrier)
+        model.check_output(out.full)
         scalars = target(out.reshape(len(point), -1)).full
         found = _gradients(scalars, leaf)
     found = model.pull_back(found) if model.is_affine else found

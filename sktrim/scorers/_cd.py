@@ -176,6 +176,7 @@ class ContextualDecomposition(Scorer):
                 nonlinearity=self.nonlinearity,
                 partition=True,
             )
+            model[rows].check_output(parts.sum(0) + left)
             picked = target[rows]
             scores.append(picked.linear(parts.reshape(*carried.shape[:2], -1)))
             rest.append(picked(left.reshape(len(left), -1)))
@@ -208,6 +209,7 @@ class ContextualDecomposition(Scorer):
         )
         relevant = relevant.reshape(parts.n_masks, len(model.x), -1)
         full = full.reshape(len(model.x), -1)
+        model.check_output(full)
         explained = target(full)
         if target.is_linear:
             return target.linear(relevant), explained

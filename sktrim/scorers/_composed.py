@@ -8,7 +8,7 @@ from torch import nn
 
 from sktrim._chunks import rows_in_memory, rows_in_working_memory
 from sktrim.groups import FeatureGroups
-from sktrim.propagation import Mixtures
+from sktrim.propagation import Mixtures, OutputMismatchError
 
 
 class GroupMasks:
@@ -176,6 +176,8 @@ class ComposedModel:
         The explained coefficients, the residual's own last where it is a component.
     r : torch.Tensor of shape (n_samples, *signal_shape)
         What T does not represent.
+    known : torch.Tensor of shape (n_samples, n_outputs) or None
+        The network's outputs at `x`, where they were computed before.
     """
 
     def __init__(self, network, inverse, x, s, residual="constant"):
@@ -184,6 +186,7 @@ class ComposedModel:
         self.is_affine: bool = inverse.is_affine
         self.component = residual == "component"
         self.shared: SharedGradients | None = None
+        self.known: torch.Tensor | None = None
         self._s = s
         with torch.no_grad():
             represented = inverse(s).reshape(x.shape)
@@ -205,7 +208,44 @@ class ComposedModel:
         for name in ("x", "s", "r", "_s", "_held"):
             setattr(part, name, getattr(self, name)[rows])
         part.shared = None
+        part.known = None if self.known is None else self.known[rows]
         return part
+
+    def check_output(self, whole: torch.Tensor) -> None:
+        """Compare outputs that a method found on its way with those that are known.
+
+        Parameters
+        ----------
+        whole : torch.Tensor of shape (n_samples, ...)
+
+        Raises
+        ------
+        OutputMismatchError
+            If they differ by more than rounding.
+        """
+        off = self._mismatch(whole)
+        if off:
+            raise OutputMismatchError(
+                "Under the rules of this method the network gives other outputs than "
+                f"by itself: they differ by {off:.2g} of the largest output. "
+                "Likely causes: (a) it asks what it was given (type(x) is ...) and "
+                "takes another branch; (b) it is random, or its weights changed "
+                "meanwhile; (c) an operation is registered with the wrong kind. Let "
+                "it do the same for every kind of tensor, or use a scorer that runs "
+                'it as it is, such as "integrated_gradients" or "occlusion".'
+            )
+
+    def _mismatch(self, whole: torch.Tensor) -> float:
+        """Return by how much outputs differ from those that are known; 0: rounding."""
+        if self.known is None:
+            return 0.0
+        found, known = whole.detach().reshape(len(self.known), -1), self.known
+        scale = known.abs().amax().clamp(min=torch.finfo(known.dtype).tiny)
+        off = (found - known).abs().amax() / scale
+        # under autocast the output alone tells
+        dtypes = {found.dtype, known.dtype, self.x.dtype}
+        rounding = max(torch.finfo(dtype).eps for dtype in dtypes)
+        return 0.0 if off <= rounding**0.5 else off.item()
 
     def zero_baseline(self) -> torch.Tensor:
         """Coefficients of the all-zero baseline, shape (1, n_coefficients [+ 1])."""
@@ -314,13 +354,18 @@ class ComposedModel:
         mixtures = Mixtures(torch.cat([self.x[None], parts]))
         network = self.network
 
-        def outputs(weights: torch.Tensor) -> torch.Tensor:
+        def run(weights: torch.Tensor) -> torch.Tensor:
             whole = weights.new_ones(len(weights), 1)
             weights = torch.cat([whole, weights], dim=1)
             out = mixtures.run(network.forward, network.composed, weights)
             return out.reshape(len(weights), len(self.x), -1)
 
-        return outputs
+        # weights of 0 are the signals themselves
+        if self.known is not None and self._mismatch(
+            run(parts.new_zeros(2, len(parts)))[1]
+        ):
+            mixtures.run_as_they_are()
+        return run
 
     def pull_back(self, gradient: torch.Tensor) -> torch.Tensor:
         """Turn a gradient in signal space into one in coefficients: D^T g.

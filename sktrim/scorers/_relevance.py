@@ -108,7 +108,9 @@ class LRPComposite(Scorer):
         )
         with torch.enable_grad():
             carrier = method.enter(x, _raw(model, twin, leaf))
-            out = relevance_of(method, run(function, carrier)).reshape(len(x), -1)
+            carrier = run(function, carrier)
+            model.check_output(carrier.full)
+            out = relevance_of(method, carrier).reshape(len(x), -1)
         starts = self._starts(target, out.detach())
         found = []
         for t, start in enumerate(starts):
