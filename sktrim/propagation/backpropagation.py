@@ -9,6 +9,7 @@ import torch
 
 from .carrier import Carrier, find_carriers, is_plain
 from .decomposition import check_model, outputs_of, run_model
+from .endings import ending_of, give_ending, without_ending
 from .method import Call, Method
 from .registry import UnsupportedOperationError, find_rule
 from .rules_shape import _mark_aliases
@@ -58,7 +59,7 @@ class ModifiedBackpropagation(Method):
             before.full = target.full.clone()
             if is_plain(target.rel):
                 before.rel = target.rel.clone()
-        before.ending = target.ending
+        give_ending(before, ending_of(target))
         return before
 
     def overwrite(self, target: Carrier, result: Carrier) -> None:
@@ -91,7 +92,7 @@ def run(model: Callable, *inputs: Carrier) -> Any:
             "way (through NumPy, .item() or a constant output). Keep the path from "
             "input to output in torch operations."
         )
-    return carrier if carrier.ending is None else carrier.ending.strip()
+    return without_ending(carrier)
 
 
 class _Held(torch.autograd.Function):

@@ -10,6 +10,7 @@ import torch
 
 from .backpropagation import run
 from .carrier import Carrier, find_carriers, is_plain
+from .endings import ending_of, give_ending
 from .method import Call, _is_pattern_only, call_site, describe
 from .registry import find_operation, spell
 from .rules_backward_deeplift import DeepLiftRescale
@@ -72,7 +73,8 @@ class _Traced(DeepLiftRescale):
         def alias(carrier: Carrier) -> Carrier:
             if id(carrier) not in pairs:
                 own = Carrier(self, carrier.full.view_as(carrier.full), carrier.rel)
-                own.ending, own.aliased = carrier.ending, carrier.aliased
+                own.aliased = carrier.aliased
+                give_ending(own, ending_of(carrier))
                 if self.is_inverse(carrier):
                     self.mark_inverse(own)
                 pairs[id(carrier)] = own

@@ -10,6 +10,7 @@ import torch
 from .carrier import Carrier
 from .contextual import ContextualDecomposition
 from .decomposition import check_model, first_carrier, run_model
+from .endings import without_ending
 from .lowrank import LowRank, Members, NeedsDense
 
 
@@ -132,8 +133,7 @@ def _once(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool)
     method.n_samples = len(x)
     carrier = Carrier(method, x.clone(), part, -x.ndim)
     output = first_carrier(run_model(model, carrier))
-    if strip and output.ending is not None:
-        output = output.ending.strip()
+    output = without_ending(output) if strip else output
     if isinstance(output.rel, LowRank):
         output.rel = output.rel.dense()
     return output

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 
 from .carrier import Carrier, is_plain, map_carriers
+from .endings import ending_of, give_ending
 from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
@@ -80,7 +81,7 @@ class ContextualDecomposition(Method):
         if target.aliased:
             full, rel = full.clone(), rel.clone()
         before = Carrier(self, full, rel, target.axis)
-        before.ending = target.ending
+        give_ending(before, ending_of(target))
         return before
 
     def overwrite(self, target: Carrier, result: Carrier) -> None:

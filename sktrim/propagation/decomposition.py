@@ -21,6 +21,7 @@ from . import (  # noqa: F401  the rules register themselves
 )
 from .carrier import Carrier, find_carriers, is_plain
 from .contextual import ContextualDecomposition
+from .endings import ending_of, without_ending
 from .passthrough import PassThrough
 from .registry import UnsupportedOperationError
 
@@ -197,8 +198,7 @@ def contextual_decomposition(
         for value, part in zip(inputs, parts, strict=True)
     ]
     output = first_carrier(run_model(model, *carriers))
-    if strip and output.ending is not None:
-        output = output.ending.strip()
+    output = without_ending(output) if strip else output
     if partition:
         return output.rel, output.full - output.rel.sum(0)
     rel_out = output.rel[0] if single else output.rel
@@ -239,9 +239,10 @@ def explained_output(
     carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
         return _first_tensor(value), None
-    if carrier.ending is None:
+    ending = ending_of(carrier)
+    if ending is None:
         return carrier.full, None
-    return carrier.ending.strip().full, carrier.ending.kind
+    return ending.strip().full, ending.kind
 
 
 def _stand_in(method: Any, value: Any) -> Any:
@@ -273,7 +274,7 @@ def find_ending(model: Callable, x: Any, n_rows: int = 2) -> str | None:
     rows = tuple(v[:n_rows] for v in (x if isinstance(x, tuple) else (x,)))
     try:
         check_scripted(model)
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             return explained_output(model, rows)[1]
     except Exception:
         # whatever the model thinks of stand-ins, it runs on tensors

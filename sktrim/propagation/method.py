@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import torch
 
 from .carrier import Carrier, find_carriers, map_carriers
-from .endings import follow_ending
+from .endings import ending_of, follow_ending, give_ending
 from .registry import Operation, UnsupportedOperationError, find_operation, spell
 
 _HERE = str(Path(__file__).parent)
@@ -145,8 +145,9 @@ class Method:
         if not isinstance(result, Carrier) or result.full.shape != target.full.shape:
             self.refuse(func, "changes the shape in place")
         follow_ending(self, call, result)
+        ending = ending_of(result)
         self.overwrite(target, result)
-        target.ending = result.ending
+        give_ending(target, ending)
         return target
 
     def refuse(self, func: Callable, why: str = "has no rule") -> NoReturn:

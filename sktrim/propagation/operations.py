@@ -18,8 +18,10 @@ declare(
     double half bfloat16 cpu cuda positive dropout dropout1d dropout2d dropout3d
     alpha_dropout feature_dropout feature_alpha_dropout native_channel_shuffle
     channel_shuffle pixel_shuffle pixel_unshuffle roll flip fliplr flipud rot90
-    index_select gather take_along_dim take tril triu diag_embed""",
+    index_select gather take_along_dim take""",
 )
+# "fills": brings in values of its own
+declare("shape", "tril triu diag_embed", fills=True)
 # views whose output axes are a rearrangement of the input's
 declare(
     "shape",
@@ -34,7 +36,7 @@ declare("shape", "cat", joins=True)
 declare("shape", "stack", joins=True, new_axis=True)
 declare("shape", "hstack vstack dstack", joins=True)
 declare("shape", "where masked_fill index_fill pad", joins=True)
-declare("shape", "__setitem__ zero fill copy")
+declare("shape", "__setitem__ zero fill copy", fills=True)
 declare("shape", "real imag view_as_real view_as_complex conj resolve_conj resolve_neg")
 declare("shape", "complex", joins=True)
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from .carrier import Carrier, is_plain
-from .endings import ENDINGS, follow_ending
+from .endings import ENDINGS, ending_of, follow_ending, give_ending
 from .method import Call, Method
 from .registry import Operation, find_operation, spell
 
@@ -27,11 +27,11 @@ class PassThrough(Method):
         writes = spelling.in_place or bool(kwargs.get("inplace"))
         if writes and isinstance(args[0], Carrier):
             target = args[0]
-            past = Carrier(self, target.full)
-            past.ending = target.ending
+            past, ending = Carrier(self, target.full), ending_of(target)
             if spelling.name in ENDINGS:
                 past.full = target.full.clone()
             result = self._wrap(call.on_full())
+            give_ending(past, ending)
             call = Call(operation, func, (past, *args[1:]), kwargs)
             follow_ending(self, call, result)
             target.full, target.ending = result.full, result.ending

@@ -42,6 +42,92 @@ ENDINGS = {
 }
 
 
+MASK = torch.tensor([True, False, False, False])
+
+
+def blotted(h):
+    p = h.softmax(1)
+    p[:, :1].zero_()
+    return p
+
+
+def shifted(h):
+    p = h.softmax(1)
+    p.T[0].add_(2)
+    return p
+
+
+def with_item(h):
+    p = h.softmax(1)
+    p[:, 0] = 1.0
+    return p
+
+
+def overwritten_source(h):
+    h = h * 1.0
+    p = h.softmax(1)
+    h.zero_()
+    return p
+
+
+def overwritten_view_of_source(h):
+    h = h * 1.0
+    view = h[:, :1]
+    p = h.softmax(1)
+    view.zero_()
+    return p
+
+
+# what comes after the ending makes another value of it, of which another class may be
+# the largest
+CHANGED = {
+    "masked_fill": lambda h: h.softmax(1).masked_fill(MASK, 0.0),
+    "masked_fill_": lambda h: h.softmax(1).masked_fill_(MASK, 0.0),
+    "where": lambda h: torch.where(MASK, torch.zeros(4).double(), h.softmax(1)),
+    "pad": lambda h: F.pad(h.softmax(1), (1, 0), value=2.0),
+    "cat": lambda h: torch.cat([torch.ones(len(h), 1).double(), h.softmax(1)], 1),
+    "stack": lambda h: torch.stack(
+        [torch.ones(len(h), 4).double(), h.softmax(1)], 1
+    ).flatten(1),
+    "index_fill": lambda h: h.softmax(1).index_fill(1, torch.tensor([0]), 0.0),
+    "tril": lambda h: h.softmax(1).tril(),
+    "scatter": lambda h: h.softmax(1).scatter(
+        1, torch.zeros(len(h), 1, dtype=torch.long), 2.0
+    ),
+    "hard clamp": lambda h: h.softmax(1).clamp(0.2, 0.3),
+    "hard clamp_": lambda h: h.softmax(1).clamp_(max=0.3),
+    "log clamp": lambda h: h.log_softmax(1).clamp(min=-1.0),
+    "a write": with_item,
+    "a write through a view": blotted,
+    "an addition through a view": shifted,
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_constant_or_a_write_drops_the_ending(name):
+    def net(x):
+        return CHANGED[name](BODY(x))
+
+    out, found = explained_output(net, X)
+    assert found is None
+    assert find_ending(net, X) is None
+    torch.testing.assert_close(out, net(X), rtol=0, atol=0)
+    rel, irrel = contextual_decomposition(net, X, X * 0.3)
+    torch.testing.assert_close(rel + irrel, net(X))
+
+
+@pytest.mark.parametrize("end", [overwritten_source, overwritten_view_of_source])
+def test_logits_that_were_written_to_are_not_explained_as_they_became(end):
+    def net(x):
+        return end(BODY(x))
+
+    out, found = explained_output(net, X)
+    torch.testing.assert_close(out, BODY(X) if found else net(X))
+    rel, irrel = contextual_decomposition(net, X, X * 0.3)
+    wholes = [BODY(X), net(X)]
+    assert any(torch.allclose(rel + irrel, whole) for whole in wholes)
+
+
 def first(value):
     value = list(value.values()) if isinstance(value, dict) else value
     return value if isinstance(value, torch.Tensor) else value[0]
