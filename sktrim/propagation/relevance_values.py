@@ -21,6 +21,11 @@ class Refused:
     why: str
 
 
+@dataclass
+class Divisor:
+    """A value that others are multiplied by to divide them, such as 1 / deviation."""
+
+
 def relevance_of(method: Any, carrier: Carrier) -> torch.Tensor:
     """Return an activation whose gradient is its relevance."""
     if isinstance(carrier.rel, Refused):
@@ -46,7 +51,7 @@ def multiplier_of(method: Any, carrier: Carrier, share: float = 1.0) -> torch.Te
         return with_gradient(x, x.detach(), torch.mul, x.new_tensor(share))
     # a storage that others look at may yet be written
     kept = x.detach().clone() if carrier.aliased else x.detach()
-    return with_gradient(x, x.detach(), _times, kept if share == 1 else kept * share)
+    return with_gradient(x, kept, _times, kept if share == 1 else kept * share)
 
 
 def _times(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

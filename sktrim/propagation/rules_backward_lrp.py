@@ -22,6 +22,7 @@ from .registry import rule
 from .relevance import AffineMap, Rule, share_out
 from .relevance_input import fold
 from .relevance_values import (
+    Divisor,
     Refused,
     divide_by_itself,
     is_raw,
@@ -29,6 +30,7 @@ from .relevance_values import (
     relevance_of,
 )
 from .rules_affine import CONVOLUTION, _batch_norm_arguments
+from .rules_backward_attention import product, quotient, varying_layer
 from .rules_select import pool_arguments
 from .rules_shape import pass_on
 from .ties import pooled_parts
@@ -124,7 +126,7 @@ def move(method: Any, call: Call) -> Any:
     if refused is not None:
         return wrap(method, plainly(call), refused)
     if _adds(call):
-        return _joined(method, call, _plain_sum(call))
+        return _joined(method, call, _plain_sum)
     if _conjugates(call):
         return _conjugated(method, call)
     if len(carriers) == 1 and is_raw(carriers[0]):
@@ -133,7 +135,9 @@ def move(method: Any, call: Call) -> Any:
         result = wrap(method, full, raws)
     else:
         args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
-        result = wrap(method, call.func(*args, **kwargs))
+        kept = carriers[0].rel if len(carriers) == 1 else None
+        kept = kept if isinstance(kept, Divisor) else None
+        result = wrap(method, call.func(*args, **kwargs), kept)
     mark_aliases(call, result)
     return result
 
@@ -188,17 +192,6 @@ def write_item(method: Any, call: Call) -> None:
     call.func(*args, **kwargs)
 
 
-@rule("lrp", "kind:elementwise", "pow")
-def activation(method: Any, call: Call) -> Carrier:
-    """Pass the relevance of the result on to the argument."""
-    if len(call.carriers) > 1:
-        method.refuse(call.func, "of several values that vary has no rule")
-    x = relevance_of(method, call.carriers[0])
-    if x.is_complex():
-        method.refuse(call.func, "of a complex value has no rule")
-    return Carrier(method, passed(x, plainly(call)))
-
-
 @rule("lrp", "kind:select")
 def select(method: Any, call: Call) -> Any:
     """Give the relevance to the winner; those of a max pooling window share it."""
@@ -218,7 +211,7 @@ def _pool(method: Any, call: Call) -> Any:
     return (result, winners) if wants_indices else result
 
 
-@rule("lrp", "kind:normalise", "kind:recurrent")
+@rule("lrp", "kind:normalise")
 def refuse_later(method: Any, call: Call) -> Any:
     """Refuse, unless it is the ending, before which the explanation starts."""
     why = 'has no rule (the scorers "cd", "deeplift" and "gradient" have one)'
@@ -228,14 +221,16 @@ def refuse_later(method: Any, call: Call) -> Any:
 @rule("lrp", "kind:average", "kind:affine", "kind:bilinear")
 def mixture(method: Any, call: Call) -> Any:
     """Share out by the contributions to the result, which absorbs a bias."""
-    carriers = call.carriers
-    if call.operation.kind != "average" and len(carriers) > 1:
+    carriers, kind = call.carriers, call.operation.kind
+    if kind == "bilinear" and _count(call) > 1:
+        return product(method, call)
+    if kind != "average" and len(carriers) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
     if len(carriers) == 1 and is_raw(carriers[0]):
         full = call.on_full()
         return wrap(method, full, carriers[0].rel.moved(call, full))
-    sums = call.operation.kind == "average" or call.operation.name == "cumsum"
-    return _joined(method, call, _plain_sum(call) if sums else None)
+    sums = kind == "average" or call.operation.name == "cumsum"
+    return _joined(method, call, _plain_sum if sums else None)
 
 
 def _plain_sum(call: Call) -> torch.Tensor:
@@ -244,10 +239,11 @@ def _plain_sum(call: Call) -> torch.Tensor:
     return call.func(*args, **kwargs).abs()
 
 
-def _joined(method: Any, call: Call, size: Any = None) -> Any:
+def _joined(method: Any, call: Call, sized: Any = None) -> Any:
     args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
     opened = call.func(*args, **kwargs)
     rule, lost = method.composite["join"], method.absorbed
+    size = sized(call) if sized and rule.relative and rule.epsilon else None
     if not is_plain(opened):
         parts = (divide_by_itself(o, rule, None, lost) for o in opened)
         return wrap(method, type(opened)(parts))
@@ -293,8 +289,8 @@ def convolution(method: Any, call: Call) -> Carrier:
 
 
 def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
-    if not isinstance(x, Carrier) or len(call.carriers) > 1:
-        method.refuse(call.func, "with a weight that depends on the input has no rule")
+    if not isinstance(x, Carrier) or _count(call) > 1:
+        return varying_layer(method, call)
     first = is_raw(x) and "first" in method.composite
     chosen = method.composite["first" if first else layer.kind]
     opened, value = None, None
@@ -311,8 +307,10 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
 def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
     """Return the carrier of a layer's result, which keeps the layer."""
     if layer.opened is not None:
-        # samples never run along the channels
-        size = layer.opened.detach().abs().mean(layer.map.channel, keepdim=True)
+        size = None
+        if layer.rule.relative:
+            # samples never run along the channels
+            size = layer.opened.detach().abs().mean(layer.map.channel, keepdim=True)
         full = divide_by_itself(layer.opened, layer.rule, size, method.absorbed)
         return Carrier(method, full, layer)
     x = layer.source
@@ -370,13 +368,17 @@ def arithmetic(method: Any, call: Call) -> Any:
         merged = _with_constant(method, call, carriers[0])
         if merged is not None:
             return merged
-    if name in ("mul", "div") and _count(call) > 1:
-        method.refuse(call.func, "of two values that vary has no rule")
+    if call.kwargs.get("rounding_mode"):
+        method.refuse(call.func, "with rounding has no rule")
+    if name == "mul" and _count(call) > 1:
+        return product(method, call)
+    if name == "div" and isinstance(call.bind("input", "other")[1], Carrier):
+        return quotient(method, call)
     if _count(call) == 1 and is_raw(carriers[0]):
         return mixture(method, call)
     if name in ("mul", "div", "neg"):
         return _scaled(method, call)
-    return _joined(method, call, _terms(call))
+    return _joined(method, call, _terms)
 
 
 def _terms(call: Call) -> torch.Tensor:
@@ -390,13 +392,13 @@ def _terms(call: Call) -> torch.Tensor:
 def _scaled(method: Any, call: Call) -> Carrier:
     """Pass relevance through a product with a constant."""
     x, value = call.carriers[0], plainly(call)
-    if call.kwargs.get("rounding_mode"):
-        method.refuse(call.func, "with rounding has no rule")
-    if call.operation.name == "div" and x is not call.args[0]:
-        return activation(method, call)
+    divides = isinstance(x.rel, Divisor)
     if value.shape != x.full.shape or value.is_complex():
-        return _joined(method, call)
-    return Carrier(method, passed(relevance_of(method, x), value))
+        result = _joined(method, call)
+    else:
+        result = Carrier(method, passed(relevance_of(method, x), value))
+    result.rel = x.rel if divides else None
+    return result
 
 
 def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
@@ -407,8 +409,7 @@ def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
     other += [v for k, v in call.kwargs.items() if k == "other"]
     if not all(_per_channel(o, x.full, x.rel.map.channel) for o in other):
         return None
-    quotient = call.operation.name == "div"
-    if quotient and not isinstance(call.args[0], Carrier):
+    if call.operation.name == "div" and not isinstance(call.args[0], Carrier):
         return None
     if call.kwargs.get("rounding_mode"):
         return None

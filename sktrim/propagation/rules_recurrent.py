@@ -78,7 +78,7 @@ def _run(
     if kind == "lstm" and method.key == "cd" and not method.partition:
         step = _murdoch(method, x, state, own)
     else:
-        step = _elementary(kind, x, own)
+        step = _elementary(kind, x, own, apart=method.key == "lrp")
     outs: list[Any] = [None] * length
     for t in order:
         state = step(t, state)
@@ -86,8 +86,12 @@ def _run(
     return torch.stack(outs), state
 
 
-def _elementary(kind: str, x: Any, own: list[Any]) -> Callable:
-    """Return a step in terms of linear, sigmoid, tanh and products."""
+def _elementary(kind: str, x: Any, own: list[Any], apart: bool) -> Callable:
+    """Return a step in terms of linear, sigmoid, tanh and products.
+
+    Relevance would cancel between the new state and its difference from the old:
+    these may be weighed apart.
+    """
     w_ih, w_hh, b_ih, b_hh = own
     inputs = F.linear(x, w_ih, b_ih)
 
@@ -101,6 +105,8 @@ def _elementary(kind: str, x: Any, own: list[Any]) -> Callable:
         hr, hz, hn = F.linear(h, w_hh, b_hh).chunk(3, -1)
         reset, keep = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
         new = torch.tanh(xn + reset * hn)
+        if apart:
+            return [(1 - keep) * new + keep * h]
         return [new + keep * (h - new)]
 
     def lstm(t: int, state: list[Any]) -> list[Any]:

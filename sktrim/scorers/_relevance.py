@@ -55,13 +55,20 @@ class LRPComposite(Scorer):
 
     The relevance that starts is output times the gradient of the target, so that a
     logit starts with its value, and a margin with that of every class by its sign.
-    Networks with attention, recurrent layers, layer norm or products of activations
-    raise `UnsupportedOperationError`.
+
+    Attention, normalisations, gates and recurrent layers follow Achtibat et al. 2024,
+    whatever the rules of the layers: the gradient of softmax is the plain one, a
+    product gives an equal share of the relevance to each factor that varies, and what
+    activations are divided by counts as a constant, in layer, group, instance and RMS
+    norm and where a network divides by itself (so a softmax written with exp and a
+    quotient passes relevance on to its exponent). Recurrent layers go step by step.
+    Relevance may then be negative under rules that promise otherwise.
 
     References
     ----------
     Bach et al. 2015, PLoS ONE 10, e0130140. Montavon et al. 2017, Pattern
-    Recognition 65, 211. Montavon et al. 2019, LNCS 11700, 193.
+    Recognition 65, 211. Montavon et al. 2019, LNCS 11700, 193. Achtibat et al. 2024,
+    ICML, PMLR 235, 135 (rules for Transformers).
     """
 
     additive = True
