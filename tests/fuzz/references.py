@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from tests.fuzz import attention
+
 RECTIFIERS = frozenset(
     """relu relu_ clamp clamp_ clamp_min clamp_min_ threshold threshold_ relu6
     hardtanh""".split()
@@ -95,23 +97,25 @@ def input_times_gradient(f, x):
 
 
 class _Held(TorchFunctionMode):
-    """Elementwise functions are a factor that is held."""
+    """Elementwise functions are y / x; `tests.fuzz.attention` has the others."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
+        given = dict(kwargs or {})
+        kwargs = {k: v for k, v in given.items() if k != "inplace"}
         name = func.__name__
         writes = name.endswith("_") and not name.endswith("__")
-        writes = bool(kwargs.get("inplace")) or writes
+        writes = bool(given.get("inplace")) or writes
         name = name.strip("_")
-        if name not in ELEMENTWISE or not isinstance(args[0], torch.Tensor):
-            return func(*args, **kwargs)
-        x = args[0]
-        kwargs.pop("inplace", None)
-        with torch.no_grad():
-            y = _out_of_place(name, func)(x.detach(), *args[1:], **kwargs)
-        if bool(((x == 0) & (y != 0)).any()):
-            raise ZeroDivisionError
-        out = x * torch.where(x == 0, 0, y / x).detach()
+        x = args[0] if args else None
+        if name in ELEMENTWISE and isinstance(x, torch.Tensor) and not x.is_complex():
+            with torch.no_grad():
+                y = _out_of_place(name, func)(x.detach(), *args[1:], **kwargs)
+            slope = torch.where(x == 0, 0, y / x).detach()
+            out = x * slope + torch.where(x == 0, y, 0).detach()
+        elif name in attention.RULES:
+            out = attention.RULES[name](_Held, func, *args, **kwargs)
+        else:
+            return func(*args, **given)
         return x.copy_(out) if writes else out
 
 

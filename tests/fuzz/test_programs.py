@@ -12,6 +12,7 @@ SLICES = {
     "mixtures": range(0, 150),
     "guided_backprop": range(150, 300),
     "deconvnet": range(300, 400),
+    "lrp": range(400, 450),
 }
 BATCH = 10
 
