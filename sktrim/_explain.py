@@ -15,7 +15,7 @@ from sklearn import config_context, get_config
 from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
-from sktrim._completeness import report_incomplete
+from sktrim._completeness import report_cancelling, report_incomplete
 from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
 from sktrim._question import Question, coefficients_of
@@ -234,6 +234,8 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
     if not np.isnan(error).any():
         difference = found["explained"] - found["base"]
         report_incomplete(question, x, s, resolved.target, error, difference)
+    if found["base"] is not None:
+        report_cancelling(question, found["values"], found["explained"], found["base"])
     found["completeness_error"] = error
     if question.residual == "component":
         found["residual"] = found["values"][:, -1]

@@ -11,7 +11,7 @@ from .carrier import Carrier, find_carriers, is_plain
 from .decomposition import check_model, outputs_of, run_model
 from .endings import ending_of, give_ending, without_ending
 from .method import Call, Method
-from .registry import UnsupportedOperationError, find_rule
+from .registry import UnsupportedOperationError, find_rule, rule
 from .rules_shape import _mark_aliases
 
 
@@ -173,3 +173,12 @@ def mark_aliases(call: Call, result: Any) -> None:
 
 def _outputs(result: Any) -> Iterator[Carrier]:
     yield from find_carriers(result if isinstance(result, Carrier) else list(result))
+
+
+@rule("deeplift", "native_channel_shuffle")
+@rule("guided", "native_channel_shuffle")
+@rule("deconvnet", "native_channel_shuffle")
+@rule("lrp", "native_channel_shuffle")
+def shuffle_channels(method: Any, call: Call) -> Any:
+    """Take the spelling of which torch knows the derivative."""
+    return method(torch.channel_shuffle, call.args, call.kwargs)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
+from . import rules_backward_deeplift_select  # noqa: F401  the rules register themselves
 from .backpropagation import mark_aliases, passed, plainly, scaled, wrap
-from .carrier import Carrier, is_plain, map_carriers
+from .carrier import Carrier, map_carriers
 from .deeplift import DeepLiftRescale, finite, occurrences, on_base
 from .method import PLAIN_WRITE, Call
 from .registry import rule
@@ -16,7 +16,6 @@ from .rules_affine import _batch_norm_arguments
 from .rules_backward_deeplift_norms import multiply_inverse
 from .rules_bilinear import pairwise
 from .rules_composite import product_with_weights
-from .rules_select import _ADAPTIVE, _FIXED, take_winners
 from .rules_shape import pass_on
 
 __all__ = ["DeepLiftRescale"]
@@ -187,86 +186,3 @@ def _with_other_half_way(call: Call, chosen: int) -> Any:
 
     args, kwargs = map_carriers(pick, (call.args, call.kwargs))
     return call.func(*args, **kwargs)
-
-
-@rule("deeplift", "kind:select")
-def refuse_ranks(method: Any, call: Call) -> Any:
-    """Refuse: the rank of a value may differ between sample and baseline."""
-    method.refuse(call.func)
-
-
-_POOLS = [f"{a}max_pool{d}d" for a in ("", "adaptive_") for d in (1, 2, 3)]
-
-
-@rule("deeplift", *_POOLS)
-def pool(method: Any, call: Call) -> Any:
-    """Give the difference to the sample's winner, or the baseline's if that is less.
-
-    Either has moved by at least the difference, so that multipliers lie in [0, 1].
-    """
-    name = call.operation.name
-    names = _ADAPTIVE if name.startswith("adaptive") else _FIXED
-    x, *values = call.bind("input", *names)
-    given = {k: v for k, v in zip(names, values, strict=True) if v is not None}
-    wants_indices = given.pop("return_indices", False)
-    wants_indices = wants_indices or call.func.__name__.endswith("with_indices")
-
-    def winners(tensor: torch.Tensor) -> Any:
-        return getattr(F, name)(tensor, **given, return_indices=True)
-
-    spatial = int(name[-2])
-    with torch.no_grad():
-        (value, mine), (base, other) = winners(x.full), winners(x.rel)
-    result = _give_to_winner(method, x, value, mine, base, other, spatial)
-    return (result, mine) if wants_indices else result
-
-
-def _give_to_winner(
-    method: Any, x: Carrier, value: Any, mine: Any, base: Any, other: Any, spatial: int
-) -> Carrier:
-    """Scatter value - base over the flat positions of the two winners."""
-    index = torch.where(value >= base, mine, other)
-    flat = x.full.flatten(-spatial)
-    taken = flat.gather(-1, index.flatten(-spatial)).unflatten(
-        -1, index.shape[-spatial:]
-    )
-    step = taken.detach() - take_winners(x.rel[None], index, spatial)[0]
-    slope = torch.where(step == 0, 1, (value - base) / step)
-    return Carrier(method, scaled(taken, value, finite(slope)), base)
-
-
-@rule("deeplift", "max", "min", "amax", "amin")
-def extreme(method: Any, call: Call) -> Any:
-    """Along axes as in max pooling; of two operands by a difference and a ReLU."""
-    x, dim, keepdim = call.bind("input", dim=None, keepdim=False)
-    dim = call.kwargs.get("axis", call.kwargs.get("other", dim))
-    if is_plain(dim) or isinstance(dim, Carrier):
-        return larger(method, Call(call.operation, call.func, (x, dim), {}))
-    sign = 1 if call.operation.name.endswith("max") else -1
-    count = x.full.ndim
-    dims = tuple(range(count)) if dim is None or dim == () else dim
-    dims = sorted(d % count for d in ((dims,) if isinstance(dims, int) else dims))
-    kept = [d for d in range(count) if d not in dims]
-
-    def along(tensor: torch.Tensor) -> torch.Tensor:
-        return sign * tensor.permute(*kept, *dims).flatten(len(kept))
-
-    flat = Carrier(method, along(x.full), along(x.rel))
-    (value, mine), (base, other) = (
-        t.detach().max(-1, keepdim=True) for t in (flat.full, flat.rel)
-    )
-    out: Any = _give_to_winner(method, flat, value, mine, base, other, 1)
-    out = sign * out.squeeze(-1)
-    for d in dims if keepdim else ():
-        out = out.unsqueeze(d)
-    full = plainly(call)
-    return out if is_plain(full) else type(full)((out, full[1]))
-
-
-@rule("deeplift", "maximum", "minimum", "fmax", "fmin")
-def larger(method: Any, call: Call) -> Any:
-    """Add what one operand exceeds the other by."""
-    a, b = call.bind("input", "other")
-    if call.operation.name in ("max", "maximum", "fmax"):
-        return torch.relu(a - b) + b
-    return a - torch.relu(a - b)

@@ -30,7 +30,7 @@ def pooled_parts(
     name, options
         A function for max pooling in `torch.nn.functional` and its arguments.
     """
-    windows = _Windows(x, winners, name, options)
+    windows = Windows(x, winners, name, options)
     parts = parts.flatten(1)
     found = parts.index_select(1, windows.winners)
     tied = windows.ties()
@@ -48,7 +48,7 @@ def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.T
     return found.scatter_(1, at, values)
 
 
-class _Windows:
+class Windows:
     """The windows of a max pooling.
 
     Parameters
@@ -125,6 +125,18 @@ class _Windows:
             index, step = index // length, step * n
         return out
 
+    def sources(
+        self, windows: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return where windows look, (windows, width), and which places are real."""
+        count = math.prod(self.sizes)
+        small = count * math.prod(self.shape) <= _KEPT
+        build = _kept_places if small else _places
+        places, inside = build(self.shape, self.sizes, self.fixed, self.x.device)
+        at = windows % count
+        sources = places[at] + self.origins[windows // count][:, None]
+        return sources, None if inside is None else inside[at]
+
     def tied_sources(
         self, tied: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
@@ -133,14 +145,10 @@ class _Windows:
         Windows with more of them come first: row i of the table is of all that have
         more than i. `counts` is None where all have as many.
         """
-        flat, count = self.x.flatten(), math.prod(self.sizes)
-        small = count * math.prod(self.shape) <= _KEPT
-        build = _kept_places if small else _places
-        places, inside = build(self.shape, self.sizes, self.fixed, self.x.device)
-        at = tied % count
-        sources = places[at] + self.origins[tied // count][:, None]
+        flat = self.x.flatten()
+        sources, inside = self.sources(tied)
         best = flat.take(sources) == flat.take(self.winners.take(tied))[:, None]
-        best = best if inside is None else best & inside[at]
+        best = best if inside is None else best & inside
         if best.all():
             return tied, sources.T.contiguous(), None
         counts, order = best.sum(1).sort(descending=True)

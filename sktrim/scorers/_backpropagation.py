@@ -101,11 +101,17 @@ class DeepLift(Scorer):
 
     DeepLIFT (Shrikumar et al. 2017): the multiplier of a nonlinearity is the
     difference of its results over the difference of its arguments, between sample
-    and baseline. Max pooling gives the difference to the winner of the sample or of
-    the baseline; each of two factors is multiplied by the mean of the other; softmax
-    and normalisation are written in terms of those. Every rule is complete, so the
-    scores are, to rounding. Averaged over several baselines this is DeepSHAP
+    and baseline. Max pooling and ranks (`topk`, `sort`) give the difference to the
+    winner of the sample or of the baseline, in equal shares to winners that tie; each
+    of two factors is multiplied by the mean of the other. A quotient, and so every
+    normalisation, leans on the larger divisor of the two: evenly, a baseline that has
+    next to nothing to divide by would blow the scores up. Every rule is complete, so
+    the scores are, to rounding. Averaged over several baselines this is DeepSHAP
     (Lundberg and Lee 2017).
+
+    Masks and indices that the network computes (``x > 0``, `argmax`) are the sample's,
+    for the baseline too: where they differ the scores do not add up, which is reported
+    with the place.
 
     Parameters
     ----------

@@ -12,7 +12,11 @@ from torch import nn
 
 import sktrim
 from sktrim import TransformImportance, transform_importance
-from sktrim._completeness import IncompleteError, QuadratureWarning
+from sktrim._completeness import (
+    CancellationWarning,
+    IncompleteError,
+    QuadratureWarning,
+)
 from sktrim.inverse import InverseModule, inverse_module
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers import DeepLift, LRPComposite
@@ -321,14 +325,14 @@ def test_bad_parameters_raise():
         explain(net, X, DeepLift("rows"))
 
 
-class Sorting(nn.Module):
+class Frequent(nn.Module):
     def forward(self, x):
-        return x.sort(1).values[:, :3]
+        return x.mode(1, keepdim=True).values.expand(-1, 3)
 
 
 def test_unsupported_operations_are_refused():
-    with pytest.raises(UnsupportedOperationError, match="sort"):
-        explain(Sorting(), np.ones((2, 12), "float32"), "deeplift")
+    with pytest.raises(UnsupportedOperationError, match="mode"):
+        explain(Frequent(), np.ones((2, 12), "float32"), "deeplift")
 
     class Attentive(nn.Module):
         def __init__(self):
@@ -345,3 +349,42 @@ def test_unsupported_operations_are_refused():
     assert np.isfinite(explain(net, X, LRPComposite()).values).all()
     found = explain(net, X, DeepLift(np.ones(12) * np.arange(12)))
     assert np.abs(found.completeness_error).max() < 1e-10
+
+
+class Amplified(nn.Module):
+    """Multiplies a difference that is 0 by a million."""
+
+    def forward(self, x):
+        return 1e6 * (x[:, :1] - x[:, 1:2]) + x[:, 2:].sum(1, keepdim=True)
+
+
+def test_scores_that_dwarf_the_output_are_reported():
+    X = np.ones((3, 12))
+    with pytest.warns(CancellationWarning, match="sample 0, and nearly cancel"):
+        explain(Amplified(), X, "deeplift", target=0, output="raw")
+    # random signs cancel too, as far as such sums do
+    large = np.random.default_rng(0).standard_normal((3, 5000))
+    net = nn.Linear(5000, 2).double().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explain(net, large, "deeplift")
+        trim = TransformImportance(
+            Amplified(), scorer="deeplift", on_incomplete="ignore", output="raw"
+        )
+        trim.fit(X).explain(X)
+
+
+def test_a_normalisation_at_the_zero_baseline_is_not_reported():
+    def build():
+        return nn.Sequential(
+            *(
+                layer
+                for _ in range(6)
+                for layer in (nn.LayerNorm(12), nn.Linear(12, 12))
+            )
+        )
+
+    X = np.random.default_rng(0).standard_normal((4, 12))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explain(seeded(build).double().eval(), X, "deeplift")
