@@ -7,10 +7,8 @@ from typing import Any, Protocol
 
 import torch
 
-from .carrier import Carrier
 from .contextual import ContextualDecomposition
-from .decomposition import check_model, first_carrier, run_model
-from .endings import without_ending
+from .decomposition import check_model, propagate
 from .lowrank import LowRank, Members, NeedsDense
 
 
@@ -23,6 +21,10 @@ class Parts(Protocol):
         """Return the relevant parts of some samples for some masks."""
         ...
 
+    def share(self, masks: slice) -> torch.Tensor | None:
+        """Return the masks' own shares of a row of zeros, if they are known."""
+        ...
+
 
 class DenseParts:
     """Relevant parts that are computed for the samples and masks in work.
@@ -32,15 +34,24 @@ class DenseParts:
     n_masks : int
     parts : callable
         ``parts(rows, masks)``, two slices, gives a tensor ``(K, n, *signal)``.
+    share : torch.Tensor of shape (n_masks,), optional
+        The masks' own shares of a row of zeros, as in `contextual_decomposition`.
     """
 
-    def __init__(self, n_masks: int, parts: Callable) -> None:
+    def __init__(
+        self, n_masks: int, parts: Callable, share: torch.Tensor | None = None
+    ) -> None:
         self.n_masks = n_masks
         self._parts = parts
+        self._share = share
 
     def take(self, rows: slice, masks: slice) -> torch.Tensor:
         """Return the relevant parts of some samples for some masks."""
         return self._parts(rows, masks)
+
+    def share(self, masks: slice) -> torch.Tensor | None:
+        """Return the masks' own shares of a row of zeros, if they are known."""
+        return None if self._share is None else self._share[masks]
 
 
 class LowRankParts:
@@ -74,6 +85,10 @@ class LowRankParts:
             self._members[key] = Members(self._masks[masks]), {}
         members, cache = self._members[key]
         return LowRank(self._coefficients[rows], self._basis, members, cache)
+
+    def share(self, masks: slice) -> torch.Tensor:
+        """Return the mean weights of the masks."""
+        return self._masks[masks].mean(1)
 
 
 def decompose(
@@ -115,25 +130,18 @@ def decompose(
         pieces = []
         for first in range(0, parts.n_masks, at_once):
             masks = slice(first, min(first + at_once, parts.n_masks))
-            output = _run(method, model, x[rows], parts.take(rows, masks), strip)
-            pieces.append(output.rel)
+            part, share = parts.take(rows, masks), parts.share(masks)
+            rel, output = _run(method, model, x[rows], part, share, strip)
+            pieces.append(rel)
         found.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
-        outputs.append(output.full)
+        outputs.append(output)
     return torch.cat(found, 1), torch.cat(outputs)
 
 
-def _run(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
+def _run(
+    method: Any, model: Callable, x: torch.Tensor, part: Any, share: Any, strip: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     try:
-        return _once(method, model, x, part, strip)
+        return propagate(method, model, (x,), [part], share, strip)
     except NeedsDense:
-        return _once(method, model, x, part.dense(), strip)
-
-
-def _once(method: Any, model: Callable, x: torch.Tensor, part: Any, strip: bool) -> Any:
-    method.n_samples = len(x)
-    carrier = Carrier(method, x.clone(), part, -x.ndim)
-    output = first_carrier(run_model(model, carrier))
-    output = without_ending(output) if strip else output
-    if isinstance(output.rel, LowRank):
-        output.rel = output.rel.dense()
-    return output
+        return propagate(method, model, (x,), [part.dense()], share, strip)

@@ -12,6 +12,7 @@ from .endings import ending_of, give_ending
 from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
+from .start import Start
 
 BIASES = ("channel", "proportional", "context")
 NONLINEARITIES = ("relevant", "symmetric")
@@ -41,6 +42,7 @@ class ContextualDecomposition(Method):
         self.nonlinearity = nonlinearity
         self.partition = partition
         self.n_samples = 0
+        self.start: Any = None
         self._buffers: dict[Any, torch.Tensor] = {}
 
     def scratch(self, like: torch.Tensor, slot: int = 0) -> torch.Tensor:
@@ -54,10 +56,30 @@ class ContextualDecomposition(Method):
             buffer = self._buffers[key] = like.new_empty(like.numel())
         return buffer[: like.numel()].view(like.shape)
 
-    def enter(self, full: torch.Tensor, rel: torch.Tensor) -> Carrier:
-        """Return the carrier of an input; both are cloned, since models write."""
-        self.n_samples = len(full)
-        return Carrier(self, full.clone(), rel.clone(), -full.ndim)
+    def enter(
+        self, inputs: tuple, parts: list[Any], weights: torch.Tensor | None = None
+    ) -> list[Any]:
+        """Return the carriers of inputs; all are cloned, since models write.
+
+        Parameters
+        ----------
+        inputs : tuple of torch.Tensor
+        parts : list of torch.Tensor, LowRank or None
+            None where an input is not decomposed.
+        weights : torch.Tensor, optional
+            The masks' shares where an input of zeros does not tell, see `Start`.
+        """
+        pairs = list(zip(inputs, parts, strict=True))
+        wholes = [value for value, part in pairs if part is not None]
+        given = [part for part in parts if part is not None]
+        self.n_samples = len(wholes[-1])
+        self.start = Start(wholes, given, weights, self.partition)
+        return [
+            value
+            if part is None
+            else Carrier(self, value.clone(), _cloned(part), -value.ndim)
+            for value, part in pairs
+        ]
 
     def apply(self, call: Call) -> Any:
         """Return the result of a call by the rule of its operation."""
@@ -92,6 +114,11 @@ class ContextualDecomposition(Method):
         else:
             target.full, target.rel = result.full, result.rel
             target.aliased = result.aliased
+
+
+def _cloned(part: Any) -> Any:
+    # what is not multiplied out is not written to
+    return part if isinstance(part, LowRank) else part.clone()
 
 
 def _multiply_out(carrier: Carrier, call: Call | None) -> None:

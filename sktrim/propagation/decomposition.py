@@ -22,8 +22,10 @@ from . import (  # noqa: F401  the rules register themselves
 from .carrier import Carrier, find_carriers, is_plain
 from .contextual import ContextualDecomposition
 from .endings import ending_of, without_ending
+from .lowrank import LowRank
 from .passthrough import PassThrough
 from .registry import UnsupportedOperationError
+from .start import RowsDiffer
 
 
 def check_model(model: Any) -> None:
@@ -104,6 +106,7 @@ def contextual_decomposition(
     nonlinearity: str = "relevant",
     partition: bool = False,
     strip: bool = True,
+    share: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Split a model's output into what a part of its input gives and the rest.
 
@@ -137,6 +140,9 @@ def contextual_decomposition(
     strip : bool, default=True
         Whether a final softmax, log-softmax or sigmoid is left out, so that logits
         are decomposed. Otherwise it is split by the symmetric rule.
+    share : torch.Tensor of shape (K,) or (K, n), optional
+        The masks' own shares of a row of zeros, which its parts do not tell: the share
+        of coefficients that a mask has, say. 0 by default.
 
     Returns
     -------
@@ -161,6 +167,16 @@ def contextual_decomposition(
     by 4e-7 of the output range, against 1e-4 for "proportional". Where a channel has a
     single position these two are the same, and so is their conditioning.
 
+    Where both parts of a unit are zero, their quotient says nothing, and "channel" and
+    "proportional" take the share of the whole operation over that sample; where the
+    operation is zero altogether (all ReLUs before it are off), the mask's own share of
+    the model's input, ``|rel| / (|rel| + |x - rel|)`` summed over the row: 0 for the
+    empty mask, 1 for the full one. Of tokens it is the share of positions, of several
+    inputs the mean over those that are not zero, and where all are zero it is `share`.
+    In a partition the shares and that of the rest sum to 1. Where an operation merged
+    the samples with another axis, every unit counts as an operation, and rows whose
+    shares of the input differ run one at a time.
+
     Values that tie for the place of the largest (in max pooling, `amax`, ``max(dim)``,
     `maximum`, `topk`, `sort`, `median` and their kin) give the mean of their parts, so
     that their order decides nothing; only a running extreme (`cummax`) is torch's
@@ -169,8 +185,8 @@ def contextual_decomposition(
 
     The package acd gives the same with ``bias="proportional"`` where nothing ties and
     no part is zero beside another that is. It differs (a) in a tie, where it takes the
-    first value; (b) where both parts of a unit are zero, where it gives each half of
-    the bias; (c) in precision: it rounds what is max pooled to single precision.
+    first value; (b) where both parts of a unit are zero, where it gives each half
+    of the bias; (c) in precision: it rounds what is max pooled to single precision.
 
     When to prefer ``nonlinearity="symmetric"``: a task that is the exclusive or of two
     frequencies is seen through by it (89 % of samples), not by "relevant" (10 %).
@@ -193,16 +209,71 @@ def contextual_decomposition(
     parts = rel if isinstance(rel, tuple) else (rel,)
     parts, single = _check_parts(inputs, parts)
     method = ContextualDecomposition(bias, nonlinearity, partition)
-    carriers = [
-        value if part is None else method.enter(value, part)
-        for value, part in zip(inputs, parts, strict=True)
-    ]
-    output = first_carrier(run_model(model, *carriers))
-    output = without_ending(output) if strip else output
+    _check_share(share, next(part for part in parts if part is not None), partition)
+    rel_out, full = propagate(method, model, inputs, parts, share, strip)
     if partition:
-        return output.rel, output.full - output.rel.sum(0)
-    rel_out = output.rel[0] if single else output.rel
-    return rel_out, output.full - rel_out
+        return rel_out, full - rel_out.sum(0)
+    rel_out = rel_out[0] if single else rel_out
+    return rel_out, full - rel_out
+
+
+def propagate(
+    method: ContextualDecomposition,
+    model: Callable,
+    inputs: tuple[Any, ...],
+    parts: list[Any],
+    share: torch.Tensor | None,
+    strip: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the relevant parts (K, n, ...) of a model's output, and the output.
+
+    Where rows are not told apart and have to be, they run one at a time.
+    """
+    try:
+        carriers = method.enter(inputs, parts, share)
+        output = first_carrier(run_model(model, *carriers))
+        output = without_ending(output) if strip else output
+        rel = output.rel
+        return rel.dense() if isinstance(rel, LowRank) else rel, output.full
+    except RowsDiffer:
+        if len(inputs) > 1:
+            raise UnsupportedOperationError(
+                "An operation of the model is 0 for all of its input, so that its bias "
+                "is shared as the input is, row by row; but an operation before it "
+                "merged the rows with another axis. Decompose one row at a time."
+            ) from None
+    [x], [part] = list(inputs), parts
+    part = part.dense() if isinstance(part, LowRank) else part
+    rows = [slice(i, i + 1) for i in range(len(x))]
+    found = [
+        propagate(
+            method,
+            model,
+            (x[row],),
+            [part[:, row]],
+            share if share is None or share.ndim == 1 else share[:, row],
+            strip,
+        )
+        for row in rows
+    ]
+    rels, fulls = zip(*found, strict=True)
+    return torch.cat(rels, 1), torch.cat(fulls)
+
+
+def _check_share(share: Any, part: torch.Tensor, partition: bool) -> None:
+    """Raise ValueError unless a share fits the masks."""
+    if share is None:
+        return
+    if tuple(share.shape) not in ((len(part),), tuple(part.shape[:2])):
+        raise ValueError(
+            f"share has shape {tuple(share.shape)}; expected one number for each mask, "
+            f"({len(part)},), or for each mask and row, {tuple(part.shape[:2])}."
+        )
+    most = share.sum(0) if partition else share
+    if bool((share < 0).any()) or bool((most > 1 + 1e-6).any()):
+        raise ValueError(
+            "share must lie between 0 and 1, and in a partition its sum over masks too."
+        )
 
 
 def explained_output(

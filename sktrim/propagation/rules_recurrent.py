@@ -184,8 +184,9 @@ def _parts(value: Any) -> tuple[torch.Tensor, torch.Tensor, Any]:
 def _wholly_relevant(method: Any, x: Any, start: list[Any]) -> torch.Tensor:
     """Return (K, L, n, 1): 1 where all of x_t is relevant, so that bias x bias is.
 
-    A step that is zero altogether takes the share of the whole sequence; where the
-    input is constant, the states that are not decide.
+    A step that is zero altogether takes the share of the whole sequence, and where
+    that is zero too, of the model's input; where the input is constant, the states
+    that are not decide.
     """
     length = x.shape[0]
     if not isinstance(x, Carrier):
@@ -197,7 +198,10 @@ def _wholly_relevant(method: Any, x: Any, start: list[Any]) -> torch.Tensor:
     noise = _NOISE * torch.finfo(x.full.dtype).eps * x.full.abs().amax((0, 2))[:, None]
     part, rest_sum = x.rel.abs().sum((1, 3)), rest.sum((1, 3))
     whole = part + rest_sum
-    share = torch.where(whole == 0, 0.5, part / torch.where(whole == 0, 1, whole))
+    share = part / torch.where(whole == 0, 1, whole)
+    if (whole == 0).any():
+        own = method.start.along(-1, whole.shape[1:], whole == 0)
+        share = torch.where(whole == 0, own.to(share.dtype), share)
     none = (x.full.abs().amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     every = (rest.amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     # the sequence counts as relevant or not, by the larger part

@@ -46,7 +46,8 @@ def add_bias(
     axis : int or None
         The sample axis, counted from the end.
     otherwise : torch.Tensor, optional
-        The share where the whole operation is 0/0; one half by default.
+        The share where the whole operation is 0/0; by default the mask's own share of
+        the model's input.
     """
     if options.bias == "context":
         return rel
@@ -71,7 +72,7 @@ def bias_share(
     Proportional: |rel| / (|rel| + |irrel|) per unit. Channel: the magnitudes are
     summed over the positions first, that is over the axes along which the bias does
     not vary, the sample axis excepted. Where both are 0, the share of the whole
-    operation over that sample; where that is 0/0 too, one half.
+    operation over that sample; where that is 0/0 too, the mask's share of the input.
     """
     if _is_quick(options, rel, axis, otherwise):
         pool = _positions(options, linear, bias)
@@ -95,13 +96,12 @@ def _divide(
     total: torch.Tensor,
     least: torch.Tensor,
     axis: int | None,
-    otherwise: torch.Tensor | None,
+    otherwise: Any,
 ) -> torch.Tensor:
     dims = tuple(d for d in range(-least.ndim, 0) if d != axis)
     dims = dims if axis is not None else ()
-    whole, settled = _whole_share(
-        options, _sum(part, dims), _sum(total, dims), len(part), otherwise
-    )
+    sums = _sum(part, dims), _sum(total, dims)
+    whole, settled = _whole_share(options, *sums, axis, otherwise)
     small = total <= _noise(total.dtype) * _mean(least, dims)
     share = torch.where(small, whole, part / torch.where(small, 1, total))
     # wholly relevant, or not at all: no unit's round-off may say otherwise
@@ -125,7 +125,12 @@ def _inverse_share(
         every = 4 * len(masks) > len(rel) * len(linear)
         picked = (rel, linear) if every else (rel[masks, rows][None], linear[rows])
         magnitudes = _magnitudes(options, *picked, pool)
-        careful = 1 / _divide(options, *magnitudes, -linear.ndim, None)
+
+        def own(needed: torch.Tensor) -> torch.Tensor:
+            shares = options.start.along(-linear.ndim, linear.shape, needed)
+            return shares if every else shares[masks, rows][None]
+
+        careful = 1 / _divide(options, *magnitudes, -linear.ndim, own)
         if every:
             return careful
         inverse[masks, rows] = careful[0]
@@ -153,13 +158,20 @@ def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
 
 
 def whole_share(
-    options: Any, rel: torch.Tensor, full: torch.Tensor, axis: int | None
+    options: Any,
+    rel: torch.Tensor,
+    full: torch.Tensor,
+    axis: int | None,
+    pool: tuple[int, ...] = (),
 ) -> torch.Tensor:
-    """Return the share of the whole operation, with axes of length 1 (but samples)."""
+    """Return the share of the whole operation, with axes of length 1 (but samples).
+
+    Where the sample axis is not known, that over the axes `pool`.
+    """
     dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
-    dims = dims if axis is not None else ()
+    dims = dims if axis is not None else pool
     part, total, _ = _magnitudes(options, rel, full, dims)
-    return _whole_share(options, part, total, len(rel))[0]
+    return _whole_share(options, part, total, axis)[0]
 
 
 def _positions(
@@ -203,10 +215,13 @@ def _whole_share(
     options: Any,
     part: torch.Tensor,
     total: torch.Tensor,
-    n_masks: int,
-    otherwise: torch.Tensor | None = None,
+    axis: int | None,
+    otherwise: Any = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the share of a whole operation, and where it is all or nothing."""
+    """Return the share of a whole operation, and where it is all or nothing.
+
+    `otherwise` is the share where it is 0/0, or gives it for the masks in need.
+    """
     none = total == 0
     share = part / torch.where(none, 1, total)
     if not share.numel():
@@ -215,8 +230,12 @@ def _whole_share(
     noise = _noise(total.dtype)
     if low > noise and high < 1 - noise:
         return share, None
-    half: Any = 1 / (1 + (n_masks if options.partition else 1))
-    share = torch.where(none, half if otherwise is None else otherwise, share)
+    if none.any():
+        if otherwise is None:
+            otherwise = options.start.along(axis, part.shape[1:], none)
+        elif callable(otherwise):
+            otherwise = otherwise(none)
+        share = torch.where(none, otherwise.to(share.dtype), share)
     share = torch.where(share <= noise, 0, torch.where(share >= 1 - noise, 1, share))
     return share, (share == 0) | (share == 1)
 

@@ -135,7 +135,9 @@ class ContextualDecomposition(Scorer):
         if basis is not None:
             scores, explained = self._decompose(model, basis, target)
             every = DenseParts(
-                1, lambda rows, _: model[rows].linear(change[rows])[None]
+                1,
+                lambda rows, _: model[rows].linear(change[rows])[None],
+                change.new_ones(1),
             )
             return scores, explained - self._decompose(model, every, target)[0][0]
 
@@ -145,7 +147,9 @@ class ContextualDecomposition(Scorer):
                 masks = torch.cat([masks, masks.new_ones(1, masks.shape[1])])
             return model[rows].linear(masks[:, None] * change[rows])
 
-        parts = DenseParts(len(groups) + 1, carried)
+        share = groups.aggregate(torch.full_like(change[0], 1 / change.shape[1]))
+        share = torch.cat([share, share.new_ones(1)])
+        parts = DenseParts(len(groups) + 1, carried, share)
         scores, explained = self._decompose(model, parts, target)
         return scores[:-1], explained - scores[-1]
 
@@ -175,6 +179,7 @@ class ContextualDecomposition(Scorer):
                 bias=self.bias,
                 nonlinearity=self.nonlinearity,
                 partition=True,
+                share=masks.mean(1),
             )
             model[rows].check_output(parts.sum(0) + left)
             picked = target[rows]
@@ -186,12 +191,17 @@ class ContextualDecomposition(Scorer):
         """Return what pairs give beyond their sum, (n, n_groups, n_groups, t)."""
         first, second = torch.triu_indices(len(groups), len(groups), 1)
 
-        def carried(rows, some):
-            masks = groups.dense()
-            a, b = masks[first[some]], masks[second[some]]
-            return model[rows].linear((a + b - a * b)[:, None] * change[rows])
+        masks = groups.dense()
 
-        together, _ = self._decompose(model, DenseParts(len(first), carried), target)
+        def joint(some):
+            a, b = masks[first[some]], masks[second[some]]
+            return a + b - a * b
+
+        def carried(rows, some):
+            return model[rows].linear(joint(some)[:, None] * change[rows])
+
+        parts = DenseParts(len(first), carried, joint(slice(None)).mean(1))
+        together, _ = self._decompose(model, parts, target)
         shape = len(groups), len(groups), *scores.shape[1:]
         out = scores.new_zeros(shape)
         out[first, second] = together - scores[first] - scores[second]

@@ -20,19 +20,24 @@ def affine_parts(layer, rel, x, bias, pooled):
     channels = out_shape[0]
     split = np.empty_like(a)
     for i in range(len(a)):
+        part, rest = rel[i].abs().sum().item(), (x - rel)[i].abs().sum().item()
+        own = part / (part + rest) if part + rest > 0 else 0
         share = shares(
-            a[i].reshape(channels, -1), c[i].reshape(channels, -1), bias, pooled
+            a[i].reshape(channels, -1), c[i].reshape(channels, -1), bias, pooled, own
         )
         split[i] = a[i] + share.ravel() * b
     return torch.from_numpy(split).reshape(-1, *out_shape)
 
 
-def shares(a, c, bias, pooled):
-    """Return the share of every unit of one sample: (channels, positions)."""
+def shares(a, c, bias, pooled, own):
+    """Return the share of every unit of one sample: (channels, positions).
+
+    `own` is the mask's share of the input.
+    """
     if bias == "context":
         return np.zeros_like(a)
     pa, pc = np.abs(a), np.abs(c)
-    whole = pa.sum() / (pa.sum() + pc.sum()) if pa.sum() + pc.sum() > 0 else 0.5
+    whole = pa.sum() / (pa.sum() + pc.sum()) if pa.sum() + pc.sum() > 0 else own
     share = np.empty_like(a)
     for ch in range(a.shape[0]):
         if bias == "channel" and pooled:

@@ -117,14 +117,6 @@ def test_zero_borders_do_not_break_full_and_empty_masks(bias, mask):
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
 
 
-def test_both_parts_zero_share_one_half():
-    layer = nn.Linear(3, 2).double().eval()
-    x = torch.zeros(1, 3, dtype=torch.float64)
-    out, rest = contextual_decomposition(layer, x, x, bias="channel")
-    torch.testing.assert_close(out, layer.bias[None] / 2)
-    torch.testing.assert_close(rest, layer.bias[None] / 2)
-
-
 FOURIER = {
     "fft2": lambda x: torch.fft.fft2(x).real,
     "rfft": lambda x: torch.view_as_real(torch.fft.rfft(x)),

@@ -1,0 +1,103 @@
+"""What share of the model's input each mask has, for operations that are all zero."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from .lowrank import LowRank
+
+
+class RowsDiffer(Exception):
+    """An operation that is all zero lost its rows, whose shares of the input differ."""
+
+
+class Start:
+    """The masks' shares of the input, row by row.
+
+    A share is the size of the part over that of both parts; of tokens, the share of
+    positions. Of several inputs the mean is taken, without those that are zero; where
+    all are, the share is that of the weights of the mask.
+
+    Parameters
+    ----------
+    inputs : list of torch.Tensor
+        What is decomposed, each of shape (n, ...).
+    parts : list of torch.Tensor or LowRank
+        Their relevant parts, of shape (K, n, ...).
+    weights : torch.Tensor of shape (K,) or (K, n), or None
+        The share of a mask where its part says nothing; 0 by default.
+    partition : bool
+        Whether the masks are parts of one whole.
+    """
+
+    def __init__(
+        self, inputs: list[Any], parts: list[Any], weights: Any, partition: bool
+    ) -> None:
+        self._inputs = inputs
+        self._parts = parts
+        self._weights = weights
+        self._partition = partition
+
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        """The shares, (K, n)."""
+        pairs = zip(self._inputs, self._parts, strict=True)
+        sizes = [self._sizes(value, part) for value, part in pairs]
+        known: Any = sum((total != 0).to(total.dtype) for _, total in sizes)
+        shares: Any = sum(part / _not_zero(total) for part, total in sizes)
+        weights = torch.zeros_like(shares[:, :1])
+        if self._weights is not None:
+            weights = self._weights.to(shares).reshape(len(shares), -1)
+        return torch.where(known == 0, weights, shares / _not_zero(known))
+
+    def _sizes(self, value: torch.Tensor, part: Any) -> tuple[Any, Any]:
+        """Return the sizes of the parts of an input and of the whole, (K, n)."""
+        part = part.dense() if isinstance(part, LowRank) else part
+        rel = part.flatten(2).abs() if part.ndim > 2 else part.abs()[..., None]
+        if not (value.is_floating_point() or value.is_complex()):
+            rel = rel.to(torch.get_default_dtype())
+            return rel.sum(2), torch.full_like(rel[..., 0], rel.shape[2])
+        rest = value - (part.sum(0, keepdim=True) if self._partition else part)
+        rest = rest.flatten(2).abs() if rest.ndim > 2 else rest.abs()[..., None]
+        size = rel.sum(2)
+        whole = size.sum(0, keepdim=True) if self._partition else size
+        return size, (whole + rest.sum(2)).expand_as(size)
+
+    def along(self, axis: int | None, shape: torch.Size, needed: Any) -> torch.Tensor:
+        """Return the shares as they stand in a value, (K, *ones but for the axis).
+
+        Parameters
+        ----------
+        axis : int or None
+            The sample axis, counted from the end.
+        shape : torch.Size
+            Of the value.
+        needed : torch.Tensor of bool
+            Which masks have to be known, on the first of its axes.
+
+        Raises
+        ------
+        RowsDiffer
+            If the axis is not known and the rows do not agree.
+        """
+        rows = self.rows
+        length = 0 if axis is None else shape[axis]
+        if axis is not None and length and length % rows.shape[1] == 0:
+            # one row of the input may be several rows in a row
+            rows = rows.repeat_interleave(length // rows.shape[1], 1)
+        else:
+            alike = (rows == rows[:, :1]).all(1)
+            if not (alike | ~needed.flatten(1).any(1)).all():
+                raise RowsDiffer
+            rows, axis = rows[:, :1], -1
+        sizes = [1] * len(shape)
+        if sizes:
+            sizes[axis] = rows.shape[1]
+        return rows.reshape(len(rows), *sizes)
+
+
+def _not_zero(values: torch.Tensor) -> torch.Tensor:
+    return torch.where(values == 0, 1, values)
