@@ -21,6 +21,7 @@ from .method import PLAIN_WRITE, Call
 from .registry import rule
 from .relevance import AffineMap, Rule, share_out
 from .relevance_input import fold
+from .relevance_run import refuse_write
 from .relevance_values import (
     Divisor,
     Refused,
@@ -114,7 +115,7 @@ class RelevancePropagation(ModifiedBackpropagation):
     def overwrite(self, target: Carrier, result: Carrier) -> None:
         """Store a result; what is known of the input's views must stay true."""
         if target.aliased and is_raw(target):
-            self.refuse(torch.Tensor.copy_, "into a view of the input has no rule")
+            refuse_write(self, torch.Tensor.copy_)
         super().overwrite(target, result)
 
 
@@ -180,7 +181,7 @@ def write_item(method: Any, call: Call) -> None:
     if not isinstance(target, Carrier):
         method.refuse(call.func, PLAIN_WRITE)
     if is_raw(target) and target.aliased:
-        method.refuse(call.func, "into a view of the input has no rule")
+        refuse_write(method, call.func)
     if isinstance(target.rel, Conjugated):
         method.refuse(call.func, _CONJUGATED)
     target.ending = None

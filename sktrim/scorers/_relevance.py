@@ -8,9 +8,9 @@ import torch
 from sklearn import get_config
 
 from sktrim._twins import IdentityTwin
-from sktrim.propagation.backpropagation import run
 from sktrim.propagation.relevance import RULES, Rule, alpha_beta, divided, named_rule
 from sktrim.propagation.relevance_input import Raw
+from sktrim.propagation.relevance_run import run_for_relevance
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
 from sktrim.scorers._backpropagation import _entry, gathered, output_at, row_chunks
 from sktrim.scorers._base import Attribution, Scorer
@@ -114,8 +114,8 @@ class LRPComposite(Scorer):
             t.detach().clone().requires_grad_() for t in (point, point, model.s)
         )
         with torch.enable_grad():
-            carrier = method.enter(x, _raw(model, twin, leaf))
-            carrier = run(function, carrier)
+            raw = _raw(model, twin, leaf)
+            carrier = run_for_relevance(method, function, x, raw)
             model.check_output(carrier.full)
             out = relevance_of(method, carrier).reshape(len(x), -1)
         starts = self._starts(target, out.detach())

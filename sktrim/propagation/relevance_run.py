@@ -1,0 +1,58 @@
+"""Runs a model for relevance, again where it writes into its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import torch
+
+from .backpropagation import run
+from .carrier import Carrier
+from .registry import UnsupportedOperationError
+from .relevance_input import Raw
+
+
+class InputWrittenError(UnsupportedOperationError):
+    """A model writes into a view of its input, of which others keep what it was."""
+
+
+def refuse_write(method: Any, func: Callable) -> NoReturn:
+    """Raise where a write would leave other views of the input behind."""
+    try:
+        method.refuse(func, "into a view of the input has no rule")
+    except UnsupportedOperationError as error:
+        raise InputWrittenError(*error.args) from None
+
+
+def run_for_relevance(
+    method: Any, model: Callable, x: torch.Tensor, raw: Raw
+) -> Carrier:
+    """Return the output of a model, before its ending.
+
+    Parameters
+    ----------
+    method : RelevancePropagation
+    model : callable
+    x : torch.Tensor of shape (n, *signal)
+    raw : Raw
+        What is known of x.
+
+    Raises
+    ------
+    UnsupportedOperationError
+        If an operation has no rule, or the model writes into a view of an input that
+        a transform or a rule for the first layer needs as it was.
+    """
+    try:
+        return run(model, method.enter(x, raw))
+    except InputWrittenError:
+        if not (raw.is_signal and _one_rule(method.composite)):
+            raise
+        # the relevance of x itself: no layer then needs to know it for the input
+        return run(model, method.enter(raw.closed(x)))
+
+
+def _one_rule(composite: Mapping[str, Any]) -> bool:
+    first = composite.get("first")
+    return first is None or all(composite.get(k) == first for k in ("conv", "linear"))
