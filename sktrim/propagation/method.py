@@ -150,10 +150,15 @@ class Method:
         give_ending(target, ending)
         return target
 
-    def refuse(self, func: Callable, why: str = "has no rule") -> NoReturn:
+    def refuse(
+        self,
+        func: Callable,
+        why: str = "has no rule",
+        error: type[UnsupportedOperationError] = UnsupportedOperationError,
+    ) -> NoReturn:
         """Raise the error that names operation, call site and registration."""
         name = describe(func)
-        raise UnsupportedOperationError(
+        raise error(
             f"{name} {why} in {self.name} (called at {call_site()}). Either (a) write "
             "this step of the model with operations that have a rule, (b) declare it "
             f"once: sktrim.propagation.register_operation({name}, kind), where kind "

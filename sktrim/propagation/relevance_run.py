@@ -9,6 +9,7 @@ import torch
 
 from .backpropagation import run
 from .carrier import Carrier
+from .method import Method
 from .registry import UnsupportedOperationError
 from .relevance_input import Raw
 
@@ -17,12 +18,9 @@ class InputWrittenError(UnsupportedOperationError):
     """A model writes into a view of its input, of which others keep what it was."""
 
 
-def refuse_write(method: Any, func: Callable) -> NoReturn:
+def refuse_write(method: Method, func: Callable) -> NoReturn:
     """Raise where a write would leave other views of the input behind."""
-    try:
-        method.refuse(func, "into a view of the input has no rule")
-    except UnsupportedOperationError as error:
-        raise InputWrittenError(*error.args) from None
+    method.refuse(func, "into a view of the input has no rule", InputWrittenError)
 
 
 def run_for_relevance(
