@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 import torch
 
+from sktrim._explanation.arrays import LARGE_ERROR
 from sktrim._modes import evaluation_mode
+from sktrim.groups import last_step
 
 ON_INCOMPLETE = ("warn", "raise", "ignore")
 
@@ -18,6 +20,10 @@ class CancellationWarning(UserWarning):
     """Scores that nearly cancel: they are far larger than what they explain."""
 
 
+class ReconstructionWarning(UserWarning):
+    """The transform leaves out most of the signals."""
+
+
 class IncompleteError(ValueError):
     """The scores of a complete method do not add up, and that was to be an error."""
 
@@ -28,6 +34,27 @@ def check_on_incomplete(value) -> None:
         raise ValueError(
             f"on_incomplete={value!r}; expected one of {', '.join(ON_INCOMPLETE)}."
         )
+
+
+def report_reconstruction(question, errors: np.ndarray) -> None:
+    """Warn where most of the signals is in the residual, and that is not scored.
+
+    Parameters
+    ----------
+    question : Question
+    errors : ndarray of shape (n_samples,)
+        ||x - T^-1(T(x))|| / ||x||.
+    """
+    if question.residual == "component" or errors.mean() <= LARGE_ERROR:
+        return
+    warnings.warn(
+        f"{type(last_step(question.transformer)).__name__} leaves out most of the "
+        f"signals: ||x - T^-1 T x|| / ||x|| is {errors.mean():.2f} on average, and the "
+        "groups share only the rest. Give it more components, or score what it leaves "
+        'out as one group more with residual="component".',
+        ReconstructionWarning,
+        stacklevel=2,
+    )
 
 
 def report_incomplete(question, x, s, target, error, difference) -> None:

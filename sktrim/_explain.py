@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
@@ -15,7 +16,11 @@ from sklearn import config_context, get_config
 from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
-from sktrim._completeness import report_cancelling, report_incomplete
+from sktrim._completeness import (
+    report_cancelling,
+    report_incomplete,
+    report_reconstruction,
+)
 from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
 from sktrim._question import Question, coefficients_of
@@ -239,18 +244,16 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
     found["completeness_error"] = error
     if question.residual == "component":
         found["residual"] = found["values"][:, -1]
-        found["values"] = found["values"][:, :-1]
-        if found["std_errors"] is not None:
-            found["std_errors"] = found["std_errors"][:, :-1]
     shares = found.pop("reconstruction_error")
+    report_reconstruction(question, shares)
     if not resolved.every:
         found = {k: None if v is None else v[..., 0] for k, v in found.items()}
     groups = question.groups
     signal_shape = _signal_shape(question.transformer, x)
     return Explanation(
         found["values"],
-        groups.names,
-        centers=groups.centers,
+        question.group_names,
+        centers=_centers(question),
         unit=groups.unit,
         targets=resolved.columns,
         target_names=resolved.names,
@@ -263,7 +266,7 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
         std_errors=found["std_errors"],
         scorer=scorer_name(question.scorer),
         output=question.output,
-        component_function=ComponentFunction(question, s, signal_shape),
+        component_function=ComponentFunction(question, x, s, signal_shape),
         signal_shape=signal_shape,
         signals=x,
         metadata={
@@ -275,6 +278,14 @@ def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
             **_extra(found),
         },
     )
+
+
+def _centers(question) -> np.ndarray | None:
+    """Return where the groups lie; the residual lies nowhere."""
+    centers, n_names = question.groups.centers, len(question.group_names)
+    if centers is None:
+        return None
+    return np.append(centers, np.full(n_names - len(centers), np.nan))
 
 
 def _extra(found) -> dict:
@@ -307,20 +318,23 @@ def _n_axes(transformer) -> int | None:
 class ComponentFunction:
     """The part of a signal that a group carries: T^-1(M s) - T^-1(0).
 
+    The residual, one group more, carries x - T^-1(s).
+
     Parameters
     ----------
     question : Question
+    x : ndarray or CSR matrix of shape (n_samples, ...)
     s : ndarray of shape (n_samples, n_coefficients)
     signal_shape : tuple of int
         Layout of what is returned.
     """
 
-    def __init__(self, question: Question, s: np.ndarray, signal_shape):
+    def __init__(self, question: Question, x, s: np.ndarray, signal_shape):
         # one in NumPy shares the transformer, which its owner may fit again
         shared = question.inverse.is_affine
         self._given = question.inverse if shared else copy.deepcopy(question.inverse)
-        self.masks = question.groups.masks
-        self.s = s
+        self.masks, self.n_masks = question.groups.masks, len(question.groups)
+        self.x, self.s = x, s
         self.signal_shape = signal_shape
 
     @cached_property
@@ -330,6 +344,8 @@ class ComponentFunction:
 
     def __call__(self, samples, group: int) -> np.ndarray:
         """Return the parts for some samples, shape (n_picked, *signal_shape)."""
+        if group == self.n_masks:
+            return self._residual(samples)
         weights = self.masks[[group]].toarray()
         picked = torch.as_tensor(np.asarray(self.s[samples], dtype=float) * weights)
         with torch.no_grad():
@@ -338,3 +354,11 @@ class ComponentFunction:
             else:
                 part = self.inverse(picked) - self.inverse(torch.zeros_like(picked))
         return part.numpy().reshape(len(picked), *self.signal_shape)
+
+    def _residual(self, samples) -> np.ndarray:
+        x, s = self.x[samples], np.asarray(self.s[samples], dtype=float)
+        x = x.toarray() if sp.issparse(x) else x
+        with torch.no_grad():
+            represented = self.inverse(torch.as_tensor(s)).numpy()
+        layout = (len(s), *self.signal_shape)
+        return x.reshape(layout) - represented.reshape(layout)

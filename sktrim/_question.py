@@ -300,6 +300,17 @@ class Question:
         for rows in chunks(len(s), self.rows_at_once(len(s))):
             yield rows, self.model(x[rows], s[rows]), resolved.target[rows]
 
+    @property
+    def group_names(self) -> list[str]:
+        """Names of what gets a score: the groups, and the residual as a component."""
+        names = list(self.groups.names)
+        if self.residual != "component":
+            return names
+        name = "residual"
+        while name in names:  # the name of another group
+            name += " of T"
+        return [*names, name]
+
     def masks(self) -> GroupMasks:
         """Return the groups in torch, the residual's last where it is a component."""
         network = self.network

@@ -54,11 +54,12 @@ class Explanation(ExplanationArrays):
     predictions : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
         Outputs of the network.
     base_values, residual_values : array-like, optional
-        The output without any group, and the share of the residual: shape
-        (n_samples,), or (n_samples, n_targets).
+        The output without any group, and the share of the residual (also the last
+        group, where `values` has one more than `feature_groups`): shape (n_samples,),
+        or (n_samples, n_targets).
     completeness_error : array-like of shape (n_samples[, n_targets]), optional
-        base value + sum of scores + residual value - explained output; NaN where that
-        is not defined.
+        base value + sum of scores - explained output, with the residual's among the
+        scores; NaN where that is not defined.
     coefficients : array-like or sparse of shape (n_samples, n_coefficients), optional
         T(x).
     feature_groups : FeatureGroups, optional
@@ -311,8 +312,9 @@ class Explanation(ExplanationArrays):
     def to_shap(self):
         """Give a ``shap.Explanation``, for shap's own plots.
 
-        Its base values are `base_values` + `residual_values`, so that they and the
-        values add up to the output wherever the scorer is complete; its data are the
+        Its base values are `base_values`, and `residual_values` where they are not
+        among the values, so that they and the values add up to the output wherever
+        the scorer is complete; its data are the
         coefficients where every group is one coefficient.
 
         Returns

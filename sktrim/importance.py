@@ -101,7 +101,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         (classifiers' default), the logit, the probability, or the output as it is
         (regressors' default).
     residual : {"constant", "component", "drop"}, default="constant"
-        Hold r, score it as a group of its own, or explain f(T^-1(T(x))) without it.
+        Hold r, score it as one group more, the last, or explain f(T^-1(T(x))).
     n_background : int, default=100
         Rows of X kept, as coefficients, for scorers that compare with them.
     random_state : int, RandomState or None, default=None
@@ -464,7 +464,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         return probabilities(outputs, self.network_)
 
     def get_feature_names_out(self, input_features=None):
-        """Return the names of the groups.
+        """Return the names of the groups, the residual last where it is a component.
 
         Parameters
         ----------
@@ -478,7 +478,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if input_features is not None:
             _check_feature_names_in(self, input_features)
-        return np.asarray(self.groups_.names, dtype=object)
+        return np.asarray(self.question_.group_names, dtype=object)
 
     def __sklearn_clone__(self):
         return clone_keeping_modules(self)

@@ -21,6 +21,9 @@ from sktrim._explanation.checks import (
 )
 from sktrim._explanation.components import ComponentSource
 
+LARGE_ERROR = 0.5
+"""A reconstruction error beyond this is warned of and written on plots."""
+
 _PER_SAMPLE = (
     "values",
     "predictions",
@@ -188,10 +191,45 @@ class ExplanationArrays:
         size = f"{n} sample{'s' * (n != 1)} x {n_groups} group{'s' * (n_groups != 1)}"
         if self.values.ndim == 3:
             size += f" x {self.values.shape[2]} targets"
-        unit = "" if self.unit is None else f", unit={self.unit!r}"
+        more = "" if self.unit is None else f", unit={self.unit!r}"
+        error = self.reconstruction_error
+        if error is not None and error >= 0.01:
+            more += f", reconstruction_error={error:.2f}"
         return (
-            f"Explanation({size}, scorer={self.scorer!r}, output={self.output!r}{unit})"
+            f"Explanation({size}, scorer={self.scorer!r}, output={self.output!r}{more})"
         )
+
+    @property
+    def residual_is_group(self) -> bool:
+        """Whether the residual is the last group, of which there is no mask."""
+        groups = self.feature_groups
+        return groups is not None and len(groups) == len(self.group_names) - 1
+
+    def without_residual(self) -> Self:
+        """Leave out the residual where it is a group: it has no place of its own.
+
+        Returns
+        -------
+        Explanation
+        """
+        if not self.residual_is_group:
+            return self
+        fields = self._fields()
+        fields["group_names"] = self.group_names[:-1]
+        for name in ("values", "std_errors"):
+            if fields[name] is not None:
+                fields[name] = fields[name][:, :-1]
+        if self.centers is not None:
+            fields["centers"] = self.centers[:-1]
+        return type(self)(**fields)
+
+    @property
+    def reconstruction_error(self) -> float | None:
+        """Mean of ||x - T^-1 T x|| / ||x|| over the samples, where it is known."""
+        errors = self.metadata.get("reconstruction_error")
+        if errors is None or not np.size(errors):
+            return None
+        return float(np.mean(errors))
 
     def __iter__(self) -> Iterator[Self]:
         """Yield one Explanation per sample."""

@@ -192,7 +192,9 @@ def _descriptive(explanation) -> list[tuple[str, str]]:
         rows.append(("reconstruction error", text))
     residual = explanation.residual_values
     if residual is not None:
-        total = np.abs(explanation.values).sum() + np.abs(residual).sum()
+        total = np.abs(explanation.values).sum()
+        if not explanation.residual_is_group:
+            total += np.abs(residual).sum()
         share = np.abs(residual).sum() / (total if total > 0 else 1)
         rows.append(("residual's share", f"{100 * share:.1f} % of all magnitudes"))
     missed = explanation.completeness_error

@@ -320,8 +320,9 @@ def to_shap(explanation: Explanation):
             "install shap. Without it, explanation.plot has displays of its own."
         ) from error
     base = explanation.base_values
-    if base is not None and explanation.residual_values is not None:
-        base = base + explanation.residual_values
+    apart = None if explanation.residual_is_group else explanation.residual_values
+    if base is not None and apart is not None:
+        base = base + apart
     data = None
     coefficients = explanation.coefficients
     if coefficients is not None and _is_one_each(explanation):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
+from sktrim._explanation.arrays import LARGE_ERROR
 from sktrim.inspection import (
     BarDisplay,
     ComponentsDisplay,
@@ -98,6 +100,9 @@ class ExplanationPlots:
     ) -> CurveDisplay:
         """Draw importance over the axis that the groups lie on.
 
+        Channels scored separately have a curve each; directions of one frequency are
+        averaged, and a residual lies nowhere.
+
         Parameters
         ----------
         by : None, "target" or array-like of shape (n_samples,), default=None
@@ -135,6 +140,7 @@ class ExplanationPlots:
             chosen.values,
             chosen.centers,
             unit=_whole_unit(chosen),
+            channels=_channels(chosen.group_names),
             by=None if by is None else chosen.sample_labels(by),
             statistic=statistic,
             spread=spread,
@@ -214,6 +220,8 @@ class ExplanationPlots:
             )
         common["signal"] = _signal(chosen) if signal is None else signal
         common["squared"] = squared
+        if kind in ("signal", "plane"):
+            chosen = chosen.without_residual()
         if kind == "signal":
             shape = _mappable_shape(chosen)
             return HeatmapDisplay.from_signal(
@@ -316,7 +324,16 @@ class ExplanationPlots:
         labels = chosen.target_labels()
         if one_target and labels is not None:
             words.append(f"target {labels[0]}")
-        return ", ".join(words) or None
+        lines, error = [", ".join(words)], chosen.reconstruction_error
+        if error is not None and error > LARGE_ERROR:
+            lines.append(f"reconstruction error {error:.2f}")
+        return "\n".join(filter(None, lines)) or None
+
+
+def _channels(names: list[str]) -> list[str]:
+    """Read the channels that transforms of signals put in front of names."""
+    found = [re.match(r"channel(\d+|\(\d+(, \d+)*\))(?= )", name) for name in names]
+    return ["" if match is None else match[0] for match in found]
 
 
 def _whole_unit(chosen: Explanation) -> str | None:
@@ -340,7 +357,8 @@ def _heatmap_kind(chosen: Explanation, sample) -> str:
     """Choose a map over the signal where the groups are the numbers of it."""
     if len(chosen) != 1:
         return "matrix"
-    n_groups, shape = chosen.values.shape[1], chosen.signal_shape
+    n_groups = chosen.without_residual().values.shape[1]
+    shape = chosen.signal_shape
     if chosen.metadata.get("signal_space") and shape:
         if int(np.prod(shape)) == n_groups:
             return "signal"

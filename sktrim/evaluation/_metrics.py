@@ -155,7 +155,7 @@ def completeness_score(trim, X, y=None, *, explanation=None) -> float:
         )
         return np.nan
     total = explanation.values.sum(axis=1)
-    if explanation.residual_values is not None:
+    if explanation.residual_values is not None and not explanation.residual_is_group:
         total = total + explanation.residual_values
     missed, size = np.abs(error).sum(), np.abs(total - error).sum()
     if size == 0:

@@ -15,7 +15,7 @@ from sktrim.evaluation._correlation import (
     sign_chance,
     textbook_p,
 )
-from sktrim.evaluation._trace import unit_of
+from sktrim.evaluation._trace import check_scores, unit_of
 from sktrim.evaluation._variants import (
     layers_in_order,
     redraw,
@@ -340,14 +340,15 @@ def randomisation_test(
     layers = layers_in_order(network, x)[::-1]
     chosen = _check_options(mode, n_draws, depths, len(layers))
     sizes = _amplitudes(explanation)
-    trained = explanation.values
+    trained = check_scores(explanation, trim)
     found = []
     verbose = trim.verbose if verbose is None else verbose
     with tqdm(total=n_draws * len(chosen), unit="network", disable=not verbose) as bar:
         for seed in np.random.SeedSequence(random_state).spawn(n_draws):
             for module in _randomised(network.module, layers, chosen, mode, seed):
                 other = with_module(fixed, module).explain(X)
-                found.append(_compare(explanation, other, trained, sizes))
+                scores = check_scores(other, trim)
+                found.append(_compare(explanation, other, trained, scores, sizes))
                 bar.update()
     shape = (n_draws, len(chosen))
     table = {k: np.reshape([f[k] for f in found], shape).T for k in found[0]}
@@ -391,18 +392,18 @@ def _amplitudes(explanation) -> np.ndarray:
     return np.sqrt(explanation.feature_groups.aggregate(s.astype(float) ** 2))
 
 
-def _compare(explanation, other, trained, sizes) -> dict[str, float]:
+def _compare(explanation, other, trained, scores, sizes) -> dict[str, float]:
     """Relate the scores of a randomised network to the trained one's."""
-    maps = map_correlations(trained, other.values)
-    sized = map_correlations(np.abs(trained), np.abs(other.values))
+    maps = map_correlations(trained, scores)
+    sized = map_correlations(np.abs(trained), np.abs(scores))
     found = {kind: float(rho.mean()) for kind, rho in maps.items()}
     found |= {f"size {kind}": float(np.abs(r).mean()) for kind, r in maps.items()}
     found |= {
-        f"chance {kind}": float(sign_chance(trained, other.values, kind).mean())
+        f"chance {kind}": float(sign_chance(trained, scores, kind).mean())
         for kind in KINDS
     }
     found |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
-    found["data only"] = float(row_correlations(sizes, np.abs(other.values)).mean())
+    found["data only"] = float(row_correlations(sizes, np.abs(scores)).mean())
     before = explanation.metadata["explained"]
     after = other.metadata["explained"]
     change = np.abs(after - before).mean()

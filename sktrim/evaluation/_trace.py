@@ -37,6 +37,8 @@ def as_list(named) -> list:
 def check_scores(scores, trim=None, X=None) -> np.ndarray:
     """Check group scores: 2-D, finite, one target per sample.
 
+    The residual's, one column more, is left out: it is held where groups are replaced.
+
     Parameters
     ----------
     scores : Explanation or array-like of shape (n_samples, n_groups)
@@ -62,6 +64,8 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
         )
     if not np.isfinite(scores).all():
         raise ValueError("scores hold NaN or infinity; leave those samples out first.")
+    if trim is not None and scores.shape[1] == len(trim.question_.group_names):
+        scores = scores[:, : len(trim.groups_)]
     if trim is not None and scores.shape[1] != len(trim.groups_):
         raise ValueError(
             f"scores have {scores.shape[1]} columns for {len(trim.groups_)} groups; "

@@ -22,6 +22,7 @@ from sktrim.inspection._style import (
 )
 
 _MOST_BANDS = 3
+_MOST_LINES = len(PALETTE) * len(LINE_STYLES)
 
 
 class Curve(NamedTuple):
@@ -78,6 +79,7 @@ class CurveDisplay:
         centers,
         *,
         unit: str | None = None,
+        channels=None,
         by=None,
         statistic: str = "mean",
         spread: str | None = "quantiles",
@@ -97,9 +99,11 @@ class CurveDisplay:
             Importances.
         centers : array-like of shape (n_groups,)
             Where each group lies, in `unit`; groups at NaN are left out, and those at
-            one place (directions of one frequency, channels) are averaged.
+            one place (directions of one frequency) are averaged within a channel.
         unit : str, optional
             Unit of the centres, from which the axis is named.
+        channels : sequence of str of length n_groups, optional
+            The channel of each group; one curve is drawn per channel.
         by : array-like of shape (n_samples,), optional
             Labels; one curve is drawn per label.
         statistic : {"mean", "median"}, default="mean"
@@ -131,18 +135,20 @@ class CurveDisplay:
         Raises
         ------
         ValueError
-            If the shapes do not fit, or no centre is finite.
+            If the shapes do not fit, no centre is finite, or there are more curves
+            than can be told apart.
         """
         values = check_values(values)
         check_option("statistic", statistic, ("mean", "median"))
         centers = _check_centers(centers, values.shape[1])
-        centers, values = _by_place(centers, np.abs(values) if absolute else values)
-        many, single = len(values) > 1, len(values) == 1
+        values = np.abs(values) if absolute else values
+        single = len(values) == 1
+        centers, by_channel = _by_channel(centers, values, channels)
         label = magnitude_of(label) if absolute else label
         display = cls(
             centers,
-            _curves(values, by, statistic, spread),
-            values if samples and many else None,
+            _all_curves(by_channel, by, statistic, spread),
+            np.concatenate([*by_channel.values()]) if samples and not single else None,
             axis_label(unit) if xlabel is None else xlabel,
             label if single else f"{statistic} {label}",
         )
@@ -204,9 +210,10 @@ class CurveDisplay:
         color = PALETTE[index % len(PALETTE)]
         style = LINE_STYLES[index // len(PALETTE) % len(LINE_STYLES)]
         marker = "o" if len(self.centers) <= 40 else None
+        known = np.isfinite(curve.heights)
         (line,) = self.ax_.plot(
-            self.centers,
-            curve.heights,
+            self.centers[known],
+            curve.heights[known],
             color=color,
             linestyle=style,
             marker=marker,
@@ -218,7 +225,8 @@ class CurveDisplay:
         if curve.spread is not None:
             lower, upper, _ = curve.spread
             band = {"color": color, "alpha": 0.2, "linewidth": 0}
-            self.ax_.fill_between(self.centers, lower, upper, zorder=2, **band)
+            limits = self.centers[known], lower[known], upper[known]
+            self.ax_.fill_between(*limits, zorder=2, **band)
         return line
 
     def _set_log(self) -> None:
@@ -258,14 +266,52 @@ def _check_centers(centers, n_groups: int) -> np.ndarray:
 
 def _by_place(centers, values):
     """Sort groups by their centres and average those that share one."""
-    there = np.flatnonzero(np.isfinite(centers))
-    order = there[np.argsort(centers[there], kind="stable")]
+    order = np.argsort(centers, kind="stable")
     scale = np.abs(centers[order]).max() or 1.0
     # equal lengths of different wave vectors differ by round-off
     rounded = np.round(centers[order] / scale, 9)
     _, first, counts = np.unique(rounded, return_index=True, return_counts=True)
     sums = np.add.reduceat(values[:, order], first, axis=1)
     return centers[order][first], sums / counts
+
+
+def _by_channel(centers, values, channels):
+    """Give the centres of all channels, and each one's values there, else NaN."""
+    names = np.full(len(centers), "") if channels is None else np.asarray(channels)
+    if names.shape != centers.shape:
+        raise ValueError(
+            f"channels has shape {names.shape} for {len(centers)} groups; give one per "
+            "group."
+        )
+    there, parts = np.isfinite(centers), {}
+    for name in dict.fromkeys(names[there].tolist()):
+        own = there & (names == name)
+        parts[name] = _by_place(centers[own], values[:, own])
+    places = np.unique(np.concatenate([own for own, _ in parts.values()]))
+    spread = {}
+    for name, (own, found) in parts.items():
+        spread[name] = np.full((len(values), len(places)), np.nan)
+        spread[name][:, np.searchsorted(places, own)] = found
+    return places, spread
+
+
+def _all_curves(by_channel, by, statistic: str, spread: str | None) -> list[Curve]:
+    """Draw every label of every channel."""
+    n_curves = len(by_channel) * (1 if by is None else len(np.unique(by)))
+    if len(by_channel) > 1 and n_curves > _MOST_LINES:
+        raise ValueError(
+            f"{n_curves} curves for {len(by_channel)} channels could not be told "
+            f"apart; at most {_MOST_LINES} are drawn. Pool the channels, "
+            "feature_groups(channels='pool'), leave by= out, or draw a heatmap."
+        )
+    spread = spread if n_curves <= _MOST_BANDS else None
+    curves = []
+    for channel, values in by_channel.items():
+        for curve in _curves(values, by, statistic, spread):
+            labels = [channel] if by is None else [curve.name, channel]
+            name = ", ".join(filter(None, labels)) if channel else curve.name
+            curves.append(curve._replace(name=name))
+    return curves
 
 
 def _curves(values, by, statistic: str, spread: str | None) -> list[Curve]:

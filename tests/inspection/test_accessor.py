@@ -126,7 +126,7 @@ def test_a_map_over_the_signal_needs_one_sample_and_one_group_per_number():
     with pytest.raises(ValueError, match="one sample, not 6"):
         make().plot.heatmap(kind="signal")
     with pytest.raises(ValueError, match="one group per number"):
-        make(signal_shape=(2, 3)).plot.heatmap(sample=0, kind="signal")
+        make(signal_shape=(2, 3), signals=None).plot.heatmap(sample=0, kind="signal")
     with pytest.raises(ValueError, match="kind='picture'"):
         make().plot.heatmap(kind="picture")
 
@@ -167,3 +167,21 @@ def test_several_targets_need_one_to_be_named(method):
 def test_no_samples_are_not_drawn(method):
     with pytest.raises(ValueError, match="no samples"):
         getattr(make()[:0].plot, method)()
+
+
+def test_two_channels_with_peaks_of_their_own_keep_them():
+    X = np.random.default_rng(0).standard_normal((4, 2, 16))
+    fourier = FourierTransformer(axes=-1).fit(X)
+    groups = fourier.feature_groups(channels="separate")
+    values = np.zeros((4, len(groups)))
+    values[:, [2, 12]] = 20.8, 20.2
+    explanation = Explanation(
+        values,
+        groups.names,
+        centers=groups.centers,
+        unit="cycles",
+        signal_shape=(2, 16),
+    )
+    lines = explanation.plot.curve().ax_.lines[:2]
+    assert [line.get_label() for line in lines] == ["channel0", "channel1"]
+    assert [line.get_ydata().max() for line in lines] == [20.8, 20.2]

@@ -157,3 +157,29 @@ def test_groups_without_an_axis_are_refused(centers, match):
 def test_unknown_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         CurveDisplay.from_values(VALUES, CENTERS, **options)
+
+
+@pytest.mark.parametrize("by", [None, np.arange(40) % 2])
+def test_channels_are_lines_of_their_own(by):
+    channels = ["left"] * 10 + ["right"] * 10
+    centers = np.r_[CENTERS[:10], CENTERS[3:13]]
+    display = CurveDisplay.from_values(VALUES, centers, channels=channels, by=by)
+    labels = [np.full(40, True)] if by is None else [by == 0, by == 1]
+    expected = {
+        (channel, k): (VALUES[rows][:, own].mean(axis=0), centers[own])
+        for channel, own in (("left", slice(0, 10)), ("right", slice(10, 20)))
+        for k, rows in enumerate(labels)
+    }
+    lines = display.ax_.lines[: len(expected)]
+    for line, ((channel, k), (heights, places)) in zip(
+        lines, expected.items(), strict=True
+    ):
+        assert line.get_label() == (channel if by is None else f"{k}, {channel}")
+        np.testing.assert_allclose(line.get_ydata(), heights)
+        np.testing.assert_array_equal(line.get_xdata(), places)
+
+
+def test_more_channels_than_can_be_told_apart_are_refused():
+    centers, channels = np.ones(60), [str(index) for index in range(60)]
+    with pytest.raises(ValueError, match="60 channels"):
+        CurveDisplay.from_values(np.ones((2, 60)), centers, channels=channels)
