@@ -45,17 +45,18 @@ def axis_of_view(call: Any, carrier: Carrier) -> list[int | None]:
         args, kwargs = map_carriers(lambda _: probe, (call.args, call.kwargs))
         return call.func(*args, **kwargs)
 
-    return _probed(view, shape, carrier.axis)
+    return probed(view, shape, carrier.axis)
 
 
 @lru_cache(maxsize=1024)
 def _moved_axes(
     func: Callable, shape: tuple[int, ...], axis: int, args: tuple[int, ...]
 ) -> list[int | None]:
-    return _probed(lambda probe: func(probe, *args), shape, axis)
+    return probed(lambda probe: func(probe, *args), shape, axis)
 
 
-def _probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None]:
+def probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None]:
+    """Return where a view of a shape puts one of its axes, output by output."""
     strides = [0] * len(shape)
     strides[axis] = _MARK
     probe = torch.empty_strided(shape, strides, device="meta")

@@ -12,6 +12,7 @@ from .endings import ending_of, give_ending
 from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
+from .share import whole_share
 from .start import Start
 
 BIASES = ("channel", "proportional", "context")
@@ -94,6 +95,22 @@ class ContextualDecomposition(Method):
         if found is None:
             self.refuse(call.func)
         return found(self, call)
+
+    def constant(self, full: torch.Tensor, value: Carrier, axis: int | None) -> Any:
+        """Return the parts of a constant, shared as what is written into it is."""
+        if isinstance(value.rel, LowRank):
+            _multiply_out(value, None)
+        written = cast(torch.Tensor, value.rel)
+        rel = full.new_zeros(len(written), *full.shape)
+        if self.bias == "context" or not full.any():
+            return rel
+        if axis is not None:
+            share = whole_share(self, written, value.full, value.axis)
+            share = share.reshape(len(rel), -1, *(1,) * (-axis - 1))
+            return rel + share * full
+        parts, whole = written.flatten(1).unsqueeze(1), value.full.flatten()[None]
+        share = whole_share(self, parts, whole, -2)
+        return rel + share.reshape(-1, *(1,) * full.ndim) * full
 
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; cloned where the write hits its storage."""

@@ -76,6 +76,8 @@ def run_model(model: Callable, *carriers: Any) -> Any:
     UnsupportedOperationError
         If a function that the model calls takes nothing but tensors.
     """
+    for carrier in find_carriers(carriers):
+        carrier.method.model = model
     try:
         return model(*carriers)
     except UnsupportedOperationError:

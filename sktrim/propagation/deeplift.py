@@ -27,6 +27,10 @@ class DeepLiftRescale(ModifiedBackpropagation):
         # by id, since comparing carriers is an operation of the model
         self._inverses: dict[int, weakref.ref] = {}
 
+    def constant(self, full: torch.Tensor, value: Carrier, axis: int | None) -> Any:
+        """Return what the baseline has in a constant: the same."""
+        return full.detach().clone()
+
     def is_inverse(self, value: Any) -> bool:
         """Tell whether a value was got by dividing: ``rsqrt(v)``, ``1 / v``."""
         found = self._inverses.get(id(value))

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import torch
 
-from .carrier import Carrier, find_carriers, map_carriers
+from .adoption import adopt
+from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .endings import ending_of, follow_ending, give_ending
 from .registry import Operation, UnsupportedOperationError, find_operation, spell
 
@@ -23,8 +24,8 @@ _BY_PATTERN = {
 }
 _TORCH = str(Path(torch.__file__).parent)
 PLAIN_WRITE = (
-    "writes in place into a plain tensor, one that does not depend on the input (let "
-    "torch.stack, torch.cat or torch.where join the values instead)"
+    "writes in place into a plain tensor, one that does not depend on the input, and "
+    "that {} (let torch.stack, torch.cat or torch.where join the values instead)"
 )
 
 
@@ -96,6 +97,9 @@ class Method:
     """
 
     name = "method"
+    # what runs, once it does, and for how many samples, if that is of use
+    model: Any = None
+    n_samples = 0
 
     def apply(self, call: Call) -> Any:
         """Return the result of a call, carriers included."""
@@ -108,6 +112,10 @@ class Method:
     def snapshot(self, target: Carrier) -> Carrier:
         """Return what an in-place call reads: the target before it is written."""
         raise NotImplementedError
+
+    def constant(self, full: torch.Tensor, value: Carrier, axis: int | None) -> Any:
+        """Return what is carried beside a constant into which a value is written."""
+        return None
 
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
         """Run one operation of the model."""
@@ -123,6 +131,8 @@ class Method:
         if operation is None:
             self.refuse(func)
         call = Call(operation, spelling.func, args, kwargs, in_place)
+        if (in_place or operation.name == "__setitem__") and is_plain(args[0]):
+            self._adopt(call, func)
         if in_place:
             return self._apply_in_place(call, func)
         if operation.kind == "query" or _is_pattern_only(call):
@@ -131,10 +141,14 @@ class Method:
         follow_ending(self, call, result)
         return result
 
+    def _adopt(self, call: Call, func: Callable) -> None:
+        """Make a carrier of a plain tensor before it is written, or refuse."""
+        why = adopt(self, call)
+        if why is not None:
+            self.refuse(func, PLAIN_WRITE.format(why))
+
     def _apply_in_place(self, call: Call, func: Callable) -> Any:
         target = call.args[0]
-        if not isinstance(target, Carrier):
-            self.refuse(func, PLAIN_WRITE)
         if call.operation.kind == "query":
             self.refuse(func, "writes a query in place")
         before = self.snapshot(target)

@@ -32,6 +32,7 @@ declare(
     folds=True,
 )
 declare("shape", "expand expand_as broadcast_to tile repeat", leads=True)
+declare("shape", "as_strided")
 declare("shape", "cat", joins=True)
 declare("shape", "stack", joins=True, new_axis=True)
 declare("shape", "hstack vstack dstack", joins=True)

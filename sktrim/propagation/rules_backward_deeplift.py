@@ -10,7 +10,7 @@ from . import rules_backward_deeplift_select  # noqa: F401  the rules register t
 from .backpropagation import mark_aliases, passed, plainly, scaled, wrap
 from .carrier import Carrier, map_carriers
 from .deeplift import DeepLiftRescale, finite, occurrences, on_base
-from .method import PLAIN_WRITE, Call
+from .method import Call
 from .registry import rule
 from .rules_affine import _batch_norm_arguments
 from .rules_backward_deeplift_norms import multiply_inverse
@@ -76,8 +76,6 @@ rule("deeplift", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")(pa
 def write_item(method: Any, call: Call) -> None:
     """Write into both storages, which every view of them sees."""
     target = call.args[0]
-    if not isinstance(target, Carrier):
-        method.refuse(call.func, PLAIN_WRITE)
     target.ending = None
     if not target.aliased:
         target.full, target.rel = target.full.clone(), target.rel.clone()

@@ -17,7 +17,7 @@ from .backpropagation import (
     wrap,
 )
 from .carrier import Carrier, is_plain, map_carriers
-from .method import PLAIN_WRITE, Call
+from .method import Call
 from .registry import rule
 from .relevance import AffineMap, Rule, share_out
 from .relevance_input import fold
@@ -178,8 +178,6 @@ rule("lrp", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")(pass_on
 def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target = call.args[0]
-    if not isinstance(target, Carrier):
-        method.refuse(call.func, PLAIN_WRITE)
     if is_raw(target) and target.aliased:
         refuse_write(method, call.func)
     if isinstance(target.rel, Conjugated):

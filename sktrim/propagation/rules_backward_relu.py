@@ -14,7 +14,7 @@ from .backpropagation import (
     wrap,
 )
 from .carrier import Carrier
-from .method import PLAIN_WRITE, Call
+from .method import Call
 from .registry import rule
 from .rules_composite import broadcast_tensors
 from .rules_elementwise import BOUNDS, as_rectifier
@@ -58,8 +58,6 @@ def native(method: Any, call: Call) -> Any:
 def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target = call.args[0]
-    if not isinstance(target, Carrier):
-        method.refuse(call.func, PLAIN_WRITE)
     target.ending = None
     if not target.aliased:
         target.full = target.full.clone()

@@ -10,7 +10,7 @@ from .axes import axis_aligned, axis_kept, axis_of_view
 from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
-from .method import PLAIN_WRITE, Call
+from .method import Call
 from .registry import rule
 from .share import add_bias, whole_share
 
@@ -74,6 +74,23 @@ def convert_complex(method: Any, call: Call) -> Any:
     return result
 
 
+@rule("cd", "as_strided")
+def restride(method: Any, call: Call) -> Carrier:
+    """View the storage of the parts as that of the whole is viewed."""
+    x, size, stride = call.bind("input", "size", "stride")
+    if not x.aliased:
+        _lay_out(x)
+    if x.rel.stride()[1:] != x.full.stride():
+        method.refuse(call.func, "of a value that is laid out otherwise has no rule")
+    full = call.on_full()
+    start = x.rel.storage_offset() + full.storage_offset() - x.full.storage_offset()
+    strides = (x.rel.stride(0), *stride)
+    rel = x.rel.as_strided((len(x.rel), *size), strides, start)
+    result = Carrier(method, full, rel, axis_kept(x, full))
+    _mark_aliases(x, result)
+    return result
+
+
 @rule("cd", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
 @rule("cd", "feature_dropout", "feature_alpha_dropout")
 def pass_on(method: Any, call: Call) -> Any:
@@ -92,8 +109,6 @@ def pass_on(method: Any, call: Call) -> Any:
 def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target, index, value = call.args
-    if not isinstance(target, Carrier):
-        method.refuse(call.func, PLAIN_WRITE)
     target.ending = None
     index = index if isinstance(index, tuple) else (index,)
     index = map_carriers(lambda carrier: carrier.full, index)

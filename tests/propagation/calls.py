@@ -116,6 +116,7 @@ SPECIAL = {
     "istft": (In.of(COMPLEX.tensor[:, :3]), 4),
     "stft": (In(9), 4, 2, 4, None, True, "constant", False, None, True),
     "fold": (In(1, 4, 4), 3, 2),
+    "as_strided": (SQUARE, (2, 2), (3, 1), 1),
     "unfold": (IMAGE, 2),
     "torch.Tensor.unfold": (SQUARE, 0, 2, 1),
     "grid_sample": (IMAGE, torch.zeros(2, 3, 3, 2).double()),

@@ -123,6 +123,7 @@ def arguments_of(name):
 
 
 CHANGES_SHAPE = {"t_", "transpose_", "swapaxes_", "swapdims_", "unsqueeze_", "resize_"}
+CHANGES_SHAPE |= {"as_strided_"}
 
 
 @pytest.mark.parametrize("aliased", [False, True])
