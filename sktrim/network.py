@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sktrim._estimators import check_predictor, is_skorch, unwrap
 from sktrim._memory import ByteCounter
@@ -219,11 +220,19 @@ class Network:
         -------
         torch.Tensor of shape (n, n_outputs)
         """
-        if self.ending is None or not self.strip:
-            out = self.whole(x)
-        else:
-            out, _ = explained_output(self.composed, x)
-        return out.reshape(len(x), -1)
+        whole = self.ending is None or not self.strip
+        given = torch.cat([x, x]) if whole and self._mistakes_one_row(x) else x
+        out = self.whole(given) if whole else explained_output(self.composed, x)[0]
+        return out.reshape(len(given), -1)[: len(x)]
+
+    def _mistakes_one_row(self, x: torch.Tensor) -> bool:
+        """Tell whether torch may get the gradient of a batch norm wrong.
+
+        That of a single row, where it arrives transposed; two rows are right.
+        """
+        if len(x) != 1 or not torch.is_grad_enabled():
+            return False
+        return any(isinstance(m, _BatchNorm) for m in self.composed.modules())
 
 
 def _picked(out) -> torch.Tensor:

@@ -314,7 +314,16 @@ def explained_output(
         return _first_tensor(value), None
     ending = ending_of(carrier)
     if ending is None:
-        return carrier.full, None
+        # what autograd did not see is asked of the plain model
+        seen = _first_tensor(model(*inputs)) if method.hidden else carrier.full
+        return seen, None
+    if method.hidden:
+        raise UnsupportedOperationError(
+            "The model has a torch.autograd.Function with a backward pass of its own, "
+            f"and ends in a {ending.kind}: the gradient of what is before it cannot be "
+            "followed. Let the model return its logits, or explain its outputs with "
+            'output="raw".'
+        )
     return ending.strip().full, ending.kind
 
 

@@ -73,7 +73,10 @@ class Call:
     def on_full(self) -> Any:
         """Return what the plain model would get."""
         args, kwargs = self.replaced(lambda carrier: carrier.full)
-        return self.func(*args, **kwargs)
+        result = self.func(*args, **kwargs)
+        if self.operation.name == "batch_norm":
+            _straighten(result)
+        return result
 
     def bind(self, *names: str, **defaults: Any) -> list[Any]:
         """Return the arguments in the order of names, then of defaults."""
@@ -82,6 +85,15 @@ class Call:
         if "self" in given:
             given.setdefault(order[0], given["self"])
         return [given.get(name, defaults.get(name)) for name in order]
+
+
+def _straighten(result: torch.Tensor) -> None:
+    """Have the gradient of a batch norm laid out as its result is.
+
+    For a single row torch mistakes a transposed gradient for one with channels last.
+    """
+    if result.requires_grad and len(result) == 1:
+        result.register_hook(torch.Tensor.contiguous)
 
 
 def _is_pattern_only(call: Call) -> bool:
@@ -151,6 +163,8 @@ class Method:
         target = call.args[0]
         if call.operation.kind == "query":
             self.refuse(func, "writes a query in place")
+        if call.operation.name == "as_strided":
+            self.refuse(func, "changes the strides in place")
         before = self.snapshot(target)
         call.args, call.kwargs = call.replaced(
             lambda carrier: before if carrier is target else carrier

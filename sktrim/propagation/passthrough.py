@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -18,8 +19,15 @@ class PassThrough(Method):
 
     name = "the plain forward pass"
 
+    def __init__(self) -> None:
+        # whether an `autograd.Function` of the model hid what it does from autograd
+        self.hidden = False
+        self._recording = torch.is_grad_enabled()
+
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
         """Run one operation of the model natively."""
+        if self._recording and not torch.is_grad_enabled():
+            self.hidden = self.hidden or _in_function()
         spelling = spell(func)
         operation = find_operation(func, spelling.name)
         operation = operation or Operation(spelling.name, "composite")
@@ -53,3 +61,12 @@ class PassThrough(Method):
         if isinstance(value, tuple | list) and not isinstance(value, torch.Size):
             return type(value)(self._wrap(item) for item in value)
         return value
+
+
+def _in_function() -> bool:
+    """Tell whether the forward pass of an `autograd.Function` is running."""
+    apply: Any = torch.autograd.Function.apply
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code is not apply.__func__.__code__:
+        frame = frame.f_back
+    return frame is not None
