@@ -36,6 +36,7 @@ from sktrim._question import (
     names_out,
     pick_rows,
 )
+from sktrim._signal_axes import settle_axes
 from sktrim._signals import CHECKS, check_columns, check_rows, check_signals
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
@@ -260,7 +261,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def _fitted_transformer(self, x):
         if self.transformer is None:
             return None
-        transformer: Any = clone(self.transformer)
+        transformer: Any = settle_axes(clone(self.transformer), self.network_, x)
         if hasattr(transformer, "set_output"):
             transformer.set_output(transform="default")
         return transformer.fit(as_rows(transformer, x))

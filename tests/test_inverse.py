@@ -427,7 +427,7 @@ def test_forward_is_none_where_transform_is_not_affine():
     assert forward_module(OneHotEncoder().fit(texts), texts) is None
     assert forward_module(OneHotEncoder().fit(texts), [["a"], ["b", "c"]]) is None
     images = X.reshape(40, 4, 6)
-    assert forward_module(FourierTransformer().fit(images), images) is None
+    assert forward_module(FourierTransformer((4, 6)).fit(images), images) is None
     chosen = SelectKBest(k=3).fit(X, np.arange(40) % 2)
     np.testing.assert_allclose(
         forward_module(chosen, X)(torch.tensor(X)), chosen.transform(X)

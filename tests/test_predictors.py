@@ -96,7 +96,7 @@ def test_signals_with_several_axes_reach_the_predictor_as_they_are():
 
     images = X.reshape(60, 2, 4)
     model = Flattening().fit(X, Y)
-    fourier = FourierTransformer().fit(images)
+    fourier = FourierTransformer((2, 4)).fit(images)
     found = transform_importance(model, images, transformer=fourier, scorer="shapley")
     np.testing.assert_allclose(found.completeness_error, 0, atol=1e-12)
 

@@ -43,7 +43,7 @@ def test_wavelets_equal_pywavelets(mode, dense, monkeypatch):
 def test_frequencies_equal_scipy(kind, shape, dense, monkeypatch):
     monkeypatch.setattr(_signal_twins, "_DENSE", dense)
     for axes in {None, (0,), (len(shape) - 1,), tuple(range(len(shape)))}:
-        transformer = kind(axes=axes).fit(np.ones((1, *shape)))
+        transformer = kind(shape, axes).fit(np.ones((1, *shape)))
         s = np.random.default_rng(0).normal(size=(2, transformer.n_coefficients_))
         inverse = inverse_module(transformer)
         np.testing.assert_allclose(

@@ -144,6 +144,24 @@ def check_axes(axes: Any, signal_shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(negative)
 
 
+def axes_are_open(axes: Any, signal_shape: Any, layout: tuple[int, ...]) -> bool:
+    """Tell whether signals may be channels x time or an image, and nobody says which.
+
+    Parameters
+    ----------
+    axes, signal_shape : object
+        The constructor's parameters.
+    layout : tuple of int
+        Shape of one row of the data.
+
+    Returns
+    -------
+    bool
+    """
+    said = axes is not None or signal_shape is not None
+    return not said and len(layout) == 2 and min(layout) > 1
+
+
 class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the invertible transforms of 1-D, 2-D and n-D signals.
 
@@ -160,7 +178,8 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     axes : int or tuple of int, default=None
         Axes of the signal to act on; the others are channels, each with coefficients
         of its own. None: the only axis of a 1-D signal, otherwise the last two,
-        leaving out axes of length 1.
+        leaving out axes of length 1; X of shape (n_samples, a, b) needs `axes` or
+        `signal_shape`, since it may hold channels or images.
 
     Attributes
     ----------
@@ -239,6 +258,14 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             not fit it.
         """
         _, layout = self._validate(X, reset=True)
+        if axes_are_open(self.axes, self.signal_shape, layout):
+            raise ValueError(
+                f"X has signals of shape {layout}, which {type(self).__name__} could "
+                "take as channels of a series or as an image. Pass axes=-1 to "
+                "transform each channel along the last axis, or axes=(-2, -1) to "
+                "transform both axes together. (TransformImportance reads it off a "
+                "network that begins with a convolution.)"
+            )
         shape = check_signal_shape(self.signal_shape, layout)
         self.axes_ = check_axes(self.axes, shape)
         self.signal_shape_ = shape

@@ -149,7 +149,8 @@ class FourierTransformer(FrequencyTransformer):
     axes : int or tuple of int, default=None
         Axes of the signal to transform; the others are channels, each with
         coefficients of its own. None: the only axis of a 1-D signal, otherwise the
-        last two, leaving out axes of length 1.
+        last two, leaving out axes of length 1; X of shape (n_samples, a, b) needs
+        `axes` or `signal_shape`, since it may hold channels or images.
 
     Attributes
     ----------

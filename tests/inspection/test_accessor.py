@@ -72,7 +72,7 @@ def test_bare_cycles_are_of_the_whole_signal(shape, label):
 
 
 @pytest.mark.parametrize(
-    ("axes", "label"), [(-1, "cycles/signal"), (None, "cycles/image")]
+    ("axes", "label"), [(-1, "cycles/signal"), ((-2, -1), "cycles/image")]
 )
 def test_channels_are_no_axis_of_the_signal(axes, label):
     X = np.random.default_rng(0).standard_normal((4, 2, 6))

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils import get_tags
 
-from sktrim.transforms import CosineTransformer, FourierTransformer
+from sktrim.transforms import CosineTransformer, FourierTransformer, WaveletTransformer
 
 BOTH = pytest.mark.parametrize("cls", [FourierTransformer, CosineTransformer])
 
@@ -19,7 +19,6 @@ def rng():
     ("shape", "axes"),
     [
         ((100,), (-1,)),
-        ((28, 28), (-2, -1)),
         ((1, 28, 28), (-2, -1)),
         ((3, 28, 28), (-2, -1)),
         ((1, 8000), (-1,)),
@@ -31,6 +30,19 @@ def rng():
 )
 def test_default_axes_are_the_last_two_but_for_length_one(shape, axes):
     assert FourierTransformer().fit(np.zeros((2, *shape))).axes_ == axes
+
+
+@pytest.mark.parametrize(
+    "cls", [FourierTransformer, CosineTransformer, WaveletTransformer]
+)
+def test_signals_of_two_axes_are_channels_or_images_as_is_said(cls):
+    X = np.random.default_rng(0).normal(size=(2, 3, 16))
+    with pytest.raises(ValueError, match=r"\(3, 16\).*axes=-1.*axes=\(-2, -1\)"):
+        cls().fit(X)
+    assert cls(axes=-1).fit(X).channel_shape_ == (3,)
+    assert cls(axes=(-2, -1)).fit(X).channel_shape_ == ()
+    image = cls(signal_shape=(3, 16))
+    assert image.fit(X).axes_ == image.fit(X.reshape(2, 48)).axes_ == (-2, -1)
 
 
 @BOTH
@@ -54,7 +66,8 @@ def test_channels_are_transformed_one_by_one(cls, rng):
     fitted = cls().fit(X)
     assert fitted.channel_shape_ == (2,)
     assert fitted.grid_shape_ == (4, 5)
-    alone = [cls().fit(X[:, c]).transform(X[:, c]) for c in range(2)]
+    image = cls(axes=(-2, -1))
+    alone = [image.fit_transform(X[:, c]) for c in range(2)]
     assert_allclose(fitted.transform(X), np.hstack(alone), atol=1e-14)
 
 
@@ -85,13 +98,13 @@ def test_an_axis_of_length_one_may_be_missing_or_added(rng):
 
 
 def test_lists_and_torch_like_arrays_are_taken():
-    fitted = FourierTransformer().fit([[[1, 2], [3, 4]]])
+    fitted = FourierTransformer((2, 2)).fit([[[1, 2], [3, 4]]])
     assert fitted.signal_shape_ == (2, 2)
     assert fitted.n_features_in_ == 4
 
 
 def test_refitting_on_another_layout_forgets_the_first(rng):
-    fitted = FourierTransformer().fit(rng.normal(size=(3, 4, 5)))
+    fitted = FourierTransformer().fit(rng.normal(size=(3, 1, 4, 5)))
     fitted.fit(rng.normal(size=(3, 7)))
     assert (fitted.signal_shape_, fitted.axes_) == ((7,), (-1,))
 
@@ -160,7 +173,7 @@ def test_an_axis_named_twice_is_an_error():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_n_dimensional_input_is_validated_too(bad):
     X = np.zeros((2, 3, 4))
-    fitted = FourierTransformer().fit(X)
+    fitted = FourierTransformer((3, 4)).fit(X)
     X[0, 0, 0] = bad
     with pytest.raises(ValueError, match="contains"):
         fitted.transform(X)

@@ -39,7 +39,7 @@ def test_coefficients_count_half_cycles():
     groups = fitted.feature_groups()
     assert groups.names[3] == "1.5 cycles"
     assert_allclose(groups.centers, [0, 0.5, 1, 1.5, 2])
-    image = CosineTransformer().fit(np.zeros((1, 2, 3)))
+    image = CosineTransformer((2, 3)).fit(np.zeros((1, 2, 3)))
     assert image.feature_groups().names[-1] == "(0.5, 1) cycles"
     assert_allclose(image.feature_groups().centers[-1], np.hypot(0.5, 1))
 
@@ -47,7 +47,7 @@ def test_coefficients_count_half_cycles():
 @pytest.mark.parametrize("shape", [(64,), (16, 12)])
 def test_bands_hold_the_wave_of_their_frequency(shape):
     """A half-sample-shifted cosine of k half cycles excites one coefficient."""
-    fitted = CosineTransformer().fit(np.zeros((1, *shape)))
+    fitted = CosineTransformer(shape).fit(np.zeros((1, *shape)))
     bands = fitted.feature_groups("band", edges=[0, 1, 3, 20 if len(shape) == 1 else 8])
     wave = np.cos(np.pi * 4 * (2 * np.arange(shape[-1]) + 1) / (2 * shape[-1]))
     X = np.broadcast_to(wave, (1, *shape))

@@ -13,7 +13,7 @@ BOTH = pytest.mark.parametrize("cls", [FourierTransformer, CosineTransformer])
 
 
 def fitted(*shape, cls=FourierTransformer):
-    return cls().fit(np.zeros((1, *shape)))
+    return cls(shape).fit(np.zeros((1, *shape)))
 
 
 def members(groups, transformer):
