@@ -138,7 +138,9 @@ TSAI = [
 def _tasnet():
     from speechbrain.lobes.models.conv_tasnet import MaskNet
 
-    return MaskNet(N=8, B=8, H=12, P=3, X=2, R=1, C=2), normal(8, 20)
+    net = MaskNet(N=8, B=8, H=12, P=3, X=2, R=1, C=2)
+    # the speakers come before the rows
+    return Called(net, lambda m, x: m(x).transpose(0, 1)), normal(8, 20)
 
 
 def _joined(features):

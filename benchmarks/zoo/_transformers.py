@@ -80,6 +80,8 @@ def _built(kind, config, auto):
 
 
 def _first(output):
+    if isinstance(output, torch.Tensor):
+        return output
     for name in ("logits", "last_hidden_state", "prediction_outputs"):
         if getattr(output, name, None) is not None:
             return getattr(output, name)

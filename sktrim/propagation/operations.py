@@ -68,7 +68,9 @@ declare(
 )
 # singular or undefined at 0: the whole value is shared, there is no phi(rel)
 declare(
-    "elementwise", "reciprocal rsqrt sqrt log log2 log10 log1p logit", singular=True
+    "elementwise",
+    "reciprocal rsqrt sqrt log log2 log10 log1p logit acos asin atanh erfinv",
+    singular=True,
 )
 declare("elementwise", "pow")
 
