@@ -8,12 +8,13 @@ import torch
 from sktrim.propagation import (
     DenseParts,
     LowRankParts,
+    OutputMismatchError,
     UnsupportedOperationError,
     decompose,
     explained_output,
 )
 from sktrim.propagation.backpropagation import run
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.deeplift import DeepLiftRescale, check_baseline
 from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
 
 BIASES = ("context", "proportional", "channel")
@@ -164,9 +165,13 @@ def deeplift(built):
 def _rescaled(model, x, origin):
     leaf = x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        out = run(model, DeepLiftRescale().enter(leaf, origin)).full
+        carrier = run(model, DeepLiftRescale().enter(leaf, origin))
+        out = carrier.full
         (found,) = torch.autograd.grad(_scalar(out).sum(), leaf)
-    return found * (x - origin), out.detach(), _scalar(_explained(model, origin))
+    start = _explained(model, origin)
+    if start.isfinite().all():
+        check_baseline(carrier.rel, start, out)
+    return found * (x - origin), out.detach(), _scalar(start)
 
 
 @torch.no_grad()
@@ -296,7 +301,8 @@ def _refusal(error):
         frame = frame.tb_next
     file = frame.tb_frame.f_code.co_filename
     ours = "/sktrim/" in file and isinstance(error, (ValueError, TypeError))
-    clear = isinstance(error, UnsupportedOperationError) or ours
+    kinds = UnsupportedOperationError, OutputMismatchError
+    clear = isinstance(error, kinds) or ours
     return {
         "status": "refused" if clear else "error",
         "message": f"{type(error).__name__}: {error}"[:1500],

@@ -10,6 +10,7 @@ import torch
 from .backpropagation import ModifiedBackpropagation
 from .carrier import Carrier, find_carriers, map_carriers
 from .method import Call
+from .registry import OutputMismatchError
 
 
 class DeepLiftRescale(ModifiedBackpropagation):
@@ -71,3 +72,34 @@ def finite(multiplier: torch.Tensor) -> torch.Tensor:
     if multiplier.is_complex():
         return torch.where(multiplier.isfinite(), multiplier, 0)
     return torch.nan_to_num_(multiplier, 0.0, 0.0, 0.0)
+
+
+def check_baseline(
+    found: torch.Tensor, expected: torch.Tensor, output: torch.Tensor
+) -> None:
+    """Compare what was carried of the baseline with the model's output there.
+
+    Parameters
+    ----------
+    found, expected : torch.Tensor
+        The same outputs at the baseline: carried along with those of the sample, and
+        of the model by itself.
+    output : torch.Tensor
+        Those of the sample.
+
+    Raises
+    ------
+    OutputMismatchError
+        If they differ by more than rounding.
+    """
+    scale = torch.maximum(expected.abs().amax(), output.detach().abs().amax())
+    off = (found - expected).abs().amax() / scale
+    if off > torch.finfo(found.dtype).eps ** 0.5:
+        raise OutputMismatchError(
+            "At the baseline the network takes another path than at the sample, so "
+            f"that DeepLIFT has no difference to share out: it is off by {off:.2g} of "
+            "the output. Likely causes: (a) it chooses by comparisons or by argmax or "
+            "topk, such as among experts; (b) it writes where values say. Give a "
+            "baseline that takes the same path, or use a scorer that needs none, such "
+            'as "cd", "gradient" or "lrp_epsilon".'
+        )

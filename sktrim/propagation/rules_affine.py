@@ -15,7 +15,7 @@ from .lowrank import LowRank
 from .method import Call
 from .registry import rule
 from .rules_composite import product_with_weights
-from .share import add_bias, leading
+from .share import add_bias, leading, unmasked
 
 
 @rule("cd", "kind:affine")
@@ -203,8 +203,7 @@ def add(method: Any, call: Call) -> Carrier:
     else:
         x, factor, constant = b, sign * alpha, a
     constant = torch.as_tensor(constant, dtype=full.dtype, device=full.device)
-    # a position masked with -inf stays out of the parts: softmax knows it
-    constant = torch.where(torch.isinf(constant), 0, constant)
+    constant = unmasked(constant)
     rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim).to(full.dtype)
     whole = (factor * x.full).expand(full.shape)
     rel = rel.expand(rel.shape[0], *full.shape)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .backpropagation import plainly, with_gradient
+from .backpropagation import passed, plainly, with_gradient
 from .carrier import Carrier, is_plain
 from .deeplift import finite, on_base
 from .method import Call
@@ -211,10 +211,19 @@ def extreme(method: Any, call: Call) -> Any:
 @rule("deeplift", "maximum", "minimum", "fmax", "fmin")
 def larger(method: Any, call: Call) -> Any:
     """Add what one operand exceeds the other by."""
-    a, b = call.bind("input", "other")
-    if call.operation.name in ("max", "maximum", "fmax"):
-        return torch.relu(a - b) + b
-    return a - torch.relu(a - b)
+    a, b = (_bounded(value) for value in call.bind("input", "other"))
+    largest = call.operation.name in ("max", "maximum", "fmax")
+    out = torch.relu(a - b) + b if largest else a - torch.relu(a - b)
+    # a huge constant, as masks are, has swallowed what it was compared with
+    return Carrier(method, passed(out.full, plainly(call)), on_base(call))
+
+
+def _bounded(value: Any) -> Any:
+    """Return a constant without infinities, from which nothing differs by a number."""
+    if not is_plain(value) or not value.is_floating_point():
+        return value
+    bound = torch.finfo(value.dtype).max / 4
+    return value.clamp(-bound, bound)
 
 
 @rule("deeplift", "topk", "sort", "kthvalue", "median", "cummax", "cummin")

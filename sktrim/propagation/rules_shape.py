@@ -12,7 +12,7 @@ from .contextual import over_masks, wrap
 from .lowrank import LowRank
 from .method import Call
 from .registry import rule
-from .share import add_bias, whole_share
+from .share import add_bias, unmasked, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(
@@ -279,8 +279,7 @@ def _share_before(method: Any, call: Call, full: torch.Tensor, axis: Any) -> Any
 
 
 def _finite_difference(full: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
-    # a position masked with -inf stays out of the relevant part: softmax knows it
-    return torch.where(torch.isinf(full), 0, full - linear)
+    return unmasked(torch.where(torch.isinf(full), 0, full - linear))
 
 
 def _joined_axis(call: Call, full: torch.Tensor) -> int | None:

@@ -157,6 +157,18 @@ def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
     return values.mean(dims, keepdim=True) if dims else values
 
 
+def unmasked(constant: torch.Tensor) -> torch.Tensor:
+    """Return a constant without what masks: -inf, or the least number of its type.
+
+    A position that is masked stays out of the parts: softmax knows it. Two masks on
+    one position would be beyond all numbers.
+    """
+    if not (constant.is_floating_point() or constant.is_complex()):
+        return constant
+    bound = torch.finfo(constant.dtype).max / 2
+    return torch.where(constant.abs() >= bound, 0, constant)
+
+
 def whole_share(
     options: Any,
     rel: torch.Tensor,

@@ -5,7 +5,7 @@ import torch
 from sktrim._chunks import chunks
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.backpropagation_gaps import completeness_gaps
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.deeplift import DeepLiftRescale, check_baseline
 from sktrim.propagation.rules_backward_relu import (
     Deconvolution,
     GuidedBackpropagation,
@@ -216,4 +216,7 @@ def _rescaled(model, target, row):
         scalars = target(out.reshape(len(point), -1)).full
         found = _gradients(scalars, leaf)
     found = model.pull_back(found) if model.is_affine else found
-    return found, output_at(model, target, row)
+    start = output_at(model, target, row)
+    with torch.no_grad():
+        check_baseline(target(out.rel.reshape(len(point), -1)), start, scalars)
+    return found, start

@@ -6,6 +6,7 @@ from torch import nn
 
 from sktrim import transform_importance
 from sktrim.propagation import (
+    OutputMismatchError,
     UnsupportedOperationError,
     contextual_decomposition,
     explained_output,
@@ -13,6 +14,7 @@ from sktrim.propagation import (
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.deeplift import DeepLiftRescale
 from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from sktrim.scorers import DeepLift
 
 torch.set_num_threads(1)
 
@@ -217,3 +219,84 @@ def test_states_that_are_written_are_states_that_are_returned():
     right, _ = contextual_decomposition(joined, x, rel)
     torch.testing.assert_close(mine, right)
     torch.testing.assert_close(deeplift(net, x), deeplift(joined, x))
+
+
+LEAST = torch.finfo(torch.float64).min
+
+
+class Masked(nn.Module):
+    """Causal attention; how it masks, and how often, is spelled in several ways."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.key, self.value = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.mask = mask
+
+    def forward(self, x):
+        scores = self.key(x) @ x.transpose(1, 2)
+        later = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
+        return (self.mask(scores, later).softmax(-1) @ self.value(x)).sum(1)
+
+
+def lowest(later):
+    return torch.where(later, torch.tensor(LEAST, dtype=torch.float64), 0.0)
+
+
+MASKS = {
+    "twice": lambda s, later: torch.where(later, LEAST, s) + lowest(later),
+    "added twice": lambda s, later: s + lowest(later) + lowest(later),
+    "filled": lambda s, later: s.masked_fill(later, LEAST),
+    "bounded": lambda s, later: torch.max(
+        s + lowest(later), torch.tensor(LEAST, dtype=s.dtype)
+    ),
+    "bounded by infinity": lambda s, later: torch.max(
+        s + lowest(later), torch.tensor(-torch.inf, dtype=s.dtype)
+    ),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_masks_by_the_least_number_are_masks_by_infinity(mask):
+    torch.manual_seed(0)
+    net = Masked(MASKS[mask]).double().eval().requires_grad_(False)
+    right = Masked(lambda s, later: s.masked_fill(later, -torch.inf)).double().eval()
+    right.load_state_dict(net.state_dict())
+    x, base = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    rel = torch.rand(3, 1, 4, 4, dtype=x.dtype) * x
+    if "bounded" not in mask:
+        for bias in ("context", "channel", "proportional"):
+            found = contextual_decomposition(net, x, rel, bias=bias)[0]
+            expected = contextual_decomposition(right, x, rel, bias=bias)[0]
+            torch.testing.assert_close(found, expected)
+    leaf = x.clone().requires_grad_()
+    out = run(net, DeepLiftRescale().enter(leaf, base)).full
+    torch.testing.assert_close(out.detach(), right(x).detach())
+    (grad,) = torch.autograd.grad(out.sum(), leaf)
+    total = (grad * (x - base)).flatten(1).sum(1)
+    torch.testing.assert_close(total, (right(x) - right(base)).sum(1).detach())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_deeplift_refuses_a_baseline_that_takes_another_path(seed):
+    torch.manual_seed(seed)
+    net = Experts().double().eval()
+    x = torch.randn(3, 20, dtype=torch.float64)
+
+    def whole(rows):
+        return net(rows.reshape(-1, 5, 4))
+
+    wrapped = Wrapped(whole, net).eval()
+    with pytest.raises(OutputMismatchError, match="another path"):
+        transform_importance(wrapped, x.numpy(), scorer="deeplift", target=0)
+    near = DeepLift(baseline=x[0].numpy() + 1e-6)
+    found = transform_importance(wrapped, x[:1].numpy(), scorer=near, target=0)
+    assert abs(found.completeness_error[0]) < 1e-12
+
+
+class Wrapped(nn.Module):
+    def __init__(self, function, net):
+        super().__init__()
+        self.function, self.net = function, net
+
+    def forward(self, x):
+        return self.function(x)
