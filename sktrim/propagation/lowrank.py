@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -101,7 +102,9 @@ class LowRank:
         own = self.coefficients[:, self.members.index.flatten()]
         own = own.unflatten(1, (count, width)).transpose(0, 1)
         own = own * self.members.weights[:, None]
-        out = torch.bmm(own, values.reshape(count, width, -1))
+        # sized, since a group may have no coefficients at all
+        size = math.prod(values.shape[2:])
+        out = torch.bmm(own, values.reshape(count, width, size))
         return out.view(*out.shape[:2], *values.shape[2:])
 
 
