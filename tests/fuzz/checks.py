@@ -12,6 +12,7 @@ from sktrim.propagation import (
     UnsupportedOperationError,
     contextual_decomposition,
     decompose,
+    explained_output,
 )
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.relevance import named_rule
@@ -74,9 +75,10 @@ TRAINED = ("deeplift", "lrp")
 
 
 def trains(f, x):
-    """Tell whether plain autograd gets through a program."""
+    """Tell whether plain autograd gets through a program, with one row too."""
     try:
         plain_gradient(f, x, nullcontext())
+        plain_gradient(f, x[:1], nullcontext())
     except Skipped:
         return False
     return True
@@ -139,13 +141,13 @@ def cd(program):
         row, part = x[i : i + 1], rel[:, i : i + 1]
         alone, _ = contextual_decomposition(f, row, part, strip=False, **options)
         agree("rows alone", alone, found[:, i : i + 1], scale=_scale(found))
-    folded(program, f, x, rng, options)
     linear(f, x, rel, found, options)
     other = twin(program)
     if other is not None:
         again, _ = contextual_decomposition(other, x, rel, strip=False, **options)
         agree("another spelling", again, found)
     interpreted(f, x, rel, found, options)
+    folded(program, f, x, rng, options)
 
 
 def _scale(values):
@@ -374,7 +376,73 @@ def mixtures(program):
           expected, 1e-9)  # fmt: skip
 
 
+# what ends a program, and what the explanation may follow through
+ENDINGS = (
+    lambda v: v.softmax(-1),
+    lambda v: v.log_softmax(1),
+    lambda v: v.sigmoid(),
+    lambda v: torch.softmax(v, 1).log(),
+)
+FOLLOWED = (
+    lambda v: v,
+    lambda v: v[:, :1],
+    lambda v: v.flip(1),
+    lambda v: v.view(len(v), -1),
+    lambda v: v.unsqueeze(1).squeeze(1),
+    lambda v: v[:, [0, 0]],
+    lambda v: v.T.contiguous().T,
+)
+
+
+def _item_written(v):
+    v[:, 0] = 0.5
+    return v
+
+
+LOST = (
+    lambda v: v.masked_fill(torch.arange(v.shape[1]) == 0, 0.5),
+    lambda v: torch.where(torch.arange(v.shape[1]) == 0, 0.1, v),
+    lambda v: torch.nn.functional.pad(v, (0, 1), value=0.2),
+    lambda v: torch.cat([v, v.new_ones(len(v), 1)], 1),
+    _item_written,
+    lambda v: v * 2,
+    lambda v: torch.cat([v, 1 - v], 1),
+)
+
+
+def endings(program):
+    """What comes before an ending is explained; a constant or a write drops it."""
+    rng = random.Random(program.seed)
+    f, x = program.build(), program.inputs()
+    end, kept = rng.choice(ENDINGS), rng.choice(FOLLOWED)
+    lost = rng.choice(LOST) if rng.random() < 0.5 else None
+
+    def whole(v):
+        out = kept(end(f(v)))
+        return out if lost is None else lost(out)
+
+    with torch.no_grad():
+        expected = whole(x.clone()) if lost is not None else kept(f(x.clone()))
+        agree("the output", explained_output(whole, x)[0], expected, 1e-9)
+        parts = contextual_decomposition(whole, x, 0.5 * x)
+        agree("the parts", sum(parts), expected, 1e-9)
+    if not trains(whole, x):
+        raise Skipped("plain autograd fails")
+    found, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+    with torch.enable_grad():
+        wanted = whole(plain.clone()) if lost is not None else kept(f(plain.clone()))
+        _pull(explained_output(whole, found)[0], found)
+        _pull(wanted, plain)
+    agree("the gradient", _or_zero(found.grad, x), _or_zero(plain.grad, x))
+
+
+def _pull(out, leaf):
+    total = _weighed(out) + 0 * leaf.sum()
+    leaf.grad = torch.autograd.grad(total, leaf)[0]
+
+
 CHECKS = {
+    "endings": endings,
     "cd": cd,
     "guided_backprop": modified_gradient(GuidedBackpropagation, references.GuidedMode),
     "deconvnet": modified_gradient(Deconvolution, references.DeconvolutionMode),
