@@ -44,6 +44,8 @@ class ContextualDecomposition(Method):
         self.partition = partition
         self.n_samples = 0
         self.start: Any = None
+        # storages that carriers with parts not multiplied out have looked at
+        self._folded: set[int] = set()
         self._buffers: dict[Any, torch.Tensor] = {}
 
     def scratch(self, like: torch.Tensor, slot: int = 0) -> torch.Tensor:
@@ -74,6 +76,7 @@ class ContextualDecomposition(Method):
         wholes = [value for value, part in pairs if part is not None]
         given = [part for part in parts if part is not None]
         self.n_samples = len(wholes[-1])
+        self._folded.clear()
         self.start = Start(wholes, given, weights, self.partition)
         return [
             value
@@ -118,10 +121,24 @@ class ContextualDecomposition(Method):
             _multiply_out(target, None)
         full, rel = target.full, cast(torch.Tensor, target.rel)
         if target.aliased:
+            self.check_write(target)
             full, rel = full.clone(), rel.clone()
         before = Carrier(self, full, rel, target.axis)
         give_ending(before, ending_of(target))
         return before
+
+    def look_at_folded(self, carrier: Carrier) -> None:
+        """Note that views share the storage of parts that are not multiplied out."""
+        self._folded.add(carrier.full.untyped_storage().data_ptr())
+
+    def check_write(self, target: Carrier) -> None:
+        """Raise NeedsDense where a write would miss the parts of other views.
+
+        Each carrier multiplies its own parts out, apart from those of its views.
+        """
+        storage = target.full.untyped_storage().data_ptr()
+        if target.aliased and storage in self._folded:
+            raise NeedsDense
 
     def overwrite(self, target: Carrier, result: Carrier) -> None:
         """Store a result; through the storage where other carriers look at it."""

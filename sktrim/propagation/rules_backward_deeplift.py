@@ -16,6 +16,7 @@ from .rules_affine import _batch_norm_arguments
 from .rules_backward_deeplift_norms import multiply_inverse
 from .rules_bilinear import pairwise
 from .rules_composite import product_with_weights
+from .rules_elementwise import BOUNDS, as_rectifier
 from .rules_shape import pass_on
 
 __all__ = ["DeepLiftRescale"]
@@ -88,6 +89,8 @@ def rescale(method: Any, call: Call) -> Carrier:
     """Take the difference of the results over the difference of the arguments."""
     if occurrences(call) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
+    if call.operation.name in BOUNDS:
+        call = as_rectifier(call)
     x = call.carriers[0]
     value, base = plainly(call), on_base(call)
     name = _POWERS.get(_exponent(call), call.operation.name)

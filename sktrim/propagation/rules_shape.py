@@ -32,6 +32,7 @@ def move(method: Any, call: Call) -> Any:
     if isinstance(full, str):
         return full
     if isinstance(carrier.rel, LowRank):
+        method.look_at_folded(carrier)
         moved = _move_basis(method, call, carrier, full)
         if moved is not None:
             return moved
@@ -109,6 +110,7 @@ def pass_on(method: Any, call: Call) -> Any:
 def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target, index, value = call.args
+    method.check_write(target)
     target.ending = None
     index = index if isinstance(index, tuple) else (index,)
     index = map_carriers(lambda carrier: carrier.full, index)

@@ -9,10 +9,13 @@ from tests.fuzz.programs import generate
 
 # seeds and the methods whose identities they are checked for
 SLICES = {
-    "mixtures": range(0, 150),
-    "guided_backprop": range(150, 300),
-    "deconvnet": range(300, 400),
+    "cd": range(0, 110),
+    "deeplift": range(120, 180),
     "lrp": range(400, 450),
+    "guided_backprop": range(180, 240),
+    "deconvnet": range(240, 280),
+    "endings": range(280, 320),
+    "mixtures": range(320, 400),
 }
 BATCH = 10
 

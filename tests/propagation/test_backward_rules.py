@@ -174,6 +174,22 @@ class Frequent(nn.Module):
         return x.mode(-1).values
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda v: v.clamp(min=0),
+        lambda v: v.clamp_min(0),
+        lambda v: F.threshold(v, 0, 0),
+    ],
+)
+def test_deeplift_takes_a_relu_in_any_spelling_for_one(spelling):
+    # 0 at the sample and at the baseline: a ReLU passes nothing on, a clamp would
+    x, base = torch.tensor([[0.0, 1, -1]]), torch.zeros(1, 3)
+    *_, (found,) = rescaled(lambda v: spelling(2 * v), [x.double()], [base.double()])
+    *_, (expected,) = rescaled(lambda v: (2 * v).relu(), [x.double()], [base.double()])
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_model_may_write_into_what_a_clamp_gave():
     def net(x):
         h = (3 * x).clamp(min=0)

@@ -46,6 +46,17 @@ SPELLINGS = {
     "rows split and joined": lambda lin: (
         lambda v: lin(v.repeat(1, 3).reshape(-1, 12)).reshape(len(v), 3, 5).relu() + 1
     ),
+    "written through a view that is multiplied out": lambda lin: (
+        lambda v: (v[:, :6].mT.mul_(2), lin(v))[1]
+    ),
+    "written when read": lambda lin: (
+        lambda v: (part := v[:, 2:7], v.sum(1), v.relu_(), part * 1)[3]
+    ),
+    "an item written when read": lambda lin: (
+        lambda v: (part := v[:, 2:7], v.sum(1), v.__setitem__((..., 3), 0.0), part * 1)[
+            3
+        ]
+    ),
     "matrix": lambda lin: lambda v: F.softplus(v @ lin.weight.T),
 }
 
