@@ -85,7 +85,8 @@ def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> An
         same = out.ndim == len(shape) and out.shape[axis] == size
         return carrier.axis if same else None
     before = shape[:axis].numel()
-    for position in range(out.ndim):
+    # of several axes of length 1, the one where it was
+    for position in sorted(range(out.ndim), key=lambda p: abs(p - axis)):
         if out.shape[:position].numel() == before and out.shape[position] == size:
             return position - out.ndim
     return None

@@ -163,3 +163,22 @@ def test_a_layer_whose_weight_depends_on_the_input_is_a_product(varies, bias):
     found = parts_of(lambda x: layer(x, False), x, rel, bias)
     expected = parts_of(lambda x: layer(x, True), x, rel, bias)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("nonlinearity", ["relevant", "symmetric"])
+@pytest.mark.parametrize("bias", ["channel", "proportional"])
+def test_one_row_of_one_token_is_attended_as_among_others(bias, nonlinearity):
+    torch.manual_seed(0)
+    layer = torch.nn.MultiheadAttention(6, 2, batch_first=True).double().eval()
+
+    def net(x):
+        return layer(x, x, x, need_weights=False)[0].flatten(1)
+
+    x = drawn(3, 1, 6)
+    options = {"bias": bias, "nonlinearity": nonlinearity}
+    part = torch.rand(x.shape, generator=torch.Generator().manual_seed(3)).to(x) * x
+    found, _ = contextual_decomposition(net, x, part, **options)
+    for i in range(len(x)):
+        row = slice(i, i + 1)
+        alone, _ = contextual_decomposition(net, x[row], part[row], **options)
+        torch.testing.assert_close(alone, found[row])
