@@ -8,6 +8,7 @@ import torch
 from sktrim._explanation.arrays import LARGE_ERROR
 from sktrim._modes import evaluation_mode
 from sktrim.groups import last_step
+from sktrim.scorers._baselines import baseline_rows
 
 ON_INCOMPLETE = ("warn", "raise", "ignore")
 
@@ -77,13 +78,14 @@ def report_incomplete(question, x, s, target, error, difference) -> None:
     IncompleteError
         If ``question.on_incomplete`` is "raise".
     """
-    scorer = question.scorer
-    if not getattr(scorer, "complete", False) or question.on_incomplete == "ignore":
+    scorer, known = question.scorer, np.isfinite(error).all(axis=1)
+    promised = getattr(scorer, "complete", False) and known.any()
+    if not promised or question.on_incomplete == "ignore":
         return
-    scale, worst = np.abs(difference).max(), np.abs(error).max()
+    scale, worst = np.abs(difference[known]).max(), np.abs(error[known]).max()
     if worst <= getattr(scorer, "tolerance", 0.01) * scale or worst <= 1e-6:
         return
-    row = int(np.abs(error).max(axis=1).argmax())
+    row = int(np.where(known, np.abs(error).max(axis=1), -1).argmax())
     message = (
         f"{type(scorer).__name__}: base value plus scores misses the explained output "
         f"by up to {worst:.3g} ({100 * worst / max(scale, 1e-300):.1f} % of the "
@@ -127,6 +129,42 @@ def report_cancelling(question, values, explained, base) -> None:
         "of data; (b) the explained output is nearly constant.",
         CancellationWarning,
         stacklevel=2,
+    )
+
+
+@torch.no_grad()
+def check_baseline(scorer, model, extras, rows: slice) -> None:
+    """Raise where a method starts from a baseline at which the network has no value.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    model : ComposedModel
+    extras : dict
+        What the scorer's `attribute` takes besides.
+    rows : slice
+        Which samples the model is bound to.
+
+    Raises
+    ------
+    ValueError
+    """
+    baseline = getattr(scorer, "baseline", None)
+    if baseline is None or (isinstance(baseline, str) and baseline == "marginal"):
+        return
+    starts = baseline_rows(baseline, model, extras.get("background"))
+    outputs = model(starts[:, None].expand(-1, *model.s.shape))
+    bad = (~torch.isfinite(outputs)).any(-1).any(0)
+    if not bad.any():
+        return
+    sample = rows.start + int(bad.nonzero()[0])
+    named = baseline if isinstance(baseline, str) else "..."
+    raise ValueError(
+        f"{type(scorer).__name__} starts from baseline={named!r}, where the network's "
+        f"output is NaN or infinite (first for sample {sample}), as x / x.norm() is at "
+        "0. Choose another baseline, such as the mean of background rows "
+        '(baseline="mean") or an array of coefficients, or a scorer without one, such '
+        'as "cd" or "gradient".'
     )
 
 

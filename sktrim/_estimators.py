@@ -1,8 +1,10 @@
 """What users give as an estimator: what it is, and what is inside."""
 
 from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -32,7 +34,7 @@ class FixedModule(BaseEstimator):
 
 
 def unwrap(estimator):
-    """Take FrozenEstimator and FixedModule off an estimator.
+    """Take FrozenEstimator, FixedModule and a fitted search off an estimator.
 
     Parameters
     ----------
@@ -43,9 +45,77 @@ def unwrap(estimator):
     object
         The estimator or ``torch.nn.Module`` inside.
     """
-    while isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif is_search(estimator) and hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            break
     return estimator.module if isinstance(estimator, FixedModule) else estimator
+
+
+def is_search(estimator) -> bool:
+    """Tell whether an estimator is a search over parameters, such as GridSearchCV.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(estimator, BaseSearchCV)
+
+
+def contains_net(estimator) -> bool:
+    """Tell whether a skorch net is an estimator or one of its parameters, at any depth.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    bool
+    """
+    if is_skorch(estimator):
+        return True
+    parts = getattr(estimator, "get_params", dict)()
+    return any(is_skorch(part) for part in parts.values())
+
+
+def net_inside(estimator) -> str:
+    """Say where the network of a wrapper is, for errors.
+
+    Parameters
+    ----------
+    estimator : object
+        As the user gave it.
+
+    Returns
+    -------
+    str
+        A sentence that names the attribute; empty where there is no such network.
+    """
+    inner = unwrap(estimator)
+    if is_search(inner):
+        return " A search keeps its network in best_estimator_, with refit=True."
+    if not contains_net(inner):
+        return ""
+    for name in _INSIDE:
+        if hasattr(inner, name.partition("[")[0]):
+            return f" The network inside is its {name}: explain that, in its own units."
+    return " Fit it first and explain the network inside."
+
+
+_INSIDE = (
+    "regressor_",
+    "calibrated_classifiers_[0].estimator",
+    "estimators_[0]",
+    "estimator_",
+)
 
 
 def is_trained(estimator) -> bool:
@@ -100,6 +170,10 @@ def has_gradient(estimator) -> bool:
     inner = unwrap(estimator)
     if isinstance(inner, Pipeline):
         return has_gradient(inner.steps[-1][1])
+    if is_search(inner):
+        return inner.refit is not False and has_gradient(inner.estimator)
+    if isinstance(inner, TransformedTargetRegressor):
+        return has_gradient(getattr(inner, "regressor_", inner.regressor))
     return isinstance(inner, nn.Module) or is_skorch(inner)
 
 
@@ -123,4 +197,5 @@ def check_predictor(estimator) -> None:
     raise TypeError(
         f"estimator is {kind}; expected a torch.nn.Module, a skorch net, a classifier "
         "or regressor, or a Pipeline that ends in one, each an instance."
+        + (net_inside(inner) if instance else "")
     )

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from sktrim._chunks import chunks
 from sktrim._completeness import (
+    check_baseline,
     report_cancelling,
     report_incomplete,
     report_reconstruction,
@@ -188,9 +189,15 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
         known = torch.as_tensor(outputs, device=model.x.device)
         model.known = model.output(model.x) if dropped else known
         explained = target(model.known)
-    found = question.scorer.attribute(model, model.s, masks, target, **space.extras)
+    try:
+        found = question.scorer.attribute(model, model.s, masks, target, **space.extras)
+    except ValueError:
+        check_baseline(question.scorer, model, space.extras, rows)
+        raise
     if not isinstance(found, Attribution):
         found = Attribution(found)
+    if not _is_finite(found.values) or not _is_finite(found.base_values):
+        check_baseline(question.scorer, model, space.extras, rows)
     with torch.no_grad():
         error = _relative_norm(model.r, question.network.to_tensor(x))
     _check_values(found.values, len(s), len(masks), target.n_targets, question.scorer)
@@ -205,6 +212,11 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
     return {
         key: None if part is None else to_numpy(part) for key, part in parts.items()
     }
+
+
+def _is_finite(values) -> bool:
+    """Tell whether numbers, if they are any, are finite."""
+    return not isinstance(values, torch.Tensor) or bool(torch.isfinite(values).all())
 
 
 def _relative_norm(r, x) -> torch.Tensor:
@@ -236,11 +248,11 @@ def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
 def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
     """Put the gathered arrays into an `Explanation`."""
     error = _completeness(question, found)
-    if not np.isnan(error).any():
+    if found["base"] is not None:
         difference = found["explained"] - found["base"]
         report_incomplete(question, x, s, resolved.target, error, difference)
-    if found["base"] is not None:
-        report_cancelling(question, found["values"], found["explained"], found["base"])
+        base = np.nan_to_num(found["base"])
+        report_cancelling(question, found["values"], found["explained"], base)
     found["completeness_error"] = error
     if question.residual == "component":
         found["residual"] = found["values"][:, -1]

@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sktrim._estimators import FixedModule, is_skorch, unwrap
+from sktrim._estimators import FixedModule, contains_net, is_skorch, unwrap
 
 
 def dressed(estimator) -> BaseEstimator:
@@ -68,7 +68,10 @@ def fit_network(estimator, X, y):
         Labels of a classifier's outputs where they were encoded for it.
     """
     net: Any = clone(estimator)
-    if hasattr(net, "steps") or not is_skorch(net):
+    if hasattr(net, "steps"):
+        return net.fit(X, y), None
+    if not is_skorch(net):
+        X = X.astype(np.float32) if contains_net(net) else X
         return net.fit(X, y), None
     X = X.toarray() if sp.issparse(X) else X
     # a DataFrame's own memory may be read-only, which torch warns of
@@ -90,3 +93,24 @@ def _regression_target(net, X, y) -> np.ndarray:
         probe.module_.eval()
         flat = probe.infer(torch.as_tensor(X[:2])).ndim == 1
     return y.reshape(len(y)) if flat else y.reshape(len(y), -1)
+
+
+def has_probabilities(trim) -> bool:
+    """Tell whether to offer `predict_proba`: where the network is a classifier.
+
+    Parameters
+    ----------
+    trim : TransformImportance
+        Fitted or not.
+
+    Returns
+    -------
+    bool
+    """
+    estimator = unwrap(trim.estimator)
+    if isinstance(estimator, nn.Module):
+        network = getattr(trim, "network_", None)
+        return network is not None and network.kind == "classifier"
+    return hasattr(estimator, "predict_proba") and (
+        get_tags(estimator).estimator_type == "classifier"
+    )

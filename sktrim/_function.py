@@ -15,7 +15,12 @@ from sktrim._question import (
     names_out,
     pick_rows,
 )
-from sktrim._signals import check_columns, check_same_columns, check_signals
+from sktrim._signals import (
+    check_background,
+    check_columns,
+    check_same_columns,
+    check_signals,
+)
 from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
 
@@ -100,6 +105,7 @@ def transform_importance(
     if background is not None:
         check_same_columns(given, _get_feature_names(background))
         background = check_signals(network.prepare(background), network)
+        check_background(background, x)
         background = background[pick_rows(background.shape[0], n_background, seed)]
     questions = [
         ask(

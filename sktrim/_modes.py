@@ -46,7 +46,7 @@ class _Held:
         self.threads: dict[int, int] = {}
         self.recorders = {}
         for part in module.modules():
-            if part.training:
+            if _trains(part):
                 self.recorders[part] = vars(part)["train"] = _Recorder(part)
                 part.training = False
 
@@ -196,21 +196,38 @@ class Draws:
         return states
 
 
-def _tensors(module: nn.Module) -> dict[str, tuple[int, int]]:
-    """Return which tensor each parameter and buffer is, and its version."""
-    return {
-        name: (id(t), -1 if t.is_inference() else t._version)
-        for named in (module.named_parameters(), module.named_buffers())
-        for name, t in named
-        if not is_lazy(t)
-    }
+def _trains(module: nn.Module) -> bool:
+    # frozen TorchScript has no flag
+    return getattr(module, "training", False)
 
 
-def _check_unchanged(module: nn.Module, before: dict, error=None) -> None:
+def _tensors(module: nn.Module) -> list[tuple]:
+    """Return each parameter and buffer: its module, its name, itself, its version."""
+    return [
+        (part, name, t, -1 if t.is_inference() else t._version)
+        for part in module.modules()
+        for held in (part._parameters, part._buffers)
+        for name, t in held.items()
+        if t is not None and not is_lazy(t)
+    ]
+
+
+def _written(module: nn.Module, before: list[tuple]) -> list[str]:
+    """Return the names of parameters and buffers that are not what they were."""
+    now = {(id(part), name): (t, v) for part, name, t, v in _tensors(module)}
+    found = []
+    for part, name, t, version in before:
+        other, later = now.get((id(part), name), (None, version))
+        if other is not t or later != version:
+            paths = [path for path, m in module.named_modules() if m is part]
+            found.append(".".join(filter(None, [*paths[:1], name])))
+    return found
+
+
+def _check_unchanged(module: nn.Module, before: list, error=None) -> None:
     """Raise where somebody trained or wrote into a module that was held."""
-    trained = [name for name, m in module.named_modules() if m.training]
-    now = _tensors(module)
-    written = [name for name in before if before[name] != now.get(name)]
+    trained = [name for name, m in module.named_modules() if _trains(m)]
+    written = _written(module, before)
     if not trained and not written:
         return
     what = (

@@ -1,5 +1,7 @@
 """A predictor without torch, such as a random forest, as a module without gradient."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -40,6 +42,7 @@ class PredictorModule(nn.Module):
         super().__init__()
         self.predictor = predictor
         self.classifier = classifier
+        self.given: Any = np.float64
         # says which dtype and device signals come in
         self.register_buffer("_empty", torch.zeros(0, dtype=torch.float64))
 
@@ -56,12 +59,15 @@ class PredictorModule(nn.Module):
             None where it cannot predict, but gives probabilities.
         """
         try:
-            return np.asarray(self.predictor.predict(self._rows(x)))
+            return np.asarray(self._asked(self.predictor.predict, x))
         except (ValueError, TypeError, NotImplementedError):
             return None
 
-    def _rows(self, x: torch.Tensor):
-        return named_columns(self.predictor, x.detach().cpu().numpy())
+    def _asked(self, method, x: torch.Tensor):
+        rows = x.detach().cpu().numpy().astype(self.given, copy=False)
+        # nets inside draw a seed for their loaders
+        with torch.random.fork_rng(devices=[]):
+            return method(named_columns(self.predictor, rows))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return probabilities (n, n_classes) or predictions (n, n_outputs).
@@ -78,7 +84,7 @@ class PredictorModule(nn.Module):
         ask = (
             self.predictor.predict_proba if self.classifier else self.predictor.predict
         )
-        found = ask(self._rows(x))
+        found = self._asked(ask, x)
         if isinstance(found, list):
             raise ValueError(
                 f"predict_proba returned a list of {len(found)} arrays: one output at "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from sklearn.utils import check_random_state, get_tags
 
 from sktrim._chunks import chunks, rows_in_memory
-from sktrim._estimators import check_predictor, has_gradient, unwrap
+from sktrim._estimators import check_predictor, has_gradient, net_inside, unwrap
 from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
+from sktrim._names import coefficient_names
 from sktrim._predictor import named_columns
-from sktrim.groups import FeatureGroups, check_groups, coefficient_names, last_step
+from sktrim.groups import FeatureGroups, check_groups, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.network import Network
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
@@ -333,7 +335,7 @@ class Question:
         return extras
 
 
-def check_parts(estimator, transformer, scorer) -> None:
+def check_parts(estimator, transformer, scorer, gradient=None) -> None:
     """Raise for what is no estimator or transformer, and where gradients are missing.
 
     Parameters
@@ -341,6 +343,8 @@ def check_parts(estimator, transformer, scorer) -> None:
     estimator, transformer : object
         As the user gave them, fitted or not.
     scorer : Scorer
+    gradient : bool or None
+        Whether the network has one, where that is known.
 
     Raises
     ------
@@ -353,13 +357,16 @@ def check_parts(estimator, transformer, scorer) -> None:
             f"transformer={transformer!r}; expected an instance of a transformer, such "
             "as FourierTransformer(), or None for the signal's own coordinates."
         )
-    if has_gradient(estimator) or not getattr(scorer, "needs_gradient", True):
+    if gradient is None:
+        gradient = has_gradient(estimator)
+    if gradient or not getattr(scorer, "needs_gradient", True):
         return
     raise TypeError(
         f"{type(scorer).__name__} needs the gradient or the inside of a network, and "
         f"{type(unwrap(estimator)).__name__} is neither a torch.nn.Module nor a skorch "
         "net, nor a Pipeline that ends in one. Use a scorer that only looks at the "
         "output: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
+        + net_inside(estimator)
     )
 
 
@@ -425,7 +432,7 @@ def ask(
         If the parts do not fit together.
     """
     scorer = check_scorer(scorer)
-    check_parts(network.estimator, transformer, scorer)
+    check_parts(network.estimator, transformer, scorer, network.has_gradient)
     if settings["residual"] not in RESIDUALS:
         raise ValueError(
             f"residual={settings['residual']!r}; expected one of "
@@ -437,15 +444,31 @@ def ask(
     network.strip = settings["output"] != "raw"
     width = coefficients_of(transformer, sample[:2]).shape[1]
     inverse = torch_inverse(transformer, sample, scorer)
+    inverse = inverse.to(dtype=network.dtype, device=network.device)
+    _check_width(inverse, transformer, network, sample[:1])
     return Question(
         network=network,
         transformer=transformer,
-        inverse=inverse.to(dtype=network.dtype, device=network.device),
+        inverse=inverse,
         groups=_resolve_groups(groups, transformer, width, names),
         scorer=scorer,
         background=background,
         **settings,
     )
+
+
+def _check_width(inverse, transformer, network, x) -> None:
+    """Raise where T^-1 does not give as many values as a signal has."""
+    s = coefficients_of(transformer, x)
+    with torch.no_grad():
+        given = inverse(torch.as_tensor(s).to(network.to_tensor(x[:0]))).numel()
+    if given != prod(x.shape[1:]):
+        raise ValueError(
+            f"The inverse of {type(transformer).__name__} gives {given} values for a "
+            f"signal of {prod(x.shape[1:])}, shape {x.shape[1:]}; expected as many as "
+            "it was given. Likely causes: (a) inverse_transform returns a part of the "
+            "signal; (b) the transformer was fitted on other signals."
+        )
 
 
 def _resolve_groups(groups, transformer, width: int, names) -> FeatureGroups:

@@ -1,5 +1,6 @@
 """What is checked of signals before they reach the network."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,73 @@ def check_signals(x, network: Network):
     ndarray or CSR matrix of float32 or float64
     """
     what = "The preprocessed X" if network.preprocessing else "X"
-    return check_array(x, input_name=what, **CHECKS)
+    check_numbers(x)
+    x = check_array(x, input_name=what, **CHECKS)
+    network.expect(x)
+    return x
+
+
+def check_numbers(X) -> None:
+    """Raise for what would become numbers that nobody meant, or a single input.
+
+    Parameters
+    ----------
+    X : object
+        As the user gave it.
+
+    Raises
+    ------
+    TypeError
+        For several inputs (a dict, or arrays of several shapes).
+    ValueError
+        For masked values, datetimes and strings.
+    """
+    if isinstance(X, Mapping) or _several_arrays(X):
+        named = f" ({', '.join(map(str, X))})" if isinstance(X, Mapping) else ""
+        raise TypeError(
+            f"X is a {type(X).__name__} of several inputs{named}; one array is "
+            "explained. Join them along an axis (np.hstack) and wrap the network in a "
+            "module that takes them apart again, or use "
+            "sktrim.contextual_decomposition, which takes a tuple of tensors."
+        )
+    if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
+        raise ValueError(
+            "X is a masked array, and the network would see what lies under the mask; "
+            "give numbers: X.filled(value), or rows without masked values."
+        )
+    kinds = dict(_kinds(X))
+    for kind, name in (("mM", "datetimes"), ("SU", "strings")):
+        found = next((kinds[k] for k in kind if k in kinds), None)
+        if found is not None:
+            raise ValueError(
+                f"X holds {name} ({found}); expected numbers. Convert them to the "
+                "numbers that the network was trained on: X.astype(float) for numeric "
+                "strings, a difference to a date in some unit for datetimes."
+            )
+
+
+def _several_arrays(X) -> bool:
+    """Tell whether X lists arrays that cannot be rows of one: of different shapes."""
+    if type(X) not in (list, tuple) or not X:
+        return False
+    shapes = {getattr(part, "shape", None) for part in X}
+    # a tuple of matrices is how torch passes several inputs
+    matrices = all(shape is not None and len(shape) > 1 for shape in shapes)
+    return matrices and (len(shapes) > 1 or type(X) is tuple)
+
+
+def _kinds(X) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of the values, as NumPy has them, each with its name."""
+    dtypes = getattr(X, "dtypes", None)
+    dtypes = [getattr(X, "dtype", None)] if dtypes is None else list(dtypes)
+    for dtype in dtypes:
+        kind = getattr(dtype, "kind", "")
+        if kind in "mMSU" and kind:
+            yield kind, str(dtype)
+    if any(getattr(dtype, "kind", "") == "O" for dtype in dtypes) or type(X) is list:
+        values = np.asarray(X, dtype=object).ravel()
+        if any(isinstance(value, str | bytes) for value in values):
+            yield "U", "object"
 
 
 def check_rows(X, layout: tuple[int, ...]) -> None:
@@ -99,3 +166,21 @@ def check_same_columns(names, others) -> None:
         "background has other columns than X, or in another order; columns are taken "
         "by position, so give background[X.columns]."
     )
+
+
+def check_background(background, x) -> None:
+    """Raise where background rows are laid out otherwise than X.
+
+    Parameters
+    ----------
+    background, x : ndarray or CSR matrix
+
+    Raises
+    ------
+    ValueError
+    """
+    if background.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f"background has signals of shape {background.shape[1:]}, but X has "
+            f"signals of shape {x.shape[1:]}; give rows like those of X."
+        )

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from sktrim._names import coefficient_names
+
 __all__ = ["FeatureGroups", "check_groups"]
 
 _SUM_TOLERANCE = 1e-9
@@ -417,25 +419,6 @@ def _named_groups(name: str, transformer: Any, n_coefficients: int) -> FeatureGr
 def _coefficient_groups(transformer: Any, n_coefficients: int) -> FeatureGroups:
     """Return one group per coefficient, named by the transformer where it can."""
     return FeatureGroups.singletons(n_coefficients, coefficient_names(transformer))
-
-
-def coefficient_names(transformer: Any, *given: Any) -> Any:
-    """Return the names of a fitted transformer's coefficients, if it tells them.
-
-    Parameters
-    ----------
-    transformer : fitted transformer or None
-    *given : sequence of str
-        Names of what it is given, if they are known.
-
-    Returns
-    -------
-    ndarray of str or None
-    """
-    try:
-        return transformer.get_feature_names_out(*given)
-    except AttributeError:  # a Pipeline has the method, but some step may not
-        return None
 
 
 def _from_array(groups: Any) -> FeatureGroups:

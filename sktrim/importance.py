@@ -16,12 +16,16 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
-from torch import nn
 
 from sktrim._completeness import ON_INCOMPLETE
 from sktrim._estimators import is_trained, unwrap
 from sktrim._explain import explain
-from sktrim._fitting import clone_keeping_modules, dressed, fit_network
+from sktrim._fitting import (
+    clone_keeping_modules,
+    dressed,
+    fit_network,
+    has_probabilities,
+)
 from sktrim._function import transform_importance
 from sktrim._guards import check_network
 from sktrim._modes import evaluation_mode
@@ -37,7 +41,13 @@ from sktrim._question import (
     pick_rows,
 )
 from sktrim._signal_axes import settle_axes
-from sktrim._signals import CHECKS, check_columns, check_rows, check_signals
+from sktrim._signals import (
+    CHECKS,
+    check_columns,
+    check_numbers,
+    check_rows,
+    check_signals,
+)
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
@@ -51,17 +61,6 @@ from sktrim.targets import (
 )
 
 __all__ = ["TransformImportance", "transform_importance"]
-
-
-def _has_probabilities(self) -> bool:
-    """Offer `predict_proba` where the network is a classifier."""
-    estimator = unwrap(self.estimator)
-    if isinstance(estimator, nn.Module):
-        network = getattr(self, "network_", None)
-        return network is not None and network.kind == "classifier"
-    return hasattr(estimator, "predict_proba") and (
-        get_tags(estimator).estimator_type == "classifier"
-    )
 
 
 class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -215,7 +214,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         check_parts(self.estimator, self.transformer, check_scorer(self.scorer))
         X, y = self._check_fit(X, y)
         self.estimator_, classes = self.estimator, None
-        if not (is_trained(self.estimator) or self._is_frozen()):
+        if not (
+            is_trained(self.estimator) or isinstance(self.estimator, FrozenEstimator)
+        ):
             self.estimator_, classes = fit_network(self.estimator, X, y)
         check_columns(getattr(self, "feature_names_in_", None), unwrap(self.estimator_))
         self.network_ = resolve_network(self.estimator_, X)
@@ -240,14 +241,12 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             self.classes_ = self._class_labels()
         return self
 
-    def _is_frozen(self) -> bool:
-        return isinstance(self.estimator, FrozenEstimator)
-
     def _check_fit(self, X, y):
         """Validate X, and y where it is needed; a Pipeline validates its own."""
         if hasattr(unwrap(self.estimator), "steps"):
             return validate_data(self, X, skip_check_array=True), y
-        if is_trained(self.estimator) or self._is_frozen():
+        check_numbers(X)
+        if is_trained(self.estimator) or isinstance(self.estimator, FrozenEstimator):
             return validate_data(self, X, **CHECKS), y
         regressor = get_tags(self.estimator).estimator_type == "regressor"
         several = regressor and len(getattr(y, "shape", (0,))) == 2 and y.shape[1] > 1
@@ -319,6 +318,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         if hasattr(unwrap(self.estimator), "steps"):
             X = validate_data(self, X, skip_check_array=True, reset=False)
         else:
+            check_numbers(X)
             check_rows(X, self._layout)
             X = validate_data(self, X, reset=False, **CHECKS)
         x = check_signals(self.network_.prepare(X), self.network_)
@@ -449,7 +449,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             return self.classes_[own_columns(self.network_, x, columns)]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    @available_if(_has_probabilities)
+    @available_if(has_probabilities)
     def predict_proba(self, X):
         """Predict the probability of each class with the network.
 

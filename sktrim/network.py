@@ -1,22 +1,34 @@
 """The trained network as the scorers see it: a torch module, its labels, its dtype."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.base import is_classifier, is_regressor
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sktrim._estimators import check_predictor, is_skorch, unwrap
+from sktrim._estimators import (
+    check_predictor,
+    contains_net,
+    has_gradient,
+    is_skorch,
+    unwrap,
+)
 from sktrim._memory import ByteCounter
 from sktrim._modes import Draws, evaluation_mode
 from sktrim._predictor import PredictorModule
-from sktrim.inverse import forward_module
+from sktrim.inverse import (
+    InverseNotAvailableError,
+    forward_module,
+    inverse_module,
+)
 from sktrim.propagation import (
     AsItIs,
     explained_output,
@@ -117,6 +129,17 @@ class Network:
         for step in self.preprocessing:
             X = step.transform(X)
         return X
+
+    def expect(self, x) -> None:
+        """Have a predictor without torch given signals in the dtype that they have.
+
+        Parameters
+        ----------
+        x : ndarray or CSR matrix of float32 or float64
+        """
+        if isinstance(self.module, PredictorModule):
+            net = contains_net(self.module.predictor)
+            self.module.given = np.float32 if net else x.dtype
 
     def to_tensor(self, X) -> torch.Tensor:
         """Cast signals to the network's dtype and device.
@@ -329,6 +352,10 @@ def resolve_network(estimator, X) -> Network:
         return _resolve_pipeline(estimator, inner, X)
     if isinstance(inner, nn.Module):
         return Network(inner, estimator=estimator)
+    if isinstance(inner, TransformedTargetRegressor) and has_gradient(inner):
+        found = _resolve_target(estimator, inner, X)
+        if found is not None:
+            return found
     return Network(
         _skorch_module(inner) if is_skorch(inner) else _predictor_module(inner),
         kind=_kind(inner),
@@ -367,13 +394,18 @@ def _skorch_module(net) -> nn.Module:
 
 def _resolve_pipeline(estimator, pipeline: Pipeline, X) -> Network:
     """Split the leading steps: affine ones next to the net go into torch."""
-    steps = [s for _, s in pipeline.steps[:-1] if s not in (None, "passthrough")]
-    network = resolve_network(pipeline.steps[-1][1], X)
+    steps: list = []
+    last: Any = pipeline
+    while isinstance(last, Pipeline):
+        steps += [s for _, s in last.steps[:-1] if s not in (None, "passthrough")]
+        last = unwrap(last.steps[-1][1])
     inputs = [X]
     for step in steps:
         inputs.append(step.transform(inputs[-1]))
-    twins: list[nn.Module] = []
-    while steps:
+    network = resolve_network(last, inputs[-1])
+    inner = network.preprocessing
+    twins = [] if network.prefix is None else [network.prefix]
+    while steps and not inner:
         twin = _affine_twin(steps[-1], inputs[len(steps) - 1])
         if twin is None:
             break
@@ -383,10 +415,52 @@ def _resolve_pipeline(estimator, pipeline: Pipeline, X) -> Network:
         network.module,
         kind=network.kind,
         classes=network.classes,
-        preprocessing=steps,
+        preprocessing=steps + inner,
         prefix=nn.Sequential(*twins) if twins else None,
         estimator=estimator,
     )
+
+
+def _resolve_target(estimator, wrapper, X) -> Network | None:
+    """Follow a network by the way back to its target's units, where that is affine."""
+    check_is_fitted(wrapper)
+    network = resolve_network(wrapper.regressor_, X)
+    try:
+        units = inverse_module(wrapper.transformer_)
+    except InverseNotAvailableError:
+        return None
+    if not units.is_affine:
+        return None
+    units = units.to(dtype=network.dtype, device=network.device)
+    return Network(
+        InUnits(network.module, units),
+        kind="regressor",
+        preprocessing=network.preprocessing,
+        prefix=network.prefix,
+        estimator=estimator,
+    )
+
+
+class InUnits(nn.Module):
+    """A network whose outputs are brought back to the units of its target.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    units : InverseModule
+        The inverse of what the target was transformed with.
+    """
+
+    def __init__(self, module: nn.Module, units: nn.Module):
+        super().__init__()
+        self.module, self.units = module, units.eval()
+        self.training = False
+
+    def forward(self, x):
+        """Return outputs of shape (n, n_outputs)."""
+        out = outputs_of(self.module(x))
+        out = out[0] if isinstance(out, list) else out
+        return self.units(out.reshape(len(x), -1))
 
 
 def _affine_twin(step, X) -> nn.Module | None:

@@ -26,6 +26,8 @@ from .lowrank import LowRank
 from .passthrough import PassThrough
 from .registry import UnsupportedOperationError
 from .start import RowsDiffer
+from .state import KeptState
+from .type_checks import type_check
 
 
 def check_model(model: Any) -> None:
@@ -74,15 +76,38 @@ def run_model(model: Callable, *carriers: Any) -> Any:
     Raises
     ------
     UnsupportedOperationError
-        If a function that the model calls takes nothing but tensors.
+        If a function that the model calls takes nothing but tensors, or the model
+        keeps what it is given; that is put back as it was.
     """
     for carrier in find_carriers(carriers):
         carrier.method.model = model
+    with KeptState(model) as state:
+        value = _run_model(model, carriers)
+    if state.found:
+        raise UnsupportedOperationError(
+            f"The model keeps what passes through it in {', '.join(state.found)}, and "
+            "here that is a stand-in for a tensor, which nothing must meet later; it "
+            "was put back as it was. Let the model return such a value, keep it in "
+            "training mode only, or remove the hook that records it; or use a scorer "
+            'that needs no rules, such as "occlusion" or "integrated_gradients".'
+        )
+    return value
+
+
+def _run_model(model: Callable, carriers: tuple) -> Any:
     try:
         return model(*carriers)
     except UnsupportedOperationError:
         raise
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        site = type_check(error)
+        if site is not None:
+            raise UnsupportedOperationError(
+                f"The model insists on the type of a tensor at {site}, where the rules "
+                f"pass a stand-in: {type(error).__name__} {error}. Leave that check "
+                "out or ask isinstance(x, torch.Tensor), which the stand-in is; or use "
+                "a scorer that needs no rules."
+            ) from error
         if not any(name in str(error) for name in _HIDDEN):
             raise
         raise UnsupportedOperationError(
@@ -308,7 +333,8 @@ def explained_output(
     method = PassThrough()
     inputs = x if isinstance(x, tuple) else (x,)
     carriers = [_stand_in(method, value) for value in inputs]
-    value = model(*carriers)
+    with KeptState(model):
+        value = model(*carriers)
     carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
         return _first_tensor(value), None
@@ -432,6 +458,8 @@ def outputs_of(value: Any) -> Any:
     if isinstance(value, dict):
         named = value.get("logits")
         return list(value.values()) if named is None else [named]
+    if not isinstance(value, torch.Tensor | tuple | list) and hasattr(value, "logits"):
+        return [value.logits]
     return list(value) if isinstance(value, tuple | list) else value
 
 

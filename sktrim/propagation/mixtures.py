@@ -17,6 +17,7 @@ from .lowrank import NeedsDense, identity, keep
 from .method import Call, Method
 from .registry import Operation, find_operation, spell
 from .rules_affine import CONVOLUTION
+from .state import KeptState
 
 # answered without values
 _LAYOUT = frozenset(
@@ -64,7 +65,8 @@ class Mixtures(Method):
                 if not self._checked:
                     check_model(model)
                     self._checked = True
-                return self._settled(forward(self._carrier(self._signals)))
+                with KeptState(model):
+                    return self._settled(forward(self._carrier(self._signals)))
             except Exception:
                 # an error of the model itself shows again on the mixtures
                 self._as_they_are = True

@@ -52,7 +52,10 @@ def test_deeplift_is_complete_after_an_embedding(name):
 
     def from_vectors(v):
         net.embed.given = v
-        return net(tokens)
+        try:
+            return net(tokens)
+        finally:
+            del net.embed.given
 
     assert_complete(from_vectors, (vectors,), (some(vectors.shape, 3),))
 
