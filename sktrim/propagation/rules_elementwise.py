@@ -100,7 +100,7 @@ def symmetric(
     if method.bias != "context" and origin.any():
         # phi acts alike everywhere, so its value at 0 has no channels of its own
         one = origin.reshape(-1)[0]
-        share = bias_share(method, x.rel, x.full, one, x.axis)
+        share = bias_share(method, x.rel, x.full, one, x.axis, beside=one)
         if torch.is_grad_enabled() or share.numel() == marginal.numel():
             marginal = marginal + share * origin
         else:

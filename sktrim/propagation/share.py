@@ -12,6 +12,9 @@ import torch
 # machine epsilons are most of the whole
 _NOISE = 100
 _MOST_NOISE = 0.01
+# an operation this small beside its bias, in machine epsilons, is what round-off left
+# of one that is zero
+_NOTHING = 16
 
 
 def leading(rel: torch.Tensor, ndim: int) -> torch.Tensor:
@@ -52,8 +55,10 @@ def add_bias(
     if options.bias == "context":
         return rel
     if not _is_quick(options, rel, axis, otherwise):
-        return rel + bias_share(options, rel, linear, bias, axis, otherwise) * bias
-    inverse = _inverse_share(options, rel, linear, _positions(options, linear, bias))
+        share = bias_share(options, rel, linear, bias, axis, otherwise, beside=bias)
+        return rel + share * bias
+    pool = _positions(options, linear, bias)
+    inverse = _inverse_share(options, rel, linear, pool, bias)
     if inverse.shape == rel.shape:
         return rel.addcdiv_(bias.expand(linear.shape), inverse)
     return rel.add_(bias / inverse)
@@ -66,6 +71,7 @@ def bias_share(
     bias: torch.Tensor,
     axis: int | None,
     otherwise: torch.Tensor | None = None,
+    beside: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the share of a bias that the relevant part gets.
 
@@ -73,13 +79,14 @@ def bias_share(
     summed over the positions first, that is over the axes along which the bias does
     not vary, the sample axis excepted. Where both are 0, the share of the whole
     operation over that sample; where that is 0/0 too, the mask's share of the input.
+    What is no more than round-off beside `beside` counts as 0.
     """
     if _is_quick(options, rel, axis, otherwise):
         pool = _positions(options, linear, bias)
-        return _inverse_share(options, rel, linear, pool).reciprocal_()
+        return _inverse_share(options, rel, linear, pool, beside).reciprocal_()
     pool = () if axis is None else _positions(options, linear, bias, axis)
     magnitudes = _magnitudes(options, rel, linear, pool)
-    return _divide(options, *magnitudes, axis, otherwise)
+    return _divide(options, *magnitudes, axis, otherwise, beside)
 
 
 def _is_quick(
@@ -97,19 +104,24 @@ def _divide(
     least: torch.Tensor,
     axis: int | None,
     otherwise: Any,
+    beside: torch.Tensor | None,
 ) -> torch.Tensor:
     dims = tuple(d for d in range(-least.ndim, 0) if d != axis)
     dims = dims if axis is not None else ()
     sums = _sum(part, dims), _sum(total, dims)
-    whole, settled = _whole_share(options, *sums, axis, otherwise)
-    small = total <= _noise(total.dtype) * _mean(least, dims)
+    whole, settled = _whole_share(options, *sums, axis, otherwise, beside)
+    small = total <= _noise(total.dtype) * _mean(least, dims) + _nothing(beside, total)
     share = torch.where(small, whole, part / torch.where(small, 1, total))
     # wholly relevant, or not at all: no unit's round-off may say otherwise
     return share if settled is None else torch.where(settled, whole, share)
 
 
 def _inverse_share(
-    options: Any, rel: torch.Tensor, linear: torch.Tensor, pool: tuple[int, ...]
+    options: Any,
+    rel: torch.Tensor,
+    linear: torch.Tensor,
+    pool: tuple[int, ...],
+    beside: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return 1 / share, with the care of `_divide` only where it is needed."""
     if pool:
@@ -130,7 +142,7 @@ def _inverse_share(
             shares = options.start.along(-linear.ndim, linear.shape, needed)
             return shares if every else shares[masks, rows][None]
 
-        careful = 1 / _divide(options, *magnitudes, -linear.ndim, own)
+        careful = 1 / _divide(options, *magnitudes, -linear.ndim, own, beside)
         if every:
             return careful
         inverse[masks, rows] = careful[0]
@@ -229,12 +241,13 @@ def _whole_share(
     total: torch.Tensor,
     axis: int | None,
     otherwise: Any = None,
+    beside: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return the share of a whole operation, and where it is all or nothing.
 
     `otherwise` is the share where it is 0/0, or gives it for the masks in need.
     """
-    none = total == 0
+    none = total <= _nothing(beside, total)
     share = part / torch.where(none, 1, total)
     if not share.numel():
         return share, None
@@ -250,6 +263,12 @@ def _whole_share(
         share = torch.where(none, otherwise.to(share.dtype), share)
     share = torch.where(share <= noise, 0, torch.where(share >= 1 - noise, 1, share))
     return share, (share == 0) | (share == 1)
+
+
+def _nothing(beside: torch.Tensor | None, total: torch.Tensor) -> Any:
+    if beside is None or not beside.numel():
+        return 0
+    return beside.detach().abs().amax() * _NOTHING * torch.finfo(total.dtype).eps
 
 
 def _sum(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:

@@ -9,7 +9,7 @@ from tests.fuzz.programs import generate
 
 # seeds and the methods whose identities they are checked for
 SLICES = {
-    "cd": range(0, 110),
+    "cd": range(0, 120),
     "deeplift": range(120, 180),
     "lrp": range(400, 450),
     "guided_backprop": range(180, 240),

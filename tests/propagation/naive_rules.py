@@ -132,7 +132,7 @@ def _like(full, part):
 # shares of a bias
 
 
-def shares(run, a, c, bias_shape, axis, fallback=None):
+def shares(run, a, c, bias_shape, axis, fallback=None, beside=None):
     """Return the relevant part's share of a bias, unit by unit.
 
     Parameters
@@ -145,7 +145,11 @@ def shares(run, a, c, bias_shape, axis, fallback=None):
         Rows that are shared apart.
     fallback : float, optional
         Where the whole operation is 0 / 0, before the mask's own share.
+    beside : torch.Tensor, optional
+        What counts as 0 beside it is what round-off leaves.
     """
+    eps = torch.finfo(a.abs().dtype).eps
+    nothing = 0 if beside is None else 16 * eps * beside.abs().max()
     size_a, size_c = a.abs(), c.abs()
     every = [d for d in range(a.ndim) if d != axis]
     pool = []
@@ -155,12 +159,12 @@ def shares(run, a, c, bias_shape, axis, fallback=None):
     part, total = _sum(size_a, pool), _sum(size_a + size_c, pool)
     whole_part, whole = _sum(size_a, every), _sum(size_a + size_c, every)
     last = run.share if fallback is None else fallback
-    over_all = torch.where(whole > 0, whole_part / torch.where(whole > 0, whole, 1),
-                           last)  # fmt: skip
+    some = whole > nothing
+    over_all = torch.where(some, whole_part / torch.where(some, whole, 1), last)
     over_all = torch.where(over_all < NOISE, 0, over_all)
     over_all = torch.where(over_all > 1 - NOISE, 1, over_all)
     level = _mean(_sum((a + c).abs(), pool), every)
-    none = total <= 100 * torch.finfo(total.dtype).eps * level
+    none = total <= 100 * eps * level + nothing
     share = torch.where(none, over_all, part / torch.where(none, 1, total))
     settled = (over_all == 0) | (over_all == 1)
     return torch.where(settled, over_all, share)
@@ -181,7 +185,7 @@ def with_bias(run, a, c, b, axis, fallback=None, shape=None):
     if run.bias == "context":
         return a, c + b
     shape = b.shape if shape is None else shape
-    share = shares(run, a, c, shape, axis, fallback)
+    share = shares(run, a, c, shape, axis, fallback, finite)
     return a + share * finite, c + (b - share * finite)
 
 
@@ -343,7 +347,7 @@ def symmetric(run, phi, x):
     if run.bias == "context":
         share = torch.zeros(())
     elif none.any():
-        share = shares(run, x.rel, x.irr, (), x.axis)
+        share = shares(run, x.rel, x.irr, (), x.axis, beside=none)
     else:
         share = torch.zeros(())
     rel, irr = rel + share * none, irr + (1 - share) * none

@@ -284,3 +284,22 @@ def test_groups_of_a_signal_of_zeros_share_by_their_weights(bias, partition, n_s
     expected = net(torch.zeros(1, 12).double()).item()
     assert found.values.sum() == pytest.approx(expected, abs=1e-9)
     assert found.base_values[0] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", ["channel", "proportional"])
+def test_what_round_off_leaves_of_nothing_decides_no_share(bias, grad):
+    torch.manual_seed(0)
+    weight, b = torch.randn(3, 1).double(), torch.randn(3).double()
+
+    def net(v):
+        nothing = torch.cat([v, -v.flip(1)], 1).sum(1, keepdim=True)
+        return F.linear(nothing, weight, b)
+
+    x = torch.randn(4, 8, dtype=torch.float64)
+    rel = torch.rand(5, 4, 8, dtype=torch.float64) * x
+    with torch.set_grad_enabled(grad):
+        found, _ = contextual_decomposition(net, x, rel, bias=bias)
+    part, rest = rel.abs().sum(2), (x - rel).abs().sum(2)
+    share = part / (part + rest)
+    torch.testing.assert_close(found, share[..., None] * b, rtol=1e-9, atol=1e-12)
