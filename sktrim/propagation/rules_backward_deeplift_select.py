@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from .backpropagation import passed, plainly, with_gradient
 from .carrier import Carrier, is_plain
@@ -160,21 +159,20 @@ def pool(method: Any, call: Call) -> Any:
     wants_indices = wants_indices or call.func.__name__.endswith("with_indices")
 
     def picked(tensor: torch.Tensor) -> tuple:
-        found, index = getattr(F, name)(tensor, **given, return_indices=True)
-        windows = Windows(tensor, index, name, given)
+        windows = Windows(tensor, name, given)
 
         def tied() -> torch.Tensor:
             several = torch.zeros_like(windows.winners, dtype=torch.bool)
             return several.index_fill_(0, windows.ties(), True)
 
-        return found, index, windows, Picked(found.flatten(), windows.winners, tied)
+        return windows, Picked(windows.values.flatten(), windows.winners, tied)
 
     with torch.no_grad():
-        (value, index, windows, mine), (base, *_, other) = map(picked, (x.full, x.rel))
+        (windows, mine), (start, other) = map(picked, (x.full, x.rel))
 
     out = share_out(method, call, x, mine, other, windows.sources)
-    result = Carrier(method, out.unflatten(0, value.shape), base)
-    return (result, index) if wants_indices else result
+    result = Carrier(method, out.unflatten(0, windows.values.shape), start.values)
+    return (result, windows.found) if wants_indices else result
 
 
 @rule("deeplift", "max", "min", "amax", "amin")

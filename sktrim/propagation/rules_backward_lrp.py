@@ -34,7 +34,7 @@ from .rules_affine import CONVOLUTION, _batch_norm_arguments
 from .rules_backward_attention import product, quotient, varying_layer
 from .rules_select import pool_arguments
 from .rules_shape import pass_on
-from .ties import pooled_parts
+from .ties import Windows, pooled_parts
 
 
 @dataclass
@@ -203,11 +203,11 @@ def select(method: Any, call: Call) -> Any:
 def _pool(method: Any, call: Call) -> Any:
     carrier, given, wants_indices = pool_arguments(call)
     x, name = relevance_of(method, carrier), call.operation.name
-    full, winners = getattr(F, name)(x.detach(), **given, return_indices=True)
-    shared = pooled_parts(x[None], x, winners, name, given)[0]
+    windows = Windows(x, name, given)
+    shared = pooled_parts(x[None], windows)[0]
     # the mean of equal values may differ from them in the last bit
-    result = Carrier(method, full + (shared - shared.detach()))
-    return (result, winners) if wants_indices else result
+    result = Carrier(method, passed(shared, windows.values))
+    return (result, windows.found) if wants_indices else result
 
 
 @rule("lrp", "kind:normalise")

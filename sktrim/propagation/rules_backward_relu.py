@@ -75,10 +75,8 @@ def guided(method: Any, call: Call) -> Carrier:
     """Clamp the gradient at 0, then apply that of the ReLU."""
     x, value = call.carriers[0], plainly(call)
     # kept apart from the result, into which the model may write
-    shut = value <= 0
-    if call.operation.name == "relu6":
-        shut |= value >= 6
-    return Carrier(method, with_gradient(x.full, value, _through_relu, shut))
+    pull = _through_relu6 if call.operation.name == "relu6" else _through_relu
+    return Carrier(method, with_gradient(x.full, value, pull, value.clone()))
 
 
 @rule("deconvnet", "relu", "relu6")
@@ -98,5 +96,9 @@ def bounded(method: Any, call: Call) -> Any:
     return (guided if method.key == "guided" else rectified)(method, call)
 
 
-def _through_relu(gradient: torch.Tensor, shut: torch.Tensor) -> torch.Tensor:
-    return torch.relu(gradient).masked_fill_(shut, 0)
+def _through_relu(gradient: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.threshold_backward(torch.relu(gradient), value, 0)
+
+
+def _through_relu6(gradient: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.hardtanh_backward(torch.relu(gradient), value, 0, 6)

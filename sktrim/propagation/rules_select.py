@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from .axes import axis_kept, axis_reduced
 from .carrier import Carrier, is_plain
 from .method import Call
 from .registry import rule
-from .ties import evened_parts, extreme_parts, pooled_parts
+from .ties import Windows, evened_parts, extreme_parts, pooled_parts
 
 _FIXED = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _ADAPTIVE = ("output_size", "return_indices")
@@ -21,11 +20,13 @@ _ADAPTIVE = ("output_size", "return_indices")
 def pool(method: Any, call: Call) -> Any:
     """Take the relevant part of the winners of the whole, window by window."""
     x, given, wants_indices = pool_arguments(call)
-    name = call.operation.name
-    full, winners = getattr(F, name)(x.full, **given, return_indices=True)
-    rel = pooled_parts(x.rel, x.full, winners, name, given)
+    windows = Windows(x.full, call.operation.name, given)
+    full = windows.values
+    if x.full.requires_grad:
+        full = x.full.flatten().take(windows.winners).view(full.shape)
+    rel = pooled_parts(x.rel, windows)
     result = Carrier(method, full, rel, axis_kept(x, full))
-    return (result, winners) if wants_indices else result
+    return (result, windows.found) if wants_indices else result
 
 
 def pool_arguments(call: Call) -> tuple[Any, dict[str, Any], bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from functools import lru_cache
 from typing import Any
 
@@ -11,26 +13,22 @@ import torch.nn.functional as F
 
 # so many values of all masks are gathered at once, or one of every tied window
 _AT_ONCE = 2**18
+# places of a window up to which each is looked at by itself, values from which on
+_SMALL = 9
+_MANY = 2**14
 # the positions of windows are kept for another call where they are so few
 _KEPT = 2**20
 
 
-def pooled_parts(
-    parts: torch.Tensor, x: torch.Tensor, winners: torch.Tensor, name: str, options: Any
-) -> torch.Tensor:
+def pooled_parts(parts: torch.Tensor, windows: Windows) -> torch.Tensor:
     """Return the parts of the largest value of every window, in a tie their mean.
 
     Parameters
     ----------
     parts : torch.Tensor of shape (K, *x.shape)
-    x : torch.Tensor
-        What is pooled.
-    winners : torch.Tensor
-        Where torch found the largest values.
-    name, options
-        A function for max pooling in `torch.nn.functional` and its arguments.
+    windows : Windows
+        The max pooling of x.
     """
-    windows = Windows(x, winners, name, options)
     parts = parts.flatten(1)
     found = parts.index_select(1, windows.winners)
     tied = windows.ties()
@@ -39,7 +37,7 @@ def pooled_parts(
     if len(tied):
         means = _means(parts, table, counts)
         found = _put(found, tied.expand(len(parts), -1), means)
-    return found.unflatten(1, winners.shape)
+    return found.unflatten(1, windows.found.shape)
 
 
 def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -49,34 +47,35 @@ def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.T
 
 
 class Windows:
-    """The windows of a max pooling.
+    """A max pooling, its windows and where their largest values are.
 
     Parameters
     ----------
     x : torch.Tensor
         What is pooled.
-    winners : torch.Tensor
-        Where torch found the largest values.
     name, options
-        The function and its arguments.
+        A function for max pooling in `torch.nn.functional` and its arguments.
+
+    Attributes
+    ----------
+    values : torch.Tensor
+        What torch gives.
+    found : torch.Tensor
+        Where torch finds it, flat in the last axes.
+    winners : torch.Tensor
+        The same, flat in all of x and one after the other.
     """
 
-    def __init__(
-        self, x: torch.Tensor, winners: torch.Tensor, name: str, options: Any
-    ) -> None:
+    def __init__(self, x: torch.Tensor, name: str, options: Any) -> None:
         spatial = int(name[-2])
-        self.x, self.name, self.found = x.detach(), name, winners
-        self.sizes = sizes = tuple(winners.shape[-spatial:])
+        self.x, self.name = x.detach(), name
         self.shape = tuple(x.shape[-spatial:])
-        planes = winners.numel() // math.prod(sizes)
-        self.origins = torch.arange(planes, device=x.device) * math.prod(self.shape)
-        self.winners = (winners.reshape(planes, -1) + self.origins[:, None]).flatten()
         self.fixed: _Fixed = None
         if not name.startswith("adaptive"):
             size = options["kernel_size"]
             stride = options.get("stride")
             self.fixed = tuple(
-                _each(value, len(sizes))
+                _each(value, spatial)
                 for value in (
                     size,
                     size if stride is None or stride == [] else stride,
@@ -84,10 +83,60 @@ class Windows:
                     options.get("dilation", 1),
                 )
             )
+        pooled = self._in_slices(options)
+        if pooled is None:
+            pool = getattr(F, name)
+            pooled = *pool(self.x, **options, return_indices=True), None
+        self.values, self.found, self._several = pooled
+        self.sizes = tuple(self.found.shape[-spatial:])
+        planes = self.found.numel() // math.prod(self.sizes)
+        self.origins = torch.arange(planes, device=x.device) * math.prod(self.shape)
+        flat = self.found.reshape(planes, -1) + self.origins[:, None]
+        self.winners = flat.flatten()
+
+    def _in_slices(self, options: Any) -> Any:
+        """Return values, places and ties by one look at each place of small windows.
+
+        torch looks at one value after the other: five times as long for many windows.
+        None where windows are large, few or reach over the edge, or a NaN is there.
+        """
+        x = self.x
+        if self.fixed is None or x.numel() < _MANY or options.get("ceil_mode"):
+            return None
+        if math.prod(self.fixed[0]) > _SMALL or any(self.fixed[2]):
+            return None
+        size, stride, _, dilation = self.fixed
+        reach = [d * (k - 1) for k, d in zip(size, dilation, strict=True)]
+        counts = [
+            (n - r - 1) // s + 1
+            for n, r, s in zip(self.shape, reach, stride, strict=True)
+        ]
+        if min(counts) < 1 or x.sum().isnan():
+            return None
+        starts = [
+            [d * i for i in range(k)] for k, d in zip(size, dilation, strict=True)
+        ]
+        slices = [
+            x[(..., *(slice(a, a + s * (n - 1) + 1, s) for a, n, s in
+                      zip(at, counts, stride, strict=True)))]
+            for at in itertools.product(*starts)
+        ]  # fmt: skip
+        values, place, several = _largest(slices)
+        steps = [math.prod(self.shape[i + 1 :]) for i in range(len(size))]
+        offsets = [
+            sum(map(operator.mul, at, steps)) for at in itertools.product(*starts)
+        ]
+        found = torch.tensor(offsets, device=x.device)[place.long()]
+        for axis, (n, s, step) in enumerate(zip(counts, stride, steps, strict=True)):
+            shape = [n if i == axis else 1 for i in range(len(counts))]
+            found += (torch.arange(n, device=x.device) * (s * step)).view(shape)
+        return values, found, several
 
     def ties(self) -> torch.Tensor:
         """Return the windows in which several values are the largest, or a NaN is."""
-        several = self._last_winners() != self.found
+        several = self._several
+        if several is None:
+            several = self._last_winners() != self.found
         return several.flatten().nonzero().squeeze(1)
 
     def _last_winners(self) -> torch.Tensor:
@@ -158,6 +207,23 @@ class Windows:
         order, counts = order[:several], counts[:several]
         most = int(counts[0]) if several else 0
         return tied[order], sources[order, :most].T.contiguous(), counts
+
+
+def _largest(
+    slices: list[torch.Tensor],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the largest of several tensors, which is the first, whether others are."""
+    best = slices[0].clone()
+    place = torch.zeros_like(best, dtype=torch.uint8)
+    several = torch.zeros_like(best, dtype=torch.bool)
+    for k, values in enumerate(slices[1:], 1):
+        better = values > best
+        several &= ~better
+        several |= values == best
+        # places only grow
+        torch.maximum(place, better.to(torch.uint8) * k, out=place)
+        torch.maximum(best, values, out=best)
+    return best, place, several
 
 
 _Fixed = tuple[tuple[int, ...], ...] | None
