@@ -128,10 +128,11 @@ def _shown(values) -> str:
 
 def _check_predictions(network: Network, X, whole) -> None:
     """Compare what the estimator predicts with what its network gives."""
-    bare = isinstance(unwrap(network.estimator), nn.Module)
-    if bare or not network.has_gradient or network.dtype == torch.bfloat16:
+    if not network.has_gradient or network.dtype == torch.bfloat16:
         return
     estimator, X = _last(network.estimator, X)
+    if isinstance(estimator, nn.Module):
+        return
     if is_skorch(estimator):
         X = X.toarray() if sp.issparse(X) else np.asarray(X)
         X = X.astype(to_numpy(whole).dtype) if X.dtype.kind == "f" else X

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import (
     NeuralNet,
@@ -347,3 +347,14 @@ def test_a_regressor_that_ends_in_a_sigmoid_gives_its_value(scorer):
     np.testing.assert_allclose(
         trim.explain(X).metadata["explained"], expected, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, FrozenEstimator])
+def test_a_pipeline_may_end_in_a_bare_module(wrap):
+    X = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)).eval()
+    scaler = StandardScaler().fit(X)
+    pipeline = Pipeline([("scale", scaler), ("net", net)])
+    found = TransformImportance(wrap(pipeline)).fit(X).explain(X)
+    scaled = torch.as_tensor(scaler.transform(X))
+    np.testing.assert_allclose(found.predictions, net(scaled).detach(), rtol=1e-5)
