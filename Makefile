@@ -67,7 +67,7 @@ bench: $(VENV)/.group-bench $(VENV)/.group-test  ## The benchmark tables
 	touch $@
 
 zoo: .venv-zoo/.installed  ## Every method on public networks; resumes, an hour or more
-	.venv-zoo/bin/python -m benchmarks.zoo $(ZOO_ARGS)
+	.venv-zoo/bin/python -m benchmarks.zoo --table docs/zoo_table.inc $(ZOO_ARGS)
 
 docs: $(VENV)/.group-docs  ## HTML documentation in docs/_build
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build

@@ -34,7 +34,15 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sktrim"
 html_show_sourcelink = False
 # the guide's pages have nothing below them that a sidebar could list
-GUIDE = ("trim", "scorers", "pictures", "torch_tools", "own_scorer", "evaluation")
+GUIDE = (
+    "trim",
+    "scorers",
+    "pictures",
+    "torch_tools",
+    "own_scorer",
+    "evaluation",
+    "zoo",
+)
 html_sidebars = {page: [] for page in ("index", *GUIDE, "examples")}
 html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
 

@@ -132,8 +132,13 @@ def _time(row):
 
 def restructured(rows, entries):
     """Return a reStructuredText table with a line for every model."""
-    names = ("cd context", "deeplift", "lrp", "gradient")
+    names = ("deeplift", "lrp", "gradient")
+    counts = [f"   {line}" for line in summary(rows, entries).splitlines()]
     lines = [
+        "::",
+        "",
+        *counts,
+        "",
         ".. list-table::",
         "   :header-rows: 1",
         "",
@@ -148,7 +153,9 @@ def restructured(rows, entries):
             reason = row.get("build", {}).get("message", "not run").replace("*", r"\*")
             cells = [entry.key, f"does not build: {reason[:80]}", *[""] * 5]
         else:
-            cells = [_cell(row.get(name)) for name in names]
+            biases = [r for name, r in row.items() if name.startswith("cd ")]
+            worst = max(biases, key=lambda r: SHOWN.index(r["status"]), default=None)
+            cells = [_cell(worst), *(_cell(row.get(name)) for name in names)]
             cells = [entry.key, *cells, _worst(row), _time(row)]
         lines.append("   * - " + "\n     - ".join(cells))
     return "\n".join(line.rstrip() for line in lines) + "\n"
