@@ -150,6 +150,9 @@ def deeplift(built):
         difference = _scalar(out) - start
         size = torch.maximum(_scalar(out).abs().max(), start.abs().max())
         total = scores.flatten(1).sum(1)
+        if not built.rows_apart:
+            # what a row gives to another is the other's difference
+            total, difference = total.sum(), difference.sum()
         found.check(f"complete, {name}", total, difference, CLOSE, size)
         found.notes[f"growth, {name}"] = float(
             scores.abs().flatten(1).sum(1).max() / size
