@@ -116,6 +116,8 @@ def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
     """
     source, rule = layer.source, layer.rule
     raw = source.rel
+    # the model may write into what it is given
+    kept = value.detach().clone()
     s, n = raw.leaf.detach(), len(raw.leaf)
     width = value.numel() // max(1, n)
     _check_size(method, rule, s.shape[1], width, s.element_size())
@@ -127,7 +129,7 @@ def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
     @cache
     def share() -> Callable[[torch.Tensor], torch.Tensor]:
         # in the backward pass: a batch norm may yet be merged with the layer
-        return _sharing(rule, _Linear(raw, layer.map, n, width), s, value)
+        return _sharing(rule, _Linear(raw, layer.map, n, width), s, kept)
 
     def pull(relevance: torch.Tensor) -> torch.Tensor:
         return share()(relevance)

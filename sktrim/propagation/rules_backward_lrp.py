@@ -44,24 +44,34 @@ class Layer:
     Attributes
     ----------
     source : Carrier
-        What the operation was applied to.
+        What the operation was applied to, as it was then.
     map : AffineMap
         With what has been merged since.
     opened : torch.Tensor or None
         The result before the division by itself, for the epsilon rule.
     rule : Rule
+    version : int
+        How often torch had written into the source by then.
     """
 
     source: Carrier
     map: AffineMap
     opened: torch.Tensor | None
     rule: Rule
+    version: int
+
+    def is_stale(self) -> bool:
+        """Tell whether the rule needs a source that has been written since."""
+        return self.opened is None and self.source.full._version != self.version
 
 
 class Conjugated:
     """Kept of a value and its conjugate, which torch has in one storage."""
 
 
+_WRITTEN = (
+    "after a layer whose input has been written since has no rule (write into a clone)"
+)
 _CONJUGATED = "into a value that has been conjugated has no rule (clone it before)"
 
 
@@ -300,7 +310,10 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
     else:
         args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
         opened = call.func(*args, **kwargs)
-    return _closed(method, Layer(x, layer, opened, chosen), value)
+    # what x stands for may be another value by the time others merge
+    source = Carrier(method, x.full, x.rel)
+    found = Layer(source, layer, opened, chosen, x.full._version)
+    return _closed(method, found, value)
 
 
 def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
@@ -350,6 +363,8 @@ def _merged(
     merged = layer.map.merged(scale, shift)
     if merged is None:
         return None
+    if layer.is_stale():
+        method.refuse(call.func, _WRITTEN)
     opened = None
     if layer.opened is not None:
         args, kwargs = call.replaced(lambda _: layer.opened)

@@ -8,6 +8,7 @@ import torch
 from scipy.special import roots_legendre
 
 from sktrim._chunks import chunks
+from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows, check_positive
 
@@ -60,10 +61,12 @@ def pulled(output, points, start=None, *, retain: bool) -> tuple:
     ------
     ValueError
         If the output depends on none of them.
+    UnsupportedOperationError
+        If the network has written over a value that a gradient needs.
     """
     found: tuple = ()
     if output.requires_grad:
-        found = torch.autograd.grad(output, points, start, retain, allow_unused=True)
+        found = _differentiated(output, points, start, retain)
     if all(part is None for part in found):
         raise ValueError(
             "No gradient leads from the network's output to its input. Likely causes: "
@@ -73,6 +76,21 @@ def pulled(output, points, start=None, *, retain: bool) -> tuple:
             "gradient: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
         )
     return found
+
+
+def _differentiated(output, points, start, retain) -> tuple:
+    try:
+        return torch.autograd.grad(output, points, start, retain, allow_unused=True)
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        raise UnsupportedOperationError(
+            "A value that the gradient needs is written in place later by the network, "
+            "often through a view of it. Either (a) write into a clone "
+            "(h = h.clone() before h[...] = or h[...].mul_()), or (b) use a scorer "
+            "that needs no gradient, such as 'cd' or 'occlusion'. torch says: "
+            f"{error}"
+        ) from error
 
 
 def coefficient_gradients(

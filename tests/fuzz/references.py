@@ -110,8 +110,9 @@ class _Held(TorchFunctionMode):
         if name in ELEMENTWISE and isinstance(x, torch.Tensor) and not x.is_complex():
             with torch.no_grad():
                 y = _out_of_place(name, func)(x.detach(), *args[1:], **kwargs)
-            slope = torch.where(x == 0, 0, y / x).detach()
-            out = x * slope + torch.where(x == 0, y, 0).detach()
+                if ((x == 0) & (y != 0)).any():
+                    raise ZeroDivisionError("relevance of a value that is 0")
+            out = x * torch.where(x == 0, 0, y / x).detach()
         elif name in attention.RULES:
             out = attention.RULES[name](_Held, func, *args, **kwargs)
         else:

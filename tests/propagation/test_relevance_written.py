@@ -1,0 +1,119 @@
+"""Relevance of a layer whose input or result is written before a constant is added."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sktrim import transform_importance
+from sktrim.propagation import UnsupportedOperationError
+from sktrim.scorers import (
+    DeepLift,
+    GuidedBackprop,
+    LRPEpsilon,
+    LRPGamma,
+    LRPZPlus,
+)
+
+MIXING, WEIGHT, SHIFT, HEAD = (
+    torch.randn(shape, generator=torch.Generator().manual_seed(i), dtype=torch.float64)
+    for i, shape in enumerate([(6, 6), (5, 6), (5,), (2, 5)])
+)
+X = np.random.default_rng(0).normal(size=(4, 6))
+SCORERS = (LRPEpsilon(), LRPGamma(), LRPZPlus())
+OPTIONS = {"target": 1, "output": "raw"}
+# on the way to the layer; without a layer before, its rule is folded with the transform
+BEFORE = {
+    "a scale": lambda x: x * torch.arange(1.0, 7),
+    "a sum": lambda x: x.cumsum(-1),
+    "a layer": lambda x: torch.tanh(x @ MIXING),
+}
+
+
+class Net(nn.Module):
+    def __init__(self, before, between, after):
+        super().__init__()
+        self.before, self.between, self.after = before, between, after
+        self.head = nn.Linear(5, 2, bias=False).double()
+        self.head.weight.data.copy_(HEAD)
+
+    def forward(self, x):
+        h = self.before(x)
+        z = h @ WEIGHT.T
+        self.between(h)
+        return self.head(self.after(z + SHIFT))
+
+
+def nothing(h):
+    pass
+
+
+def doubled(h):
+    h.mul_(2)
+
+
+def an_item(h):
+    h[:, 0] = 0
+
+
+def a_view(h):
+    h[:, :3].mul_(2)
+
+
+def relevance(scorer, before, between=nothing, after=torch.relu):
+    net = Net(BEFORE[before], between, after).eval()
+    return transform_importance(net, X, scorer=scorer, **OPTIONS).values
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=str)
+@pytest.mark.parametrize("before", sorted(BEFORE))
+@pytest.mark.parametrize("between", [doubled, an_item])
+def test_a_layer_keeps_the_input_it_had(between, before, scorer):
+    found, expected = (relevance(scorer, before, b) for b in (between, nothing))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=str)
+@pytest.mark.parametrize("before", sorted(BEFORE))
+def test_a_result_is_written_through_a_view(before, scorer):
+    def in_place(z):
+        z[:, ::2].tanh_()
+        return z
+
+    def by_hand(z):
+        return torch.where(torch.arange(5) % 2 == 0, z.tanh(), z)
+
+    found, expected = (
+        relevance(scorer, before, after=after) for after in (in_place, by_hand)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("scorer", SCORERS[1:], ids=str)
+def test_a_view_of_the_input_of_a_layer_is_written(scorer):
+    with pytest.raises(UnsupportedOperationError, match="written since"):
+        relevance(scorer, "a layer", a_view)
+
+
+@pytest.mark.parametrize(
+    "scorer", [LRPEpsilon(), LRPZPlus(), GuidedBackprop(), DeepLift()], ids=str
+)
+def test_a_value_that_the_gradient_needs_is_written(scorer):
+    def kept_and_written(x):
+        h = torch.tanh(x @ MIXING)
+        y = torch.cat([h * h.sin(), torch.max_pool1d(h, 2)], 1)
+        h[:, :3].mul_(2)
+        return y
+
+    net = nn.Sequential(Then(kept_and_written), nn.Linear(9, 2)).double().eval()
+    with pytest.raises(UnsupportedOperationError, match="written in place later"):
+        transform_importance(net, X, scorer=scorer, **OPTIONS)
+
+
+class Then(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
