@@ -17,6 +17,10 @@ def modified(*names):
     return register
 
 
+class NotInterpreted(Exception):
+    """Relevance that is no gradient: that of a value of 0, or shared among equals."""
+
+
 def half(x):
     """Return x with half of its gradient."""
     return (x + x.detach()) / 2
@@ -129,6 +133,8 @@ def _step(kind, x, state, weights):
         (xr, xz, xn), (hr, hz, hn) = left.chunk(3, -1), right.chunk(3, -1)
         keep = torch.sigmoid(xz + hz)
         new = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
+        if (keep == 1).any():
+            raise NotInterpreted("1 and the gate cancel: nothing is shared out")
         return ((1 - keep) * new + keep * state[0],)
     i, f, g, o = (left + right).chunk(4, -1)
     memory = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)

@@ -24,7 +24,7 @@ from sktrim.propagation.rules_backward_relu import (
     Deconvolution,
     GuidedBackpropagation,
 )
-from tests.fuzz import references
+from tests.fuzz import attention, references
 from tests.fuzz.programs import generate
 from tests.propagation import naive_pairs
 
@@ -334,7 +334,7 @@ def lrp(program):
         agree("the output", out.detach(), f(x.clone()), 1e-9)
     try:
         expected = references.input_times_gradient(f, x)
-    except ZeroDivisionError:
+    except attention.NotInterpreted:
         expected = found
     if program.kind != "normal":
         # round numbers cancel to 0, out of which the epsilon rule shares nothing
@@ -349,9 +349,20 @@ def lrp(program):
         alone, _ = relevance(f, x[one], everywhere(rule))
         agree("rows alone", alone, together[one], scale=scale)
     other = twin(program)
-    if other is not None and trains(other, x):
+    if other is not None and trains(other, x) and _alike(f, other, x):
         again, _ = relevance(other, x, everywhere(rule))
         agree("another spelling", again, together, scale=scale)
+
+
+def _alike(f, g, x):
+    """Tell whether plain autograd sees no difference, as between amax and max at ties.
+
+    Where it fails for the first there is no saying.
+    """
+    if not trains(f, x):
+        return True
+    a, b = (_or_zero(plain_gradient(h, x, nullcontext())[0], x) for h in (f, g))
+    return torch.allclose(a, b)
 
 
 # forward passes

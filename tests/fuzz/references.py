@@ -85,7 +85,8 @@ def input_times_gradient(f, x):
     """Return relevance of a weighted sum of the outputs.
 
     Input times this gradient is relevance by the epsilon rule without epsilon, unless
-    an elementwise function of 0 is not 0: that raises ZeroDivisionError.
+    an elementwise function of 0 is not 0 or the values in a window of a max pooling
+    are equal: that raises `attention.NotInterpreted`.
     """
     leaf = x.clone().requires_grad_()
     with torch.enable_grad(), _Held():
@@ -111,13 +112,22 @@ class _Held(TorchFunctionMode):
             with torch.no_grad():
                 y = _out_of_place(name, func)(x.detach(), *args[1:], **kwargs)
                 if ((x == 0) & (y != 0)).any():
-                    raise ZeroDivisionError("relevance of a value that is 0")
+                    raise attention.NotInterpreted("relevance of a value of 0")
             out = x * torch.where(x == 0, 0, y / x).detach()
+        elif "max_pool" in name and _repeats(x, func(*args, **given)):
+            raise attention.NotInterpreted("relevance of equal values")
         elif name in attention.RULES:
             out = attention.RULES[name](_Held, func, *args, **kwargs)
         else:
             return func(*args, **given)
         return x.copy_(out) if writes else out
+
+
+def _repeats(x, pooled):
+    """Tell whether a maximum other than 0 stands in several places."""
+    top = (pooled[0] if isinstance(pooled, tuple) else pooled).unique()
+    values, counts = x.unique(return_counts=True)
+    return torch.isin(values[(counts > 1) & (values != 0)], top).any()
 
 
 def _out_of_place(name, func):
