@@ -1,6 +1,6 @@
-"""DeepLIFT of quotients: normalisations, whatever they are written with, and softmax.
+"""DeepLIFT of normalisations, whatever they are written with, and of softmax.
 
-With y = c / d, and the weight w = d^2 / (d^2 + d0^2),
+Of a quotient, with y = c / d, and the weight w = d^2 / (d^2 + d0^2),
 
     y - y0 = k (c - c0) - u (d - d0),  k = w / d + (1 - w) / d0,
     u = (w c0 + (1 - w) c) / (d d0).
@@ -180,7 +180,8 @@ def norm(method: Any, call: Call) -> Any:
         method.refuse(call.func, f"with p={p} has no rule")
     dims = tuple(range(x.full.ndim)) if dim is None else dim
     total = torch.sum(torch.pow(torch.abs(x), p), dims, keepdim=keepdim)
-    return torch.sqrt(total) if p == 2 else torch.pow(total, 1 / p)
+    root = torch.sqrt(total) if p == 2 else torch.pow(total, 1 / p)
+    return _to_the_bit(method, call, root)
 
 
 @rule("deeplift", "normalize")
@@ -188,7 +189,7 @@ def normalise(method: Any, call: Call) -> Any:
     """Divide by the norm, or by what keeps it from 0."""
     x, p, dim, eps = call.bind("input", p=2.0, dim=1, eps=1e-12)
     size: Any = torch.linalg.vector_norm(x, p, dim, keepdim=True)
-    return x / torch.clamp_min(size, eps)
+    return _to_the_bit(method, call, x / torch.clamp_min(size, eps))
 
 
 @rule("deeplift", "var", "std")
@@ -202,12 +203,18 @@ def variance(method: Any, call: Call) -> Any:
     total: Any = torch.sum(torch.square(centred), dims, keepdim=keepdim)
     count = x.full.numel() // max(1, total.full.numel())
     total = total / max(0, count - correction)
-    return torch.sqrt(total) if call.operation.name == "std" else total
+    total = torch.sqrt(total) if call.operation.name == "std" else total
+    return _to_the_bit(method, call, total)
+
+
+def _to_the_bit(method: Any, call: Call, found: Any) -> Carrier:
+    """Return torch's own values: a model may ask whether a deviation is 0."""
+    return Carrier(method, passed(found.full, plainly(call)), on_base(call))
 
 
 @rule("deeplift", "softmax", "softmin", "log_softmax")
 def softmax(method: Any, call: Call) -> Any:
-    """Write it with exp, a sum and a quotient."""
+    """Take exp(x - logsumexp(x)), the logarithm shared as below."""
     x, dim, dtype = call.bind("input", dim=None, dtype=None)
     dim = call.args[1] if len(call.args) > 1 else dim
     if dim is None:
@@ -215,31 +222,45 @@ def softmax(method: Any, call: Call) -> Any:
         dim = 0 if x.dim() in (0, 1, 3) else 1
     x = x if dtype is None else x.to(dtype)
     x = -x if call.operation.name == "softmin" else x
-    lowered = x - _finite_maximum(x, dim)
-    weights = torch.exp(lowered)
-    total = torch.sum(weights, dim, keepdim=True)
-    if call.operation.name == "log_softmax":
-        return lowered - torch.log(total)
-    return weights / total
+    slope, share = _of_total(x, dim)
+    log = call.operation.name == "log_softmax"
+    function = torch.log_softmax if log else torch.softmax
+
+    def pull(gradient: torch.Tensor, slope: Any, share: Any) -> torch.Tensor:
+        gradient = gradient if log else gradient * slope
+        return gradient - share * gradient.sum(dim, keepdim=True)
+
+    value = function(x.full.detach(), dim)
+    out = with_gradient(x.full, value, pull, slope, share)
+    return Carrier(method, out, function(x.rel, dim))
 
 
 @rule("deeplift", "logsumexp")
 def logsumexp(method: Any, call: Call) -> Any:
-    """Write it with exp, a sum and a logarithm."""
-    x, dim, keepdim = call.bind("input", "dim", keepdim=False)
-    shift = _finite_maximum(x, dim)
-    total = torch.log(torch.sum(torch.exp(x - shift), dim, keepdim=True)) + shift
-    if keepdim:
-        return total
-    dims = (dim,) if isinstance(dim, int) else dim
-    return total.squeeze(tuple(dims))
+    """Share the logarithm of the total among all values."""
+    x, dim = call.bind("input", "dim")
+    if x.full.is_complex():
+        method.refuse(call.func, "of a complex value has no rule")
+    _, share = _of_total(x, dim)
+    kept = share.sum(dim, keepdim=True).shape
+
+    def pull(gradient: torch.Tensor, share: Any) -> torch.Tensor:
+        return gradient.reshape(kept) * share
+
+    value = with_gradient(x.full, plainly(call), pull, share)
+    return Carrier(method, value, on_base(call))
 
 
-def _finite_maximum(x: Any, dim: Any) -> Any:
-    """Return what to subtract before exp.
+def _of_total(x: Carrier, dim: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return multipliers of exp(x - l), and how l = logsumexp(x) is shared.
 
-    It is carried: after a shift that sample and baseline share, the exponentials of
-    one of them may vanish.
+    The exponentials add up to 1 in sample and baseline, so that their differences
+    m (x - x0 - (l - l0)) add up to 0: l - l0 is the mean of x - x0, weighed by m. No
+    largest value is singled out, which among equal ones round-off would choose.
     """
-    shift: Any = torch.amax(x, dim, keepdim=True)
-    return torch.where(torch.isinf(shift), 0.0, shift)
+    pair = (x.full.detach(), x.rel)
+    a, a0 = (t - torch.logsumexp(t, dim, keepdim=True) for t in pair)
+    step = (a - a0).abs_()
+    slope = torch.where(step == 0, 1, torch.expm1(-step).neg_().div_(step))
+    slope = finite(slope.mul_(torch.maximum(a, a0).exp_()))
+    return slope, finite(slope / slope.sum(dim, keepdim=True))

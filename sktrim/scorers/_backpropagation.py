@@ -105,9 +105,9 @@ class DeepLift(Scorer):
     winner of the sample or of the baseline, in equal shares to winners that tie; each
     of two factors is multiplied by the mean of the other. A quotient, and so every
     normalisation, leans on the larger divisor of the two: evenly, a baseline that has
-    next to nothing to divide by would blow the scores up. Every rule is complete, so
-    the scores are, to rounding. Averaged over several baselines this is DeepSHAP
-    (Lundberg and Lee 2017).
+    next to nothing to divide by would blow the scores up. In a softmax what shifts all
+    values alike gets nothing. Every rule is complete, so the scores are, to rounding.
+    Averaged over several baselines this is DeepSHAP (Lundberg and Lee 2017).
 
     Masks and indices that the network computes (``x > 0``, `argmax`) are the sample's,
     for the baseline too: where they differ the scores do not add up, which is reported

@@ -206,3 +206,60 @@ def test_a_softmax_without_an_axis_takes_that_of_torch(kind, shape):
         contextual_decomposition(f, x, parts)[0] for f in (implied, explicit)
     )
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+TOTALS = {
+    "softmax": lambda x: 2 * x.softmax(-1),
+    "softmin": lambda x: 2 * F.softmin(x, -1),
+    "log_softmax": lambda x: 2 * x.log_softmax(-1),
+    "logsumexp": lambda x: x.logsumexp(-1),
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", sorted(TOTALS))
+def test_round_off_of_equal_values_does_not_move_a_softmax(name, seed):
+    x, base = some((3, 4, 8), seed), some((3, 4, 1), seed + 5).expand(3, 4, 8)
+    (expected,) = rescaled(TOTALS[name], (x,), (base,))[2]
+    noise = 1e-15 * some((3, 4, 8), seed + 9)
+    (found,) = rescaled(TOTALS[name], (x,), (base + noise,))[2]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert_complete(TOTALS[name], (x,), (base + noise,))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", sorted(set(TOTALS) - {"logsumexp"}))
+def test_a_shift_of_all_values_has_no_part_in_a_softmax(name, seed):
+    x, base = some((3, 4, 8), seed), 3 * some((3, 4, 8), seed + 5)
+    (found,) = rescaled(TOTALS[name], (x,), (base,))[2]
+    zero = torch.zeros(3, 4).double()
+    torch.testing.assert_close(found.sum(-1), zero, rtol=0, atol=1e-12)
+    (moved,) = rescaled(TOTALS[name], (x + 1,), (base - 2,))[2]
+    torch.testing.assert_close(found, moved, rtol=0, atol=1e-12)
+
+
+EXACT = {
+    "larger than a copy": lambda x: torch.where(
+        x > torch.maximum(x, 0 * x + 0.2), 0.3, x
+    ),
+    "smaller than a copy": lambda x: torch.where(
+        x < torch.minimum(x, 0 * x + 0.2), 0.3, x
+    ),
+    "the largest of two": lambda x: x * (torch.fmax(x, x.flip(-1)) == x),
+    "no deviation": lambda x: torch.where(x.std(-1) == 0, 5.0, x.mean(-1)),
+    "no variance": lambda x: x[..., 0] / torch.where(x.var(-1) == 0, 1, x.var(-1)),
+    "length 1": lambda x: F.normalize(x[..., None], dim=-1).floor()[..., 0] * x,
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", sorted(EXACT))
+def test_a_value_is_that_of_torch_to_the_last_bit(name, seed):
+    x = some((3, 4, 7), seed)
+    x[0] = x[0, :, :1]
+    # which takes the same branches
+    base = 0.5 * x
+    assert_complete(EXACT[name], (x,), (base,))
+    out, _, _ = rescaled(EXACT[name], (x,), (base,))
+    assert torch.equal(out.full, EXACT[name](x))
+    assert torch.equal(out.rel, EXACT[name](base))
