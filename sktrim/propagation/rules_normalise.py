@@ -13,7 +13,7 @@ from .method import Call
 from .registry import rule
 from .rules_affine import batch_norm
 from .rules_elementwise import share_value, symmetric
-from .share import add_bias, whole_share
+from .share import _NOTHING, add_bias, whole_share
 
 # masks add or fill in -1e4, -1e9 or the lowest number; no unmasked logit is as low
 _MASK = -1e3
@@ -87,12 +87,25 @@ def _standardise(
 
 
 def _centred(x: Carrier, dims: tuple[int, ...], eps: float) -> tuple:
-    centre = x.full.mean(dims, keepdim=True)
-    variance = (x.full - centre).square().mean(dims, keepdim=True)
+    whole, variance, even = _deviations(x.full, dims)
     scale = torch.rsqrt(variance + eps)
-    part = x.rel - x.rel.mean(dims, keepdim=True)
+    if even.any():
+        whole = torch.where(even, 0, whole)
+        part, _, no_part = _deviations(x.rel, dims)
+        part = torch.where(even & no_part, 0, part)
+    else:
+        part = x.rel - x.rel.mean(dims, keepdim=True)
     part = part * scale if torch.is_grad_enabled() else part.mul_(scale)
-    return part, (x.full - centre) * scale
+    return part, whole * scale
+
+
+def _deviations(x: torch.Tensor, dims: tuple[int, ...]) -> tuple:
+    """Return deviations from the mean, variances, and where round-off makes them."""
+    centre = x.mean(dims, keepdim=True)
+    found = x - centre
+    variance = found.square().mean(dims, keepdim=True)
+    noise = _NOTHING * torch.finfo(x.dtype).eps * centre
+    return found, variance, variance <= noise.square()
 
 
 def _affinely(

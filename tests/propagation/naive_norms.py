@@ -30,12 +30,8 @@ def group_norm(run, func, args, kwargs):
     x, groups, w, b, eps = _norm_arguments(args, kwargs)
     w, b = _channels(x, w), _channels(x, b)
     split = (1, groups, -1)
-    spread = x.full.reshape(split).var(-1, correction=0, keepdim=True)
-    parts = [p.reshape(split) for p in (x.rel, x.irr)]
-    parts = [
-        ((p - p.mean(-1, keepdim=True)) / (spread + eps).sqrt()).reshape(x.full.shape)
-        for p in parts
-    ]
+    whole, *parts = (p.reshape(split) for p in (x.full, x.rel, x.irr))
+    parts = [p.reshape(x.full.shape) for p in _centred(whole, parts, (-1,), eps)]
     return _scaled(run, func, args, kwargs, parts, w, b, x.axis)
 
 
@@ -56,9 +52,24 @@ def _channels(x, value):
 
 
 def _standard(run, func, args, kwargs, x, dims, w, b, eps):
-    scale = (x.full.var(dims, correction=0, keepdim=True) + eps).sqrt()
-    parts = [(p - p.mean(dims, keepdim=True)) / scale for p in (x.rel, x.irr)]
+    parts = _centred(x.full, (x.rel, x.irr), dims, eps)
     return _scaled(run, func, args, kwargs, parts, w, b, x.axis)
+
+
+def _centred(whole, parts, dims, eps):
+    """Subtract means and divide; equal values differ by nothing but round-off."""
+    spread = (whole.var(dims, correction=0, keepdim=True) + eps).sqrt()
+    even = _even(whole, dims)
+    return [
+        torch.where(even & _even(p, dims), 0, p - p.mean(dims, keepdim=True)) / spread
+        for p in parts
+    ]
+
+
+def _even(x, dims):
+    spread = x.std(dims, correction=0, keepdim=True)
+    noise = 16 * torch.finfo(x.dtype).eps
+    return spread <= noise * x.mean(dims, keepdim=True).abs()
 
 
 def _scaled(run, func, args, kwargs, parts, w, b, axis):

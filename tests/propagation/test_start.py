@@ -303,3 +303,29 @@ def test_what_round_off_leaves_of_nothing_decides_no_share(bias, grad):
     part, rest = rel.abs().sum(2), (x - rel).abs().sum(2)
     share = part / (part + rest)
     torch.testing.assert_close(found, share[..., None] * b, rtol=1e-9, atol=1e-12)
+
+
+NORMS = {
+    "layer_norm": lambda x, w, b: F.layer_norm(x, (9,), w, b),
+    "group_norm": lambda x, w, b: F.group_norm(x.mT, 3, w, b).mT,
+    "instance_norm": lambda x, w, b: F.instance_norm(x, weight=w[:2], bias=b[:2]),
+}
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("name", sorted(NORMS))
+def test_round_off_about_the_mean_of_equal_values_decides_no_share(name, bias, grad):
+    torch.manual_seed(0)
+    w, b = torch.randn(2, 9, dtype=torch.float64)
+    x = torch.randn(16, 1, 1, dtype=torch.float64).expand(16, 2, 9).clone()
+    share = torch.tensor([0, 0.3, 0.6, 1]).double()[:, None, None, None]
+    # equal values that were computed are seldom equal to the last bit
+    share = share * (1 + 1e-16 * torch.randn(4, 16, 2, 9, dtype=torch.float64))
+    norm = NORMS[name]
+    with torch.set_grad_enabled(grad):
+        found, _ = contextual_decomposition(
+            lambda v: norm(v * (1 + 1e-16), w, b), x, share * x, bias=bias
+        )
+    expected = share * norm(0 * x, w, b)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
