@@ -7,7 +7,8 @@ mixed; everything after it runs on the mixtures as usual.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 
@@ -26,11 +27,19 @@ _LAYOUT = frozenset(
 )
 
 
+@dataclass
+class _Moved:
+    """Signals that the model has moved, of shape ``(m, n, ...)``, and how it did."""
+
+    signals: torch.Tensor
+    moves: tuple[Callable, ...] = ()
+
+
 class Mixtures(Method):
     """Carry the signals and hand the model their mixtures where it must see them.
 
-    A carrier holds the signals (or a view of them) in `rel`, of shape ``(m, n, ...)``;
-    its `full` only has the shape of the mixtures, ``(P * n, ...)``.
+    A carrier holds the signals (or a view of them) in `rel`; its `full` only has the
+    shape of the mixtures, ``(P * n, ...)``.
 
     Parameters
     ----------
@@ -44,6 +53,7 @@ class Mixtures(Method):
         self._signals = signals
         self._weights = signals.new_zeros(0, len(signals))
         self._and_one = self._weights
+        self._whole: torch.Tensor | None = None
         self._pushed: dict[Any, _Pushed] = {}
         self._checked = self._as_they_are = False
 
@@ -60,17 +70,20 @@ class Mixtures(Method):
         """
         self._weights = weights
         self._and_one = torch.cat([weights, weights.new_ones(len(weights), 1)], 1)
+        self._whole = None
         if not self._as_they_are:
             try:
                 if not self._checked:
                     check_model(model)
                     self._checked = True
                 with KeptState(model):
-                    return self._settled(forward(self._carrier(self._signals)))
+                    return self._settled(forward(self._carrier(_Moved(self._signals))))
             except Exception:
                 # an error of the model itself shows again on the mixtures
                 self._as_they_are = True
-        return forward(self._mixed(self._signals))
+            finally:
+                self._whole = None
+        return forward(self._mix())
 
     def run_as_they_are(self) -> None:
         """Give the model nothing but mixtures from now on."""
@@ -114,14 +127,24 @@ class Mixtures(Method):
         """Mix what a model only moved."""
         return map_carriers(lambda carrier: self._mixed(carrier.rel), value)
 
-    def _carrier(self, signals: torch.Tensor) -> Carrier:
+    def _carrier(self, moved: _Moved) -> Carrier:
+        signals = moved.signals
         n_rows = len(self._weights) * signals.shape[1]
         stand_in = signals.new_empty(1).expand(n_rows, *signals.shape[2:])
-        return Carrier(self, stand_in, signals)
+        return Carrier(self, stand_in, moved)
 
-    def _mixed(self, signals: torch.Tensor) -> torch.Tensor:
-        mixed = self._weights @ signals.flatten(1)
-        return mixed.view(-1, *signals.shape[2:])
+    def _mix(self) -> torch.Tensor:
+        mixed = self._weights @ self._signals.flatten(1)
+        return mixed.view(-1, *self._signals.shape[2:])
+
+    def _mixed(self, moved: _Moved) -> torch.Tensor:
+        """Move the mixtures: those of moved signals would be rounded otherwise."""
+        if self._whole is None:
+            self._whole = self._mix()
+        mixed = self._whole
+        for move in moved.moves:
+            mixed = move(mixed)
+        return mixed
 
     def _on_signals(self, call: Call, first: Carrier) -> Any:
         if call.operation.kind == "shape":
@@ -130,30 +153,34 @@ class Mixtures(Method):
 
     def _moved(self, call: Call, first: Carrier) -> Carrier | None:
         """Move the signals as the model moves the mixtures, if rows stay rows."""
-        rows, n_rows = first.rel.flatten(0, 1), len(first.full)
+        moved = cast(_Moved, first.rel)
+        rows, n_rows = moved.signals.flatten(0, 1), len(first.full)
         # rows alone have no stride; what is copied or mixes rows has one
         strides = (0, *rows.stride()[1:])
         probe = torch.empty_strided(first.full.shape, strides, device="meta")
-        args, kwargs = call.replaced(lambda _: probe)
-        out = call.func(*args, **kwargs)
+
+        def move(mixtures: torch.Tensor) -> torch.Tensor:
+            args, kwargs = call.replaced(lambda _: mixtures)
+            return call.func(*args, **kwargs)
+
+        out = move(probe)
         kept = is_plain(out) and out.shape[:1] == (n_rows,)
         if not kept or out.stride(0):
             return None
 
-        def move(signal: torch.Tensor) -> torch.Tensor:
-            many = signal.expand(n_rows, *signal.shape)
-            args, kwargs = call.replaced(lambda _: many)
-            return call.func(*args, **kwargs)[0]
+        def move_one(signal: torch.Tensor) -> torch.Tensor:
+            return move(signal.expand(n_rows, *signal.shape))[0]
 
-        return self._carrier(torch.vmap(move)(rows).unflatten(0, first.rel.shape[:2]))
+        signals = torch.vmap(move_one)(rows).unflatten(0, moved.signals.shape[:2])
+        return self._carrier(_Moved(signals, (*moved.moves, move)))
 
     def _linear(self, call: Call, x: Carrier) -> torch.Tensor | None:
         """Mix the results of a linear operation on the signals, where that is less."""
         names = CONVOLUTION.get(call.operation.name, ())
         _, weight, bias, *rest = call.bind("input", "weight", bias=None, **_none(names))
-        rows = x.rel.flatten(0, 1)
+        rows = cast(_Moved, x.rel).signals.flatten(0, 1)
         plain = is_plain(weight) and not isinstance(bias, Carrier)
-        if not plain or len(x.rel) > weight[0].numel():
+        if not plain or len(self._signals) > weight[0].numel():
             return None
         if names and rows.ndim != weight.ndim:
             return None

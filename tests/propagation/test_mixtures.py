@@ -183,6 +183,15 @@ def writes_into_a_part(x):
     return x.flatten(1)
 
 
+def compares_with_a_part(x):
+    first = x[..., :1].relu()
+    return torch.where(first > x, first, 0.3).flatten(1)
+
+
+def compares_a_part(x):
+    return 1.0 * torch.less(x[..., :1], x + 0.0).flatten(1)
+
+
 GENERATOR = torch.Generator().manual_seed(1)
 KERNEL = torch.randn(1, 1, 3, 3, generator=GENERATOR, dtype=torch.float64)
 MATRIX = torch.randn(3, 36, generator=GENERATOR, dtype=torch.float64)
@@ -192,7 +201,7 @@ MODELS = [
     two_strides, rows_are_channels, one_more_axis, rows_as_channels, rows_last,
     by_size, tokens, new_weights, dynamic, through_numpy, one_dimensional, transposed,
     writes_when_turned, writes_into_a_column, writes_into_a_copy_that_is_none,
-    writes_into_a_part, only_moves,
+    writes_into_a_part, only_moves, compares_with_a_part, compares_a_part,
 ]  # fmt: skip
 
 
