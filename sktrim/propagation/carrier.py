@@ -110,14 +110,21 @@ def is_plain(value: Any) -> bool:
 
 def find_carriers(value: Any) -> Iterator[Carrier]:
     """Yield the carriers in nested arguments."""
-    if isinstance(value, Carrier):
-        yield value
-    elif type(value) in (tuple, list):
-        for item in value:
-            yield from find_carriers(item)
-    elif type(value) is dict:
-        for item in value.values():
-            yield from find_carriers(item)
+    found: list[Carrier] = []
+    _collect((value,), found)
+    return iter(found)
+
+
+def _collect(values: Any, found: list[Carrier]) -> None:
+    # once or more for every operation: no generators, and no calls for plain items
+    for item in values:
+        kind = type(item)
+        if kind is tuple or kind is list:
+            _collect(item, found)
+        elif kind is dict:
+            _collect(item.values(), found)
+        elif isinstance(item, Carrier):
+            found.append(item)
 
 
 def map_carriers(function: Callable[[Carrier], Any], value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from .contextual import ContextualDecomposition
-from .decomposition import check_model, propagate
+from .decomposition import check_model, nothing_kept, propagate
 from .lowrank import LowRank, Members, NeedsDense
 
 
@@ -125,16 +125,17 @@ def decompose(
     at_once = max(1, min(rows_at_once, parts.n_masks))
     step = max(1, rows_at_once // at_once)
     found, outputs = [], []
-    for start in range(0, len(x), step):
-        rows = slice(start, min(start + step, len(x)))
-        pieces = []
-        for first in range(0, parts.n_masks, at_once):
-            masks = slice(first, min(first + at_once, parts.n_masks))
-            part, share = parts.take(rows, masks), parts.share(masks)
-            rel, output = _run(method, model, x[rows], part, share, strip)
-            pieces.append(rel)
-        found.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
-        outputs.append(output)
+    with nothing_kept(model):
+        for start in range(0, len(x), step):
+            rows = slice(start, min(start + step, len(x)))
+            pieces = []
+            for first in range(0, parts.n_masks, at_once):
+                masks = slice(first, min(first + at_once, parts.n_masks))
+                part, share = parts.take(rows, masks), parts.share(masks)
+                rel, output = _run(method, model, x[rows], part, share, strip)
+                pieces.append(rel)
+            found.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
+            outputs.append(output)
     return torch.cat(found, 1), torch.cat(outputs)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -79,10 +80,15 @@ def run_model(model: Callable, *carriers: Any) -> Any:
         If a function that the model calls takes nothing but tensors, or the model
         keeps what it is given; that is put back as it was.
     """
-    for carrier in find_carriers(carriers):
-        carrier.method.model = model
+    with nothing_kept(model):
+        return run_unguarded(model, *carriers)
+
+
+@contextmanager
+def nothing_kept(model: Callable) -> Iterator[None]:
+    """Put back what a model keeps of the carriers that it meets here, and raise."""
     with KeptState(model) as state:
-        value = _run_model(model, carriers)
+        yield
     if state.found:
         raise UnsupportedOperationError(
             f"The model keeps what passes through it in {', '.join(state.found)}, and "
@@ -91,10 +97,12 @@ def run_model(model: Callable, *carriers: Any) -> Any:
             "training mode only, or remove the hook that records it; or use a scorer "
             'that needs no rules, such as "occlusion" or "integrated_gradients".'
         )
-    return value
 
 
-def _run_model(model: Callable, carriers: tuple) -> Any:
+def run_unguarded(model: Callable, *carriers: Any) -> Any:
+    """Run a model on carriers, where `nothing_kept` is entered around many runs."""
+    for carrier in find_carriers(carriers):
+        carrier.method.model = model
     try:
         return model(*carriers)
     except UnsupportedOperationError:
@@ -237,7 +245,8 @@ def contextual_decomposition(
     parts, single = _check_parts(inputs, parts)
     method = ContextualDecomposition(bias, nonlinearity, partition)
     _check_share(share, next(part for part in parts if part is not None), partition)
-    rel_out, full = propagate(method, model, inputs, parts, share, strip)
+    with nothing_kept(model):
+        rel_out, full = propagate(method, model, inputs, parts, share, strip)
     if partition:
         return rel_out, full - rel_out.sum(0)
     rel_out = rel_out[0] if single else rel_out
@@ -254,11 +263,12 @@ def propagate(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the relevant parts (K, n, ...) of a model's output, and the output.
 
-    Where rows are not told apart and have to be, they run one at a time.
+    Where rows are not told apart and have to be, they run one at a time. Run it within
+    `nothing_kept`.
     """
     try:
         carriers = method.enter(inputs, parts, share)
-        output = first_carrier(run_model(model, *carriers))
+        output = first_carrier(run_unguarded(model, *carriers))
         output = without_ending(output) if strip else output
         rel = output.rel
         return rel.dense() if isinstance(rel, LowRank) else rel, output.full

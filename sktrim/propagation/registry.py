@@ -91,9 +91,12 @@ def find_operation(func: Callable, name: str) -> Operation | None:
 
 def find_rule(method: str, operation: Operation) -> Callable | None:
     """Return the rule of a method for an operation or its kind, or of every method."""
-    keys = (operation.name, f"kind:{operation.kind}")
-    places = ((m, k) for m in (method, EVERY) for k in keys)
-    return next((_rules[place] for place in places if place in _rules), None)
+    name, kind = operation.name, f"kind:{operation.kind}"
+    for place in ((method, name), (method, kind), (EVERY, name), (EVERY, kind)):
+        found = _rules.get(place)
+        if found is not None:
+            return found
+    return None
 
 
 def register_operation(
