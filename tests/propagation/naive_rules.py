@@ -487,7 +487,7 @@ def larger(run, func, args, kwargs):
     a, b = args
     full = call(func, args, kwargs, "full")
     wins, loses = ((v.full if isinstance(v, Pair) else v) == full for v in args)
-    tied, wins = wins & loses, wins & ~loses
+    tied = wins & loses
     larger = join(run, torch.where, (wins, a, b), {})
     if not tied.any():
         return larger
