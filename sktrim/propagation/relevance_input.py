@@ -181,11 +181,17 @@ class _Linear:
             signal = step(signal)
         return self.layer.function(signal, self.layer.weight.detach(), None)
 
-    @torch.no_grad()
-    def _origin(self, signal: torch.Tensor) -> Any:
+    def linear(self, signal: torch.Tensor) -> torch.Tensor:
+        """Return the results without what an input of zeros gives, exactly.
+
+        A difference would leave round-off, which a signed rule takes for a part.
+        """
         if not self.raw.steps:
-            return 0
-        return self.results(torch.zeros_like(signal)).reshape(self.n, -1)
+            return self.results(signal)
+        zeros = torch.zeros(signal.shape, dtype=signal.dtype, device=signal.device)
+        # the transpose of the transpose: an axis of vmap stays out of both
+        out, pull, *_ = torch.func.vjp(self.results, zeros)
+        return torch.func.vjp(pull, out)[1]((signal,))[0]
 
     def _probed(self, amounts: torch.Tensor) -> torch.Tensor:
         """Return the results (n, width) of amounts (n, 1) of some coefficients."""
@@ -195,10 +201,10 @@ class _Linear:
         if self.raw.residual is not None:
             coefficients = coefficients[:, :-1]
         signal = self.raw.synthesis(coefficients[None])[0]
-        found = self.results(signal)
+        found = self.linear(signal)
         if found.numel() != self.n * self.width:
             return found.new_ones(self.n, 1)
-        return found.reshape(self.n, -1) - self._origin(signal)
+        return found.reshape(self.n, -1)
 
     @torch.no_grad()
     def leads(self) -> bool:
@@ -237,15 +243,15 @@ class _Linear:
         pieces = []
         for some in units.split(step):
             signals = self.raw.synthesis(some[:, None].expand(-1, self.n, -1))
-            found = torch.vmap(self.results)(signals).reshape(len(some), self.n, -1)
-            pieces.append((found - self._origin(signals[0]))[:, sample])
+            found = torch.vmap(self.linear)(signals).reshape(len(some), self.n, -1)
+            pieces.append(found[:, sample])
         return torch.cat(pieces)
 
     @torch.no_grad()
     def residual(self) -> torch.Tensor:
         """Return the results (n, width) of the residuals."""
         signal: Any = self.raw.residual
-        return self.results(signal).reshape(self.n, -1) - self._origin(signal)
+        return self.linear(signal).reshape(self.n, -1)
 
     @torch.no_grad()
     def matrix(self, s: torch.Tensor) -> torch.Tensor:
@@ -261,8 +267,7 @@ class _Linear:
             units = s.new_zeros(-(-(stop - start) // n) * n, count)
             units[: stop - start, start:stop].fill_diagonal_(1)
             signals = self.raw.synthesis(units.reshape(-1, n, count))
-            found = torch.vmap(self.results)(signals).reshape(len(signals), n, -1)
-            found = found - self._origin(signals[0])
+            found = torch.vmap(self.linear)(signals).reshape(len(signals), n, -1)
             out[start:stop] = found.reshape(-1, self.width)[: stop - start]
         return out
 

@@ -1,4 +1,4 @@
-"""Relevance of a layer whose input or result is written before a constant is added."""
+"""Relevance of layers whose input or result is written, and of constants."""
 
 import numpy as np
 import pytest
@@ -117,3 +117,20 @@ class Then(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scorer", [LRPGamma(), LRPZPlus()], ids=str)
+def test_what_does_not_reach_the_first_layer_gets_nothing(scorer, seed):
+    """Round-off in its place would take all where no contribution is positive."""
+    generator = torch.Generator().manual_seed(seed)
+    weight, *rows = torch.randn(9, 6, 6, generator=generator, dtype=torch.float64)
+    mean, variance = rows[0][0], rows[0][1].exp()
+
+    def normalised(x):
+        h = torch.where(torch.arange(6) % 2 == 0, -1.0, x)
+        return nn.functional.batch_norm(h, mean, variance) @ weight.T + mean
+
+    net = nn.Sequential(Then(normalised), nn.Linear(6, 2)).double().eval()
+    found = transform_importance(net, rows[1].numpy(), scorer=scorer, **OPTIONS).values
+    assert (found[:, ::2] == 0).all()
