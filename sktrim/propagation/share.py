@@ -86,7 +86,13 @@ def bias_share(
         return _inverse_share(options, rel, linear, pool, beside).reciprocal_()
     pool = () if axis is None else _positions(options, linear, bias, axis)
     magnitudes = _magnitudes(options, rel, linear, pool)
-    return _divide(options, *magnitudes, axis, otherwise, beside)
+    share = _divide(options, *magnitudes, axis, otherwise, beside)
+    return _settle(options, share, axis)
+
+
+def _settle(options: Any, share: torch.Tensor, axis: int | None, **how: Any) -> Any:
+    start = options.start
+    return share if start is None else start.settle(share, axis, **how)
 
 
 def _is_quick(
@@ -144,9 +150,9 @@ def _inverse_share(
 
         careful = 1 / _divide(options, *magnitudes, -linear.ndim, own, beside)
         if every:
-            return careful
+            return _settle(options, careful, -linear.ndim, inverse=True)
         inverse[masks, rows] = careful[0]
-    return inverse
+    return _settle(options, inverse, -linear.ndim, inverse=True)
 
 
 def _special(inverse: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
@@ -195,7 +201,7 @@ def whole_share(
     dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
     dims = dims if axis is not None else pool
     part, total, _ = _magnitudes(options, rel, full, dims)
-    return _whole_share(options, part, total, axis)[0]
+    return _settle(options, _whole_share(options, part, total, axis)[0], axis)
 
 
 def _positions(

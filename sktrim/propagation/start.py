@@ -53,6 +53,48 @@ class Start:
             weights = self._weights.to(shares).reshape(len(shares), -1)
         return torch.where(known == 0, weights, shares / _not_zero(known))
 
+    @cached_property
+    def _settled(self) -> torch.Tensor | None:
+        """Where a mask has all of the input or nothing of it, (K, n); None: nowhere."""
+        if self._partition or not any(map(_may_settle, self._parts)):
+            return None
+        noise = 100 * torch.finfo(self.rows.dtype).eps
+        settled = (self.rows <= noise) | (self.rows >= 1 - noise)
+        return settled if settled.any() else None
+
+    def settle(
+        self, share: torch.Tensor, axis: int | None, inverse: bool = False
+    ) -> torch.Tensor:
+        """Return shares, 1 for masks with all of the input and 0 for those with none.
+
+        Whatever round-off a deep network adds to the two parts, no operation may say
+        otherwise.
+
+        Parameters
+        ----------
+        share : torch.Tensor of shape (K, ...)
+        axis : int or None
+            The sample axis, counted from the end.
+        inverse : bool
+            Whether 1 / share is given and wanted.
+        """
+        settled = self._settled
+        if settled is None:
+            return share
+        rows, shape = self.rows.round(), share.shape[1:]
+        length = 0 if axis is None else shape[axis]
+        if axis is not None and length and length % rows.shape[1] == 0:
+            times = length // rows.shape[1]
+            settled, rows = (v.repeat_interleave(times, 1) for v in (settled, rows))
+        else:
+            alike = settled & (rows == rows[:, :1])
+            settled, rows, axis = alike.all(1, keepdim=True), rows[:, :1], -1
+        sizes = [1] * len(shape)
+        if sizes:
+            sizes[axis] = rows.shape[1]
+        settled, rows = (v.reshape(len(v), *sizes) for v in (settled, rows))
+        return torch.where(settled, 1 / rows if inverse else rows, share)
+
     def _sizes(self, value: torch.Tensor, part: Any) -> tuple[Any, Any]:
         """Return the sizes of the parts of an input and of the whole, (K, n)."""
         part = part.dense() if isinstance(part, LowRank) else part
@@ -97,6 +139,15 @@ class Start:
         if sizes:
             sizes[axis] = rows.shape[1]
         return rows.reshape(len(rows), *sizes)
+
+
+def _may_settle(part: Any) -> bool:
+    """Tell whether it is worth to multiply out: a mask of zeros or of ones is there."""
+    if not isinstance(part, LowRank):
+        return True
+    weights = part.members.weights
+    every = (weights == 1).sum(1) == len(part.basis)
+    return bool((every | ~(weights != 0).any(1)).any())
 
 
 def _not_zero(values: torch.Tensor) -> torch.Tensor:

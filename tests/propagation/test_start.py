@@ -329,3 +329,23 @@ def test_round_off_about_the_mean_of_equal_values_decides_no_share(name, bias, g
         )
     expected = share * norm(0 * x, w, b)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", ["proportional", "channel"])
+def test_units_of_round_off_do_not_cost_the_full_mask_its_bias(bias, grad):
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 64, 32, dtype=torch.float64)
+    shift, head = drawn(32), drawn(32, 2)
+
+    def cancelling(x):
+        # nothing but round-off, another for the parts than for the whole
+        return torch.relu((x @ a + x @ b) - x @ (a + b) + shift) @ head
+
+    x = drawn(5, 64)
+    with torch.set_grad_enabled(grad):
+        out, _ = contextual_decomposition(
+            cancelling, x, torch.stack([x, 0 * x]), bias=bias
+        )
+    torch.testing.assert_close(out[0], cancelling(x), rtol=1e-9, atol=1e-12)
+    assert (out[1] == 0).all()
