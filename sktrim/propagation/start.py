@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .lowrank import LowRank
+from .share import _noise
 
 
 class RowsDiffer(Exception):
@@ -58,7 +59,7 @@ class Start:
         """Where a mask has all of the input or nothing of it, (K, n); None: nowhere."""
         if self._partition or not any(map(_may_settle, self._parts)):
             return None
-        noise = 100 * torch.finfo(self.rows.dtype).eps
+        noise = _noise(self.rows.dtype)
         settled = (self.rows <= noise) | (self.rows >= 1 - noise)
         return settled if settled.any() else None
 
