@@ -92,7 +92,10 @@ def bias_share(
 
 def _settle(options: Any, share: torch.Tensor, axis: int | None, **how: Any) -> Any:
     start = options.start
-    return share if start is None else start.settle(share, axis, **how)
+    # with biases as context the full mask has less than everything
+    if start is None or options.bias == "context":
+        return share
+    return start.settle(share, axis, **how)
 
 
 def _is_quick(

@@ -94,7 +94,13 @@ class Start:
         if sizes:
             sizes[axis] = rows.shape[1]
         settled, rows = (v.reshape(len(v), *sizes) for v in (settled, rows))
-        return torch.where(settled, 1 / rows if inverse else rows, share)
+        values = 1 / rows if inverse else rows
+        if torch.is_grad_enabled():
+            return torch.where(settled, values, share)
+        # few masks are all or nothing
+        some = settled.flatten(1).any(1).nonzero().squeeze(1)
+        share[some] = torch.where(settled[some], values[some], share[some])
+        return share
 
     def _sizes(self, value: torch.Tensor, part: Any) -> tuple[Any, Any]:
         """Return the sizes of the parts of an input and of the whole, (K, n)."""

@@ -349,3 +349,10 @@ def test_units_of_round_off_do_not_cost_the_full_mask_its_bias(bias, grad):
         )
     torch.testing.assert_close(out[0], cancelling(x), rtol=1e-9, atol=1e-12)
     assert (out[1] == 0).all()
+
+
+def test_with_biases_as_context_the_full_mask_has_its_share_of_a_logarithm():
+    x = drawn(5, 4)
+    out, _ = contextual_decomposition(lambda v: (v.abs() + 0.5).log(), x, x)
+    whole = x.abs() + 0.5
+    torch.testing.assert_close(out, x.abs() / whole * whole.log())
