@@ -27,7 +27,7 @@ from .carrier import Carrier, is_plain
 from .deeplift import finite, on_base
 from .method import Call
 from .registry import rule
-from .rules_select import _ADAPTIVE, _FIXED
+from .rules_select import pool_arguments
 from .ties import Windows
 
 # so many values of windows are looked at together
@@ -151,12 +151,8 @@ _POOLS = [f"{a}max_pool{d}d" for a in ("", "adaptive_") for d in (1, 2, 3)]
 @rule("deeplift", *_POOLS)
 def pool(method: Any, call: Call) -> Any:
     """Pick the largest of every window."""
+    x, given, wants_indices = pool_arguments(call)
     name = call.operation.name
-    names = _ADAPTIVE if name.startswith("adaptive") else _FIXED
-    x, *values = call.bind("input", *names)
-    given = {k: v for k, v in zip(names, values, strict=True) if v is not None}
-    wants_indices = given.pop("return_indices", False)
-    wants_indices = wants_indices or call.func.__name__.endswith("with_indices")
 
     def picked(tensor: torch.Tensor) -> tuple:
         windows = Windows(tensor, name, given)

@@ -38,15 +38,6 @@ def pool_arguments(call: Call) -> tuple[Any, dict[str, Any], bool]:
     return x, given, wants_indices or call.func.__name__.endswith("with_indices")
 
 
-def take_winners(
-    rel: torch.Tensor, winners: torch.Tensor, spatial: int
-) -> torch.Tensor:
-    """Gather flat spatial indices, shared by all masks."""
-    flat = rel.flatten(-spatial)
-    index = winners.flatten(-spatial).expand(rel.shape[0], *(-1,) * (flat.ndim - 1))
-    return flat.gather(-1, index).unflatten(-1, winners.shape[-spatial:])
-
-
 @rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")
 def ranked(method: Any, call: Call) -> Any:
     """Take the relevant part of the values that are ranked along an axis.
