@@ -15,7 +15,13 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinxcontrib.bibtex",
 ]
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+# numpydoc writes the heading
+bibtex_footbibliography_header = ""
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 root_doc = "index"
@@ -43,7 +49,7 @@ GUIDE = (
     "evaluation",
     "zoo",
 )
-html_sidebars = {page: [] for page in ("index", *GUIDE, "examples")}
+html_sidebars = {page: [] for page in ("index", *GUIDE, "examples", "references")}
 html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
 
 
@@ -54,11 +60,25 @@ def _escape_shapes(app, what, name, obj, options, lines):
         shape = re.sub(r"(?<![\\*])\*(?=\w)", r"\\*", match[0])
         return re.sub(r"(\w)_(?=[ ,)])", r"\1\\_", shape)
 
-    for number, line in enumerate(lines):
-        parts = re.split(r"(`+[^`]+`+)", line)
+    for number in _prose(lines):
+        parts = re.split(r"(`+[^`]+`+)", lines[number])
         parts[::2] = [re.sub(r"\([^()]*\)", escape, part) for part in parts[::2]]
         parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
         lines[number] = "".join(parts)
+
+
+def _prose(lines):
+    """Yield the numbers of lines that are neither formulas nor examples."""
+    indent, example = None, False
+    for number, line in enumerate(lines):
+        margin = len(line) - len(line.lstrip())
+        if indent is not None and line.strip() and margin <= indent:
+            indent = None
+        if line.lstrip().startswith(".. math::"):
+            indent = margin
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        if indent is None and not example:
+            yield number
 
 
 def setup(app):
