@@ -75,52 +75,185 @@ class _ReluGradient(Scorer):
 
 
 class GuidedBackprop(_ReluGradient):
-    """Gradient that stops at a ReLU where it is negative, in the space of T.
+    r"""Gradient that stops at a ReLU where it is negative, in the space of T.
 
-    Guided backpropagation (Springenberg et al. 2015): at every ReLU the incoming
-    gradient is clamped at 0 and then multiplied by the ReLU's own gradient. The
-    score of a group is the sum over its coefficients. It sharpens pictures and says
-    little about the class that is explained (Adebayo et al. 2018).
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, \bar s_k, \qquad
+       \bar z = \bar y \; [\bar y > 0] \, [z > 0]
+       \quad \text{at } y = \mathrm{ReLU}(z),
+
+    where :math:`\bar y` is the gradient of the explained output that arrives at an
+    activation y, modified in this way at every ReLU on its way back to the coefficients
+    s, :math:`[\cdot]` is 1 where it holds and else 0, and :math:`M_{gk}` is the weight
+    of coefficient k in group g. A high score marks a group along which rectified units
+    that speak for the output become more active. Units: the output's, per unit of a
+    coefficient.
+
+    See Also
+    --------
+    Deconvnet : Without the gradient of the ReLU itself.
+    Gradient : Without the modification.
+    sktrim.evaluation.randomisation_test : Whether scores depend on what was learned.
+
+    Notes
+    -----
+    The method is that of :footcite:t:`springenberg2015guided`. It sharpens pictures and
+    says little about the class that is explained or what the network learned
+    :footcite:p:`adebayo2018sanity`. Only the backward pass of ReLU (and ReLU6) changes,
+    in whatever spelling; captum's hooks on modules miss functional ones, without
+    notice. There is no base value.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    The second unit speaks against the output, so nothing comes back through it:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Difference(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1].relu() - x[:, 1:].relu()
+    >>> x = np.array([[3.0, 1.0]])
+    >>> transform_importance(Difference(), x, scorer="gradient").values
+    array([[ 1., -1.]], dtype=float32)
+    >>> transform_importance(Difference(), x, scorer="guided_backprop").values
+    array([[1., 0.]], dtype=float32)
     """
 
     _method = GuidedBackpropagation
 
 
 class Deconvnet(_ReluGradient):
-    """Gradient with ReLU applied to it, in the space of T (Zeiler and Fergus 2014).
+    r"""Gradient with ReLU applied to it on its way back, in the space of T.
 
-    At every ReLU the incoming gradient is clamped at 0 and passed on, whatever the
-    activation was.
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, \bar s_k, \qquad
+       \bar z = \bar y \; [\bar y > 0]
+       \quad \text{at } y = \mathrm{ReLU}(z),
+
+    where :math:`\bar y` is the gradient of the explained output that arrives at an
+    activation y, modified in this way at every ReLU, whatever its activation was,
+    :math:`[\cdot]` is 1 where it holds and else 0, and :math:`M_{gk}` is the weight of
+    coefficient k in group g. A high score marks a group along the patterns that the
+    units which speak for the output are tuned to, be they active or not. Units: the
+    output's, per unit of a coefficient.
+
+    See Also
+    --------
+    GuidedBackprop : Multiplies by the gradient of the ReLU too.
+    Gradient : Without the modification.
+
+    Notes
+    -----
+    The deconvolutional network of :footcite:t:`zeiler2014deconvnet`, who unpool maxima
+    with switches: that is the gradient of max pooling. Since the ReLU's own state is
+    left out, the sample has its say only through those switches and other operations
+    whose gradient depends on it; in a network of layers and ReLUs alone all samples
+    with the same target have the same scores. There is no base value.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    At (-3, 1) the first unit is off, but the gradient goes through it:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Difference(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1].relu() - x[:, 1:].relu()
+    >>> x = np.array([[-3.0, 1.0]])
+    >>> transform_importance(Difference(), x, scorer="guided_backprop").values
+    array([[0., 0.]], dtype=float32)
+    >>> transform_importance(Difference(), x, scorer="deconvnet").values
+    array([[1., 0.]], dtype=float32)
     """
 
     _method = Deconvolution
 
 
 class DeepLift(Scorer):
-    """Differences from a baseline, shared out by the Rescale rule.
+    r"""Differences from a baseline, shared out by the Rescale rule.
 
-    DeepLIFT (Shrikumar et al. 2017): the multiplier of a nonlinearity is the
-    difference of its results over the difference of its arguments, between sample
-    and baseline. Max pooling and ranks (`topk`, `sort`) give the difference to the
-    winner of the sample or of the baseline, in equal shares to winners that tie; each
-    of two factors is multiplied by the mean of the other. A quotient, and so every
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, (s_k - b_k) \, m_k, \qquad
+       m = \frac{\varphi(h) - \varphi(h^b)}{h - h^b}
+       \quad \text{for } \varphi, \qquad
+       \Delta(h_1 h_2) = \bar h_2 \, \Delta h_1 + \bar h_1 \, \Delta h_2,
+
+    where :math:`h` and :math:`h^b` are an activation for the sample s and for the
+    baseline b, :math:`\Delta h` is their difference and :math:`\bar h` their mean;
+    multipliers m of consecutive operations are chained as gradients are, and
+    :math:`M_{gk}` is the weight of coefficient k in group g. A high score says that the
+    output is higher for having the group at its value rather than at the baseline's. In
+    units of the output; summed over all coefficients, scores are the output minus that
+    at the baseline, the base value.
+
+    Parameters
+    ----------
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
+        In coefficients. "mean" is the mean of the background, "rows" are its first
+        `n_rows` rows. An array of shape (n_coefficients,) or (n_rows, n_coefficients);
+        several rows are averaged over.
+    n_rows : int, default=16
+        Background rows for ``baseline="rows"``, the same for every sample.
+
+    See Also
+    --------
+    IntegratedGradients : Complete too, and the same however the network is written.
+    LRPEpsilon : Shares out the output itself.
+
+    Notes
+    -----
+    The method is that of :footcite:t:`shrikumar2017deeplift`, their Rescale rule alone
+    (not RevealCancel). Averaged over several baselines it is DeepSHAP
+    :footcite:p:`lundberg2017shap`. Where a difference is 0 / 0 the multiplier is the
+    derivative half-way.
+
+    Further rules, each of which is complete, so that the scores are, to rounding. Max
+    pooling and ranks (`topk`, `sort`) give the difference to the winner of the sample
+    or of the baseline, in equal shares to winners that tie. A quotient, and so every
     normalisation, leans on the larger divisor of the two: evenly, a baseline that has
     next to nothing to divide by would blow the scores up. In a softmax what shifts all
-    values alike gets nothing. Every rule is complete, so the scores are, to rounding.
-    Averaged over several baselines this is DeepSHAP (Lundberg and Lee 2017).
+    values alike gets nothing.
 
     Masks and indices that the network computes (``x > 0``, `argmax`) are the sample's,
     for the baseline too: where they differ the scores do not add up, which is reported
     with the place.
 
-    Parameters
+    captum 0.9.0 replaces gradients by hooks on modules: functional ReLUs keep the plain
+    gradient there, and where two nonlinearities meet (ReLU, then max pooling) or
+    pooling windows overlap the scores do not add up. Hence `CaptumScorer` refuses it.
+
+    References
     ----------
-    baseline : {"zero", "mean", "rows"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
-        In coefficients. "mean" is the mean of the background, "rows" are its first
-        `n_rows` rows; several are averaged over.
-    n_rows : int, default=16
-        Background rows for ``baseline="rows"``, the same for every sample.
+    .. footbibliography::
+
+    Examples
+    --------
+    Of 2 ReLU(x1) + 2 ReLU(x2 - 1.5) at (1, 2), an output of 3, baseline zero:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Net(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return 2 * x[:, :1].relu() + 2 * (x[:, 1:] - 1.5).relu()
+    >>> x = np.array([[1.0, 2.0]])
+    >>> transform_importance(Net(), x, scorer="deeplift").values
+    array([[2., 1.]], dtype=float32)
+    >>> transform_importance(Net(), x, scorer="input_x_gradient").values
+    array([[2., 4.]], dtype=float32)
     """
 
     additive = True

@@ -21,6 +21,19 @@ class Attribution:
         Standard errors of sampled scores.
     extra : dict of torch.Tensor of shape (n_samples, ..., n_targets)
         What else there is to say per sample; it goes to the explanation's metadata.
+
+    See Also
+    --------
+    sktrim.Scorer : What returns it.
+    sktrim.Explanation : What becomes of it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.scorers import Attribution
+    >>> found = Attribution(torch.ones(5, 3, 1), base_values=torch.zeros(5, 1))
+    >>> found.std_errors is None
+    True
     """
 
     values: torch.Tensor
@@ -30,18 +43,29 @@ class Attribution:
 
 
 class Scorer(BaseEstimator):
-    """Base class of attribution methods.
+    r"""Base class of attribution methods.
 
     A scorer is a scikit-learn estimator (parameters in ``__init__``, `clone`,
     `get_params`) with one method, `attribute`. It says what it promises and what it
-    needs in class attributes.
+    needs in class attributes. It is given the composed network,
+
+    .. math::
+
+       f'(s) = f\bigl(T^{-1}(s) + r\bigr), \qquad F(s) = t\bigl(f'(s)\bigr),
+
+    f the network, T the transform, r what it cannot represent and t the target, which
+    picks the explained scalar F from the outputs, and returns a score :math:`\phi_g`
+    for each group of coefficients s.
 
     Attributes
     ----------
     additive : bool
-        The score of a group is the weighted sum of scores of its coefficients.
+        The score of a group is the weighted sum of scores of its coefficients,
+        :math:`\phi_g = \sum_k M_{gk} a_k`.
     complete : bool
-        Base value plus scores equals the explained output.
+        Base value plus scores equals the explained output,
+        :math:`\phi_0 + \sum_g \phi_g = F(s)`, where the weights of every coefficient
+        sum to 1.
     needs_gradient : bool
         The inverse transform must be available in torch.
     needs_background : bool
@@ -50,11 +74,19 @@ class Scorer(BaseEstimator):
         `attribute` takes ``random_state``, an int; what is drawn from it must not
         depend on the number of samples, so that chunks share it.
 
+    See Also
+    --------
+    sktrim.scorers.get_scorer_names : The scorers that have a name.
+    sktrim.scorers.Attribution : Scores with a base value or standard errors.
+    sktrim.scorers.CaptumScorer : A scorer of any method of captum.
+
     Examples
     --------
     The squared gradient, as one's own scorer:
 
+    >>> import numpy as np
     >>> import torch
+    >>> from sktrim import transform_importance
     >>> from sktrim.scorers import Scorer
     >>> class Sensitivity(Scorer):
     ...     additive = True
@@ -67,6 +99,9 @@ class Scorer(BaseEstimator):
     ...             for t in range(scalars.shape[1])
     ...         ]
     ...         return groups.aggregate(torch.stack(scores) ** 2).movedim(0, -1)
+    >>> net, x = torch.nn.Linear(3, 2), np.ones((5, 3), dtype="float32")
+    >>> transform_importance(net, x, scorer=Sensitivity()).values.shape
+    (5, 3)
     """
 
     additive = False

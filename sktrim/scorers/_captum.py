@@ -51,34 +51,63 @@ _DRAWING = threading.Lock()
 
 
 class CaptumScorer(Scorer):
-    """A method of captum (Kokhlikyan et al. 2020) on the network composed with T^-1.
+    r"""A method of captum on the network composed with T^-1.
+
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, a_k \bigl(f \circ T^{-1};\, s, b\bigr),
+
+    where :math:`a_k` is what the method gives for coefficient k of the sample s, with
+    the baseline b where it takes one, and :math:`M_{gk}` the weight of coefficient k in
+    group g; of methods that are given the groups as a ``feature_mask``, the value that
+    the members of a group share. What is high, and in what units, is the method's.
 
     Parameters
     ----------
     captum_class : class
         Such as ``captum.attr.IntegratedGradients``; one that attributes a function's
         inputs. Methods known to give wrong scores here are refused with the reason.
-    baseline : {"zero", "mean", "rows"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
         In coefficients, for methods that take baselines; "rows" are the background
-        rows. Scores are averaged over several rows, except where the method itself
-        takes a distribution of them (GradientShap).
+        rows. An array of shape (n_coefficients,) or (n_rows, n_coefficients). Scores
+        are averaged over several rows, except where the method itself takes a
+        distribution of them (GradientShap).
     **kwargs
         Options of the class or of its ``attribute``, such as ``n_steps=50``.
 
+    See Also
+    --------
+    sktrim.TrimModel : The composed network as a module, for any torch tool.
+    sktrim.Scorer : For a method of one's own.
+
     Notes
     -----
-    Methods with a ``feature_mask`` are given the groups, which then must not overlap
-    and have weights 0 and 1. Coefficients in no group have themselves as a baseline.
-    Methods that draw see one sample at a time, with the same seed each.
+    captum is described by :footcite:t:`kokhlikyan2020captum`. Methods with a
+    ``feature_mask`` are given the groups, which then must not overlap and have weights
+    0 and 1. Coefficients in no group have themselves as a baseline. Methods that draw
+    see one sample at a time, with the same seed each.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import torch
     >>> from captum.attr import FeatureAblation
+    >>> from sktrim import transform_importance
     >>> from sktrim.scorers import CaptumScorer
-    >>> CaptumScorer(FeatureAblation, perturbations_per_eval=4).get_params()
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> scorer = CaptumScorer(FeatureAblation, perturbations_per_eval=2)
+    >>> transform_importance(Product(), x, scorer=scorer).values
+    array([[6., 6.]], dtype=float32)
+    >>> scorer.get_params()
     {'baseline': 'zero', 'captum_class': <class '...FeatureAblation'>,
-    'perturbations_per_eval': 4}
+    'perturbations_per_eval': 2}
     """
 
     def __init__(self, captum_class, *, baseline="zero", **kwargs):

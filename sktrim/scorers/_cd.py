@@ -17,12 +17,26 @@ SMALL_GROUP = 16
 
 
 class ContextualDecomposition(Scorer):
-    """What a group contributes inside the network, by contextual decomposition.
+    r"""What a group contributes inside the network, by contextual decomposition.
 
-    Each activation is split into a part that stems from the group and the rest, and
-    both parts are carried through the network (Murdoch et al. 2018, Singh et al.
-    2019); in the space of a transform this is TRIM (Singh et al. 2020). All groups
-    are decomposed at once.
+    Every activation h is split into a relevant part :math:`\beta`, which stems from the
+    group, and the rest, :math:`h - \beta`; both go through the network together:
+
+    .. math::
+
+       \beta^{(0)} &= T^{-1}(M_g \odot s) - T^{-1}(0), \qquad
+       \phi_g = t\bigl(\beta^{(L)}\bigr), \\
+       W h + b: \quad & \beta \mapsto W \beta + q \, b, \\
+       \mathrm{ReLU}(h): \quad & \beta \mapsto \mathrm{ReLU}(\beta), \\
+       \varphi(h): \quad & \beta \mapsto \tfrac{1}{2} \bigl[ \varphi(\beta) - \varphi(0)
+       + \varphi(h) - \varphi(h - \beta) \bigr] + q \, \varphi(0), \\
+       h_1 h_2: \quad & \beta \mapsto
+       \tfrac{1}{2} \bigl( \beta_1 h_2 + h_1 \beta_2 \bigr),
+
+    where :math:`M_g` are the weights of the group, t is the target, linear in the
+    outputs :math:`\beta^{(L)}`, and q the share of a bias that the group gets (`bias`).
+    A high score says that what the group carries, in the context of all else, raises
+    the output. In units of the output.
 
     Parameters
     ----------
@@ -34,11 +48,10 @@ class ContextualDecomposition(Scorer):
     nonlinearity : {"relevant", "symmetric"}, default="relevant"
         Rule for ReLU: the relevant part through the ReLU, or the mean of the change
         with and without the rest.
-    relative_to : None, "mean", "rows" or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default=None
+    relative_to : None, "mean", "rows" or array-like, default=None
         Decompose the difference s - b from the background's mean, from its first
         `n_rows` rows in turn (the scores are averaged), or from rows of one's own,
-        instead of s itself.
+        of shape (n_coefficients,) or (n_rows, n_coefficients), instead of s itself.
     n_rows : int, default=8
         Background rows for ``relative_to="rows"``.
     absolute : bool, default=False
@@ -53,12 +66,52 @@ class ContextualDecomposition(Scorer):
         the two, CD(i and j) - CD(i) - CD(j), as ``metadata["interactions"]`` of shape
         (n_samples, n_groups, n_groups[, n_targets]); costs a mask for each pair.
 
+    See Also
+    --------
+    sktrim.contextual_decomposition : The same for parts of signals, with all rules.
+    sktrim.propagation.register_operation : Adds a rule for an operation.
+    Occlusion : What the output loses without the group.
+
     Notes
     -----
-    The base value is what is left when all coefficients are relevant together: the
-    residual's and the offset's share, and what b gives. `completeness_error` then
+    Contextual decomposition is due to :footcite:t:`murdoch2018cd`, for LSTMs, and to
+    :footcite:t:`singh2019acd`, for networks of other layers; in the space of a
+    transform it is TRIM :footcite:p:`singh2020trim`. All groups are decomposed at once.
+
+    Scores need not add up: what two groups do only together is in neither score, and
+    each passes a ReLU by itself. The base value is what is left when all coefficients
+    are relevant together: the residual's and the offset's share, the biases where they
+    are context, and the output at the rows of `relative_to`. `completeness_error` then
     says how far the scores of separate groups are from adding up, which CD does not
-    promise.
+    promise. Where the target is a probability, and so not linear in the outputs, it is
+    split as :math:`\varphi` is.
+
+    The default of the biases differs from the package acd, whose rule is
+    ``bias="proportional"``.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of ReLU(x1 - x2) at (3, 1): by itself the first raises the output to 3, the second
+    does nothing; of the differences that they make, with and without each other, the
+    mean is 2.5 and -0.5.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import ContextualDecomposition
+    >>> class Rectified(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return (x[:, :1] - x[:, 1:]).relu()
+    >>> x = np.array([[3.0, 1.0]])
+    >>> transform_importance(Rectified(), x, scorer="cd").values
+    array([[3., 0.]], dtype=float32)
+    >>> symmetric = ContextualDecomposition(nonlinearity="symmetric")
+    >>> transform_importance(Rectified(), x, scorer=symmetric).values
+    array([[ 2.5, -0.5]], dtype=float32)
     """
 
     def __init__(

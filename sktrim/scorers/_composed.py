@@ -14,6 +14,9 @@ from sktrim.propagation import Mixtures, OutputMismatchError
 class GroupMasks:
     """The masks of `FeatureGroups` as torch tensors.
 
+    They are the matrix :math:`M` of shape (n_groups, n_coefficients), kept sparse,
+    whose entry :math:`M_{gk}` is the weight of coefficient k in group g.
+
     Parameters
     ----------
     groups : FeatureGroups
@@ -21,6 +24,24 @@ class GroupMasks:
     device : torch.device
     with_residual : bool
         Append a last group that holds one extra coefficient, the residual's.
+
+    See Also
+    --------
+    sktrim.FeatureGroups : The same in NumPy, with names.
+    ComposedModel : What goes with them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim import FeatureGroups
+    >>> from sktrim.scorers import GroupMasks
+    >>> groups = FeatureGroups([[1, 1, 0], [0, 0.5, 1]], ["low", "high"])
+    >>> masks = GroupMasks(groups, torch.float64, torch.device("cpu"))
+    >>> masks.aggregate(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([3., 4.])
+    >>> masks.dense()
+    tensor([[1.0000, 1.0000, 0.0000],
+            [0.0000, 0.5000, 1.0000]], dtype=torch.float64)
     """
 
     def __init__(self, groups: FeatureGroups, dtype, device, with_residual=False):
@@ -153,7 +174,16 @@ def _same_signals(first, second) -> bool:
 
 
 class ComposedModel:
-    """The network as a function of coefficients, for a chunk of samples.
+    r"""The network as a function of coefficients, for a chunk of samples.
+
+    .. math::
+
+       f'(s') = f\bigl(x + D (s' - s)\bigr) = f\bigl(T^{-1}(s') + r\bigr), \qquad
+       r = x - T^{-1}(s),
+
+    where f is the network, x are the signals, s their coefficients and D is the linear
+    part of :math:`T^{-1}`. The first form is what is computed where :math:`T^{-1}` is
+    affine, so that :math:`f'(s) = f(x)` to the bit; otherwise the second.
 
     Parameters
     ----------
@@ -178,6 +208,24 @@ class ComposedModel:
         What T does not represent.
     known : torch.Tensor of shape (n_samples, n_outputs) or None
         The network's outputs at `x`, where they were computed before.
+
+    See Also
+    --------
+    sktrim.TransformImportance.composed_models : Makes them for samples.
+    sktrim.TrimModel : A plain module, for tools that know nothing of sktrim.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import CosineTransformer, TransformImportance
+    >>> X = np.random.default_rng(0).standard_normal((5, 8)).astype("float32")
+    >>> net = torch.nn.Linear(8, 2)
+    >>> trim = TransformImportance(net, CosineTransformer()).fit(X)
+    >>> for rows, model, target, masks in trim.composed_models(X):
+    ...     outputs = model(model.s)
+    >>> torch.equal(outputs, net(torch.from_numpy(X)))
+    True
     """
 
     def __init__(self, network, inverse, x, s, residual="constant"):

@@ -156,11 +156,49 @@ def _output_at(model, target, s) -> torch.Tensor:
 
 
 class Gradient(Scorer):
-    """Gradient of the target with respect to the coefficients.
+    r"""Gradient of the explained output with respect to the coefficients.
 
-    The score of a group is the sum of its coefficients' gradients (Simonyan et al.
-    2014, in the space of T). It says how the output would move, not what it owes to
-    the group.
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, \frac{\partial F}{\partial s_k}(s),
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`
+    and :math:`M_{gk}` the weight of coefficient k in group g. A high score says that
+    the output would rise if the coefficients of the group rose, not that it owes them
+    anything. Units: the output's, per unit of a coefficient.
+
+    See Also
+    --------
+    SquaredGradient : Without cancellation within a group.
+    InputTimesGradient : The same, times the coefficients.
+    SmoothGrad : Averaged over noise.
+
+    Notes
+    -----
+    In the space of pixels this is the saliency map of
+    :footcite:t:`simonyan2014saliency`, with its sign; they, and ``Saliency`` of captum
+    by default, take the absolute value. Where :math:`T^{-1}(s) = D s + b` is affine,
+    one backward pass through the network gives all coefficients,
+    :math:`\nabla_s F = D^\top \nabla_x f`. Where the output is saturated the gradient
+    is 0, whatever the output owes to the group. There is no base value.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3):
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> transform_importance(Product(), x, scorer="gradient").values
+    array([[3., 2.]], dtype=float32)
     """
 
     additive = True
@@ -172,7 +210,48 @@ class Gradient(Scorer):
 
 
 class SquaredGradient(Scorer):
-    """Squared gradient of the target, summed over the coefficients of a group."""
+    r"""Squared gradient of the explained output, summed over a group.
+
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \left( \frac{\partial F}{\partial s_k}(s) \right)^2,
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`
+    and :math:`M_{gk}` the weight of coefficient k in group g. A high score says that
+    the output depends strongly on the group, whichever way. Units: the output's, per
+    unit of a coefficient, squared.
+
+    See Also
+    --------
+    Gradient : With its sign.
+    sktrim.evaluation.importance_by_value : Squared scores by the value of the input.
+
+    Notes
+    -----
+    The "attribution" of :footcite:t:`zorrilla2020lensing` is the square of the saliency
+    in the space of pixels. For an orthonormal transform the sum over all coefficients
+    is the squared length of the gradient in signal space, so that shares of it compare
+    between transforms. Coefficients in larger units have smaller gradients, and so
+    smaller scores. There is no base value.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3):
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> transform_importance(Product(), x, scorer="gradient_squared").values
+    array([[9., 4.]], dtype=float32)
+    """
 
     additive = True
 
@@ -183,10 +262,54 @@ class SquaredGradient(Scorer):
 
 
 class InputTimesGradient(Scorer):
-    """Coefficient times gradient: the first-order share of the output.
+    r"""Coefficient times gradient: the first-order share of the output.
 
-    Equal to every complete method where the network is linear. Its base value is
-    the output at s = 0, so that `completeness_error` shows the nonlinear remainder.
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, s_k \, \frac{\partial F}{\partial s_k}(s),
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`
+    and :math:`M_{gk}` the weight of coefficient k in group g. A high score says that
+    the output would fall, to first order, if the group faded away. In units of the
+    output.
+
+    See Also
+    --------
+    IntegratedGradients : Complete: the gradient averaged on the way from a baseline.
+    LRPEpsilon : The same in ReLU networks, as epsilon goes to 0.
+
+    Notes
+    -----
+    Equal to every complete method with baseline zero where the network is linear. The
+    base value is the output at s = 0, so that `completeness_error` shows the nonlinear
+    remainder. A coefficient that is 0 scores 0 by construction, however much the
+    network uses it.
+
+    In ReLU networks it equals layer-wise relevance propagation without epsilon
+    :footcite:p:`ancona2018gradient`. captum's ``InputXGradient`` is the same for real
+    inputs; for complex ones it gives ``z * g`` where the first-order share is the real
+    part of ``conj(z) * g`` (the coefficients here are always real).
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3). The output is 6, but the scores add up to 12:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> explanation = transform_importance(Product(), x, scorer="input_x_gradient")
+    >>> explanation.values
+    array([[6., 6.]], dtype=float32)
+    >>> explanation.completeness_error
+    array([6.], dtype=float32)
     """
 
     additive = True
@@ -199,20 +322,70 @@ class InputTimesGradient(Scorer):
 
 
 class IntegratedGradients(Scorer):
-    """Gradients integrated along the straight line from a baseline.
+    r"""Gradients integrated along the straight line from a baseline.
 
-    Sundararajan et al. 2017, with Gauss-Legendre quadrature. The error of the
-    quadrature is the `completeness_error` of the explanation; above 1 % of the
-    largest difference explained a warning is given.
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, (s_k - b_k)
+                \int_0^1 \frac{\partial F}{\partial s_k}
+                \bigl(b + \alpha (s - b)\bigr) \, d\alpha,
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`,
+    :math:`b` the baseline and :math:`M_{gk}` the weight of coefficient k in group g. A
+    high score says that the output rises as the group goes from the baseline to its
+    value while the others do likewise. In units of the output; summed over all
+    coefficients, scores are :math:`F(s) - F(b)`.
 
     Parameters
     ----------
     n_steps : int, default=32
         Quadrature points.
-    baseline : {"zero", "mean"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
-        Where the path starts, in coefficients; "mean" is the mean of the background,
-        several rows are averaged over.
+    baseline : {"zero", "mean"} or array-like, default="zero"
+        Where the path starts, in coefficients; "mean" is the mean of the background. An
+        array of shape (n_coefficients,) or (n_rows, n_coefficients); several rows are
+        averaged over.
+
+    See Also
+    --------
+    ExpectedGradients : Averaged over background rows.
+    DeepLift : Complete too, for the price of one backward pass.
+    Shapley : The average over all paths along the axes, group by group.
+
+    Notes
+    -----
+    The method is that of :footcite:t:`sundararajan2017ig`, with Gauss-Legendre
+    quadrature (they use a Riemann sum; captum has both, 50 points by default). The base
+    value is :math:`F(b)`, and the error of the quadrature is the `completeness_error`
+    of the explanation; above 1 % of the largest difference explained a warning is
+    given. Jumps of the gradient on the way, as at a ReLU, make the error fall only
+    about as 1 / `n_steps`.
+
+    The baseline is part of the question: zero asks what is due to the coefficients
+    being there, "mean" what is due to their difference from the mean. Where
+    :math:`T^{-1}` is affine the path is straight in signal space too, and the residual
+    stays as it is all along.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3): both factors are needed, so each gets half.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import IntegratedGradients
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> explanation = transform_importance(Product(), x, scorer=IntegratedGradients())
+    >>> explanation.values.round(4)
+    array([[3., 3.]], dtype=float32)
+    >>> explanation.base_values
+    array([0.], dtype=float32)
     """
 
     additive = True
@@ -240,7 +413,19 @@ class IntegratedGradients(Scorer):
 
 
 class ExpectedGradients(Scorer):
-    """Integrated gradients averaged over background rows (Erion et al. 2021).
+    r"""Integrated gradients averaged over background rows.
+
+    .. math::
+
+       \phi_g = \frac{1}{R} \sum_{r=1}^{R} \sum_k M_{gk} \, (s_k - b_k^r)
+                \int_0^1 \frac{\partial F}{\partial s_k}
+                \bigl(b^r + \alpha (s - b^r)\bigr) \, d\alpha,
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`,
+    :math:`b^r` the R background rows and :math:`M_{gk}` the weight of coefficient k in
+    group g. A high score says that the output is higher for having this group rather
+    than a typical row's. In units of the output; summed over all coefficients, scores
+    are :math:`F(s)` minus the mean of :math:`F(b^r)`, the base value.
 
     Parameters
     ----------
@@ -250,7 +435,42 @@ class ExpectedGradients(Scorer):
         Gauss-Legendre points on each path.
     absolute : bool, default=False
         Take the absolute value of a group's score for each background row before
-        averaging: how much the group matters, whichever way.
+        averaging: how much the group matters, whichever way. Scores are then neither
+        additive nor complete.
+
+    See Also
+    --------
+    IntegratedGradients : One baseline.
+    GradientShap : One random point on each path.
+
+    Notes
+    -----
+    The expectation is that of :footcite:t:`erion2021expected`. They draw a row and a
+    point on its path at random for each term, as `GradientShap` does and as the
+    ``GradientExplainer`` of shap; here every path is integrated, so that nothing but
+    the choice of rows is random. What four points for each path miss, averaged over
+    rows, is the `completeness_error`.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3), against the rows (0, 0) and (2, 0): given that the first
+    factor is often there, the second gets more.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x, rows = np.array([[2.0, 3.0]]), np.array([[0.0, 0.0], [2.0, 0.0]])
+    >>> transform_importance(
+    ...     Product(), x, scorer="expected_gradients", background=rows
+    ... ).values.round(4)
+    array([[1.5, 4.5]], dtype=float32)
     """
 
     complete = True
@@ -282,7 +502,19 @@ class ExpectedGradients(Scorer):
 
 
 class SmoothGrad(Scorer):
-    """Gradient averaged over noise added to the coefficients (Smilkov et al. 2017).
+    r"""Gradient averaged over noise added to the coefficients.
+
+    .. math::
+
+       \phi_g = \frac{1}{n} \sum_{i=1}^{n} \sum_k M_{gk} \,
+                \frac{\partial F}{\partial s_k}(s + \varepsilon^i),
+       \qquad \varepsilon_k^i \sim \mathcal{N}(0, \lambda^2 \sigma_k^2),
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`,
+    :math:`M_{gk}` the weight of coefficient k in group g, :math:`\sigma_k` the standard
+    deviation of coefficient k over the background and :math:`\lambda` the
+    `noise_level`. A high score says that the output would rise with the group, in a
+    neighbourhood of the sample. Units: the output's, per unit of a coefficient.
 
     Parameters
     ----------
@@ -291,6 +523,44 @@ class SmoothGrad(Scorer):
     noise_level : float, default=0.15
         Standard deviation of the noise, as a share of each coefficient's standard
         deviation over the background; 0 gives the plain gradient.
+
+    See Also
+    --------
+    Gradient : Without noise.
+
+    Notes
+    -----
+    The method is that of :footcite:t:`smilkov2017smoothgrad`. Their noise has one
+    standard deviation for all pixels, a share of the range of the image (.1 to .2 of
+    it); here it is in proportion to each coefficient, since those of one transform may
+    differ by orders of magnitude. captum's ``NoiseTunnel`` takes an absolute standard
+    deviation. There is no base value.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A ramp that ends at .5 is flat at .6, its neighbourhood is not:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import SmoothGrad
+    >>> class Ramp(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return (x + 0.5).clamp(0, 1).sum(1, keepdim=True)
+    >>> x, rows = np.array([[0.6]]), np.array([[-1.0], [1.0]])
+    >>> smooth = SmoothGrad(n_draws=1000, noise_level=0.5)
+    >>> transform_importance(Ramp(), x, scorer="gradient").values
+    array([[0.]], dtype=float32)
+    >>> bool(
+    ...     transform_importance(
+    ...         Ramp(), x, scorer=smooth, background=rows, random_state=0
+    ...     ).values > 0.3
+    ... )
+    True
     """
 
     additive = True

@@ -9,30 +9,69 @@ from sktrim.scorers._gradient import coefficient_gradients
 
 
 class GradientShap(Scorer):
-    """Gradients at random points between baseline rows and s, times their distance.
+    r"""Gradients at random points between baseline rows and s, times their distance.
 
-    Expected gradients as Erion et al. (2021) sample them, and GradientSHAP without its
-    noise (Lundberg and Lee 2017): each point lies anywhere, with equal probability, on
-    the line from one row to s. `ExpectedGradients` integrates along those lines
-    instead.
+    .. math::
+
+       \phi_g = \frac{1}{n} \sum_{i=1}^{n} \sum_k M_{gk} \, (s_k - b_k^i) \,
+                \frac{\partial F}{\partial s_k}
+                \bigl(b^i + \alpha_i (s - b^i)\bigr),
+       \qquad \alpha_i \sim \mathcal{U}(0, 1),
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`,
+    :math:`b^i` the baseline rows in turn and :math:`M_{gk}` the weight of coefficient k
+    in group g. A high score says that the output is higher for having this group rather
+    than a baseline row's. In units of the output.
 
     Parameters
     ----------
     n_points : int, default=16
         Points drawn, the same shares of the way for every sample; each costs a backward
         pass.
-    baseline : {"rows", "zero", "mean"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="rows"
+    baseline : {"rows", "zero", "mean"} or array-like, default="rows"
         Where the lines start: the background's rows in turn, as many as there are
-        points, zeros, the mean of the background, or rows of one's own in turn.
+        points, zeros, the mean of the background, or rows of one's own in turn, of
+        shape (n_coefficients,) or (n_rows, n_coefficients).
     absolute : bool, default=False
         Take the absolute value of a group's score at each point before averaging: how
         much the group matters, whichever way.
 
+    See Also
+    --------
+    ExpectedGradients : The same lines, integrated.
+
     Notes
     -----
-    Base value and scores add up to the output only on average over draws; the scores'
-    standard errors are given where there are two points or more.
+    The expectation over rows and points is expected gradients, which
+    :footcite:t:`erion2021expected` sample in this way; with a little noise on the
+    sample it is the GradientSHAP of captum and shap, after
+    :footcite:t:`lundberg2017shap`. Here there is no noise, and rows come in turn rather
+    than at random.
+
+    Base value (the mean output at the rows) and scores add up to the output only on
+    average over draws. The scores' standard errors, the standard deviation over points
+    divided by the root of `n_points`, are given where there are two points or more.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3), the expectation is (3, 3):
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import GradientShap
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> scorer = GradientShap(n_points=400, baseline="zero")
+    >>> explanation = transform_importance(Product(), x, scorer=scorer, random_state=0)
+    >>> bool((abs(explanation.values - 3) < 4 * explanation.std_errors).all())
+    True
     """
 
     is_random = True

@@ -13,23 +13,64 @@ from sktrim.scorers._baselines import check_positive
 
 
 class KernelShap(Replacing):
-    """Shapley values by regression of the output on the presence of groups.
+    r"""Shapley values by regression of the output on the presence of groups.
 
-    Kernel SHAP (Lundberg and Lee 2017): least squares over subsets of groups with
-    their kernel, under the constraint that base value plus scores is the output.
-    Exact where all subsets are evaluated; beyond, sizes of subsets are taken whole
-    from the outside in while they fit, the rest is drawn in complementary pairs. One
-    regression serves all samples.
+    .. math::
+
+       \min_\phi \sum_{\emptyset \ne S \subsetneq G} \pi(|S|)
+       \Bigl[ v(S) - v(\emptyset) - \sum_{g \in S} \phi_g \Bigr]^2
+       \quad \text{with} \quad \sum_{g \in G} \phi_g = v(G) - v(\emptyset),
+       \qquad
+       \pi(m) = \frac{n - 1}{\binom{n}{m} \, m \, (n - m)},
+
+    where :math:`v(S)` is the explained output with only the groups of S present, the
+    others replaced by the baseline as in `Shapley`, and n the number of groups G. A
+    high score says that the output rises as the group joins others. In units of the
+    output; :math:`v(\emptyset)` is the base value.
 
     Parameters
     ----------
-    baseline : {"zero", "mean", "marginal"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
+    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
         What replaces absent groups; see `Shapley`.
     n_rows : int, default=8
         Background rows for ``baseline="marginal"``.
     n_subsets : int or None, default=None
         Subsets evaluated, at most; None: 2 n_groups + 2048.
+
+    See Also
+    --------
+    Shapley : Exact up to twelve groups, with standard errors beyond.
+    Lime : A local linear model, with another kernel.
+
+    Notes
+    -----
+    The kernel is that of :footcite:t:`lundberg2017shap`. With it the least squares are
+    exactly the Shapley values where all subsets are evaluated, which they are by
+    default up to eleven groups. Beyond, sizes of subsets are taken whole from the
+    outside in while they fit, the rest is drawn in complementary pairs, which lower the
+    variance :footcite:p:`covert2021kernelshap`. One regression serves all samples, and
+    all scores share the drawn subsets.
+
+    The ``KernelExplainer`` of shap proceeds alike, with as many subsets; by default it
+    first lets a Lasso choose features, which is left out here.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3):
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> transform_importance(Product(), x, scorer="kernel_shap").values.round(4)
+    array([[3., 3.]], dtype=float32)
     """
 
     complete = True

@@ -10,13 +10,24 @@ from sktrim.scorers._baselines import check_positive
 
 
 class Lime(Replacing):
-    """Weights of a local linear model, times the amount of the group.
+    r"""Weights of a local linear model of the output in the amounts of groups.
 
-    LIME with K-Lasso (Ribeiro et al. 2016) in group space, where the explained point
-    has amount 1 of every group: amounts are drawn around it, points weighted by a
-    kernel of their distance, the Lasso picks groups, and a ridge regression on these
-    gives the weights. The score is weight times amount; as `radius` shrinks it tends
-    to input x gradient.
+    .. math::
+
+       w = \arg\min_w \frac{1}{2n} \sum_{i=1}^{n} \pi_i
+           \bigl[ F(s(z^i)) - \bar F - w \cdot (z^i - 1) \bigr]^2
+           + \lambda \lVert w \rVert_1,
+       \qquad
+       \pi_i \propto e^{-d_i^2 / h^2},
+
+    where :math:`z^i` are drawn amounts of the groups around 1,
+    :math:`s(z) = s - a(z) \odot (s - b)` the coefficients with
+    :math:`a_k(z) = \sum_g M_{gk} (1 - z_g)` of each replaced by the baseline :math:`b`,
+    :math:`F` the explained output as a function of them, :math:`\bar F` its weighted
+    mean, :math:`d_i` the root mean square of :math:`z^i - 1` in units of `radius`, and
+    h the `kernel_width`. The K groups of largest weight are kept, a ridge regression on
+    these gives the weights again, and the score is weight times amount, 1. A high score
+    says that the output falls as the group fades. In units of the output.
 
     Parameters
     ----------
@@ -36,16 +47,44 @@ class Lime(Replacing):
     kernel_width : float, default=0.75
         Width of the kernel exp(-d^2 / width^2), where d is the root mean square
         distance over groups in units of `radius`.
-    baseline : {"zero", "mean", "marginal"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
+    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
         Amount 0 of every group; see `Shapley`.
     n_rows : int, default=8
         Background rows for ``baseline="marginal"``.
 
+    See Also
+    --------
+    InputTimesGradient : What it tends to as `radius` shrinks, with baseline zero.
+    KernelShap : A linear model with the kernel that gives Shapley values.
+
     Notes
     -----
+    After :footcite:t:`ribeiro2016lime`, K-Lasso included. Their points are on and off
+    (words, patches of an image), and the explained one is the corner where all are on;
+    here amounts are drawn on both sides of the explained point, which is then the
+    centre of the fit, and no signal is far from it.
+
     The base value is the linear model's at amount 0 of all groups, and
     `completeness_error` how far the linear model is from the network at the point.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3), the slopes in the amounts:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> explanation = transform_importance(Product(), x, scorer="lime", random_state=0)
+    >>> explanation.values.round(2)
+    array([[6., 6.]], dtype=float32)
     """
 
     is_random = True

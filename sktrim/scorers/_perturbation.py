@@ -7,18 +7,59 @@ from sktrim.scorers._amounts import Replacing
 
 
 class Occlusion(Replacing):
-    """Output lost when a group's coefficients are replaced.
+    r"""Output lost when a group's coefficients are replaced.
+
+    .. math::
+
+       \phi_g = F(s) - \frac{1}{R} \sum_{r=1}^{R}
+                F\bigl(s - M_g \odot (s - b^r)\bigr),
+
+    where :math:`F` is the explained output as a function of the coefficients :math:`s`,
+    :math:`M_g` the weights of group g and :math:`b^r` the R baseline rows. A high score
+    says that the output falls without the group. In units of the output.
 
     Parameters
     ----------
-    baseline : {"zero", "mean", "marginal"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
+    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
         What replaces them: zeros, the background's mean, each of the background's
-        first `n_rows` rows in turn (the change is averaged), or rows of one's own.
+        first `n_rows` rows in turn (the change is averaged), or rows of one's own,
+        of shape (n_coefficients,) or (n_rows, n_coefficients).
     n_rows : int, default=8
         Background rows for ``baseline="marginal"``.
     absolute : bool, default=False
         Average the absolute change: how much the group matters, whichever way.
+
+    See Also
+    --------
+    Shapley : The change averaged over the presence of the other groups.
+    sktrim.evaluation.marginal_changes : The absolute change, as a yardstick for scores.
+
+    Notes
+    -----
+    :footcite:t:`zeiler2014deconvnet` slide a grey square over an image; here the groups
+    of the transform are what is covered, one by one (captum calls this feature
+    ablation). Scores of groups that act together do not add up to the output: where
+    both are needed each is charged with all of it, where either is enough neither is
+    charged. Hence there is no base value. The replaced signal may be one that the
+    network never saw. No gradient is needed.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3): without either factor all of 6 is lost.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> transform_importance(Product(), x, scorer="occlusion").values
+    array([[6., 6.]], dtype=float32)
     """
 
     def __init__(self, baseline="zero", n_rows=8, absolute=False):

@@ -63,6 +63,10 @@ def get_scorer_names() -> list[str]:
     -------
     list of str
 
+    See Also
+    --------
+    check_scorer : Turns a name into a scorer.
+
     Examples
     --------
     >>> from sktrim.scorers import get_scorer_names
@@ -89,6 +93,17 @@ def check_scorer(scorer):
         If the name is unknown.
     TypeError
         If it is neither a name nor a scorer.
+
+    See Also
+    --------
+    get_scorer_names : The names.
+    scorer_name : The way back.
+
+    Examples
+    --------
+    >>> from sktrim.scorers import check_scorer
+    >>> check_scorer("integrated_gradients")
+    IntegratedGradients()
     """
     if isinstance(scorer, str):
         if scorer not in SCORERS:
@@ -116,6 +131,16 @@ def scorer_name(scorer) -> str:
     Returns
     -------
     str
+
+    See Also
+    --------
+    check_scorer : The way back.
+
+    Examples
+    --------
+    >>> from sktrim.scorers import ContextualDecomposition, scorer_name
+    >>> scorer_name(ContextualDecomposition(bias="channel"))
+    'cd'
     """
     names = {cls: name for name, cls in SCORERS.items()}
     return names.get(type(scorer), type(scorer).__name__)

@@ -20,22 +20,23 @@ _KINDS = ("first", "conv", "linear", "join")
 
 
 class LRPComposite(Scorer):
-    """Layer-wise relevance propagation with a rule for each kind of layer.
+    r"""Layer-wise relevance propagation with a rule for each kind of layer.
 
-    The output is shared out from layer to layer (Bach et al. 2015; Montavon et al.
-    2017): rules of affine layers have the bias in the denominator, so that biases
-    absorb relevance; activations pass it on; max pooling gives it to the winner;
-    sums and averages share it out by contributions. Batch norm is merged with the
-    affine operation before it.
+    The output is shared out from layer to layer, back to the coefficients:
 
-    In a transformed space T^-1 is folded into the first affine operation. For the
-    epsilon rule that is done by plain gradients; rules that depend on the signs of
-    weights need the folded map itself, which must fit scikit-learn's
-    ``working_memory``. ``explanation.metadata["amplification"]`` is the sum of
-    abs(relevance) over coefficients, over that over the signal: large where the
-    relevance of coefficients cancels. ``explanation.metadata["conservation"]`` is the
-    sum of the relevance that arrives over that which starts: 1 but for what biases,
-    epsilon, softmax and other nonlinearities take or give.
+    .. math::
+
+       R_i = \sum_j \frac{c_{ij}}{\sum_{i'} c_{i'j} + c_{0j}} \, R_j, \qquad
+       \phi_g = \sum_k M_{gk} \, R_k,
+
+    where :math:`R_j` is the relevance of the outputs of an affine layer
+    :math:`z_j = \sum_i x_i w_{ij} + b_j`, :math:`c_{ij}` the contribution of input i by
+    the rule of the layer and :math:`c_{0j}` that of its bias, which absorbs relevance,
+    and :math:`M_{gk}` the weight of coefficient k in group g. Activations pass
+    relevance on; max pooling gives it to the winner, in equal shares where several tie;
+    sums and averages share it out by contributions; batch norm is merged with the
+    affine operation before it. A high score says that evidence for the output came from
+    the group. In units of the output.
 
     Parameters
     ----------
@@ -48,27 +49,73 @@ class LRPComposite(Scorer):
         or a `sktrim.propagation.relevance.Rule`. None: gamma for convolutions,
         epsilon for linear layers.
 
+    See Also
+    --------
+    LRPEpsilon : By contribution.
+    LRPGamma : Positive contributions favoured.
+    LRPAlphaBeta : Positive and negative contributions apart.
+    LRPZPlus : Positive contributions only.
+    LRPZBox : For bounded inputs in the first layer.
+    LRPWSquare : For unbounded inputs in the first layer.
+    LRPFlat : Evenly in the first layer.
+    DeepTaylor : Never negative.
+
     Notes
     -----
+    The method is that of :footcite:t:`bach2015lrp`; :footcite:t:`montavon2019lrp`
+    compare the rules and recommend one for each depth. The relevance that starts is
+    output times the gradient of the target, so that a logit starts with its value, and
+    a margin with that of every class by its sign.
+
+    In a transformed space :math:`T^{-1}` is folded into the first affine operation:
+    coefficients are then its inputs. For the epsilon rule that is done by plain
+    gradients; rules that depend on the signs of weights need the folded map itself,
+    which must fit scikit-learn's ``working_memory``. (Relevance cannot be sent through
+    :math:`T^{-1}` as a layer of its own as if it were a gradient: of an inverse FFT the
+    sum would not be kept.) ``explanation.metadata["amplification"]`` is the sum of
+    abs(relevance) over coefficients, over that over the signal: large where the
+    relevance of coefficients cancels. ``explanation.metadata["conservation"]`` is the
+    sum of the relevance that arrives over that which starts: 1 but for what biases,
+    epsilon, softmax and other nonlinearities take or give.
+
+    Attention, normalisations, gates and recurrent layers follow
+    :footcite:t:`achtibat2024attnlrp`, whatever the rules of the layers: the gradient of
+    softmax is the plain one, a product gives an equal share of the relevance to each
+    factor that varies, and what activations are divided by counts as a constant, in
+    layer, group, instance and RMS norm and where a network divides by itself (so a
+    softmax written with exp and a quotient passes relevance on to its exponent).
+    Recurrent layers go step by step. Relevance may then be negative under rules that
+    promise otherwise.
+
+    Without a transform, and where no maxima tie, the rules are those of zennit 0.5.1,
+    to rounding. zennit goes by modules and needs to be told which batch norm to merge
+    with what; here operations count, functional ones too.
+
     A peer's README states that LRP is patented and free for personal and scientific
     use only; see to it yourself whether that concerns you.
 
-    The relevance that starts is output times the gradient of the target, so that a
-    logit starts with its value, and a margin with that of every class by its sign.
-
-    Attention, normalisations, gates and recurrent layers follow Achtibat et al. 2024,
-    whatever the rules of the layers: the gradient of softmax is the plain one, a
-    product gives an equal share of the relevance to each factor that varies, and what
-    activations are divided by counts as a constant, in layer, group, instance and RMS
-    norm and where a network divides by itself (so a softmax written with exp and a
-    quotient passes relevance on to its exponent). Recurrent layers go step by step.
-    Relevance may then be negative under rules that promise otherwise.
-
     References
     ----------
-    Bach et al. 2015, PLoS ONE 10, e0130140. Montavon et al. 2017, Pattern
-    Recognition 65, 211. Montavon et al. 2019, LNCS 11700, 193. Achtibat et al. 2024,
-    ICML, PMLR 235, 135 (rules for Transformers).
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import LRPComposite
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> scorer = LRPComposite({"conv": "z_plus", "linear": ("gamma", {"gamma": 0.25})})
+    >>> explanation = transform_importance(net, x, scorer=scorer)
+    >>> explanation.values.round(2)
+    array([[ 1.91,  2.87, -0.76]], dtype=float32)
+    >>> explanation.metadata["conservation"].round(2)
+    array([0.94], dtype=float32)
     """
 
     additive = True
@@ -264,11 +311,15 @@ def _everywhere(rule) -> dict[str, Rule]:
 
 
 class LRPEpsilon(LRPComposite):
-    """Relevance by contribution, with epsilon added to denominators.
+    r"""Relevance by contribution, with epsilon added to denominators.
 
-    ``R_i = x_i w_ij R_j / (z_j + epsilon sign(z_j))``, with sign(0) = 1 and the bias
-    in z. Without epsilon, in ReLU networks, it is input times gradient, and its base
-    value likewise the output at s = 0.
+    .. math::
+
+       R_i = \sum_j \frac{x_i w_{ij}}{z_j + \epsilon \, \mathrm{sign}(z_j)} \, R_j,
+       \qquad z_j = \sum_i x_i w_{ij} + b_j, \quad \mathrm{sign}(0) = 1,
+
+    at every affine layer, in the symbols of `LRPComposite`. A high score says that the
+    group's contributions, with their signs, add to the output. In units of the output.
 
     Parameters
     ----------
@@ -280,9 +331,36 @@ class LRPEpsilon(LRPComposite):
         Take epsilon times the mean absolute value of the layer's outputs at the same
         place instead, so that a signal in other units is explained alike.
 
+    See Also
+    --------
+    LRPComposite : What all rules share, and a note on the patent.
+    InputTimesGradient : What it is without epsilon in ReLU networks.
+
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule is that of :footcite:t:`bach2015lrp`. Without epsilon, in ReLU networks, it
+    is input times gradient :footcite:p:`ancona2018gradient`, and its base value
+    likewise the output at s = 0. Epsilon absorbs relevance where contributions cancel;
+    so do biases.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import LRPEpsilon
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer=LRPEpsilon(epsilon=0.25)).values.round(3)
+    array([[ 1.889,  2.833, -0.944]], dtype=float32)
     """
 
     def __init__(self, epsilon=1e-3, relative=False):
@@ -304,11 +382,19 @@ class LRPEpsilon(LRPComposite):
 
 
 class LRPAlphaBeta(LRPComposite):
-    """Positive and negative contributions shared out apart (Bach et al. 2015).
+    r"""Positive and negative contributions shared out apart.
 
-    alpha times the relevance goes to positive contributions, -beta times to negative
-    ones. Zorrilla Matilla et al. 2020 print alpha = beta = 1, whose relevance sums
-    to 0; what they name, excitation backpropagation, is alpha = 1, beta = 0.
+    .. math::
+
+       R_i = \sum_j \left[
+       \alpha \frac{(x_i w_{ij})^+}{\sum_{i'} (x_{i'} w_{i'j})^+ + b_j^+}
+       - \beta \frac{(x_i w_{ij})^-}{\sum_{i'} (x_{i'} w_{i'j})^- + b_j^-}
+       \right] R_j,
+
+    with :math:`a^+ = \max(a, 0)` and :math:`a^- = \min(a, 0)`, at every affine layer,
+    in the symbols of `LRPComposite`. alpha times the relevance goes to positive
+    contributions, -beta times to negative ones. A high score says that the group
+    excites what speaks for the output. In units of the output.
 
     Parameters
     ----------
@@ -317,9 +403,35 @@ class LRPAlphaBeta(LRPComposite):
         alpha - beta should be 1, else relevance is not conserved and a warning says
         so.
 
+    See Also
+    --------
+    LRPZPlus : alpha = 1, beta = 0.
+    LRPComposite : What all rules share, and a note on the patent.
+
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule is that of :footcite:t:`bach2015lrp`. :footcite:t:`zorrilla2020lensing`
+    print alpha = beta = 1, whose relevance sums to 0; what they name, excitation
+    backpropagation :footcite:p:`zhang2018excitation`, is alpha = 1, beta = 0. A side
+    without contributions passes nothing on.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer="lrp_alpha_beta").values.round(3)
+    array([[ 3.238,  4.857, -4.25 ]], dtype=float32)
     """
 
     def __init__(self, alpha=2.0, beta=1.0):
@@ -338,18 +450,53 @@ class LRPAlphaBeta(LRPComposite):
 
 
 class LRPGamma(LRPComposite):
-    """Positive contributions favoured by gamma, in its generalised form.
+    r"""Positive contributions favoured by gamma, in its generalised form.
 
-    For inputs and outputs of either sign (Montavon et al. 2019; Andeol et al. 2021).
+    .. math::
+
+       R_i = \sum_j \frac{c_{ij}}{\sum_{i'} c_{i'j} + c_{0j}} \, R_j, \qquad
+       c_{ij} = x_i w_{ij} + \gamma \, (x_i w_{ij})^{\pm}, \quad
+       c_{0j} = b_j + \gamma \, b_j^{\pm},
+
+    at every affine layer, in the symbols of `LRPComposite`, where :math:`(\cdot)^{\pm}`
+    keeps contributions of the sign of :math:`z_j`: those that speak for what the unit
+    says weigh 1 + gamma. A high score says that the group contributes to the output,
+    cancellations damped. In units of the output.
 
     Parameters
     ----------
     gamma : float, default=0.25
-        0 is the epsilon rule without epsilon.
+        0 is the epsilon rule without epsilon; as it grows, contributions against the
+        unit's own sign cease to count.
+
+    See Also
+    --------
+    LRPZPlus : The limit of large gamma where outputs are positive.
+    LRPComposite : What all rules share, and a note on the patent.
 
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule of :footcite:t:`montavon2019lrp` is for inputs and outputs that are not
+    negative; this is the form for either sign :footcite:p:`andeol2021gamma`, which is
+    the same there.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer="lrp_gamma").values.round(3)
+    array([[ 1.91 ,  2.865, -0.764]], dtype=float32)
     """
 
     def __init__(self, gamma=0.25):
@@ -362,16 +509,53 @@ class LRPGamma(LRPComposite):
 
 
 class LRPZPlus(LRPComposite):
-    """Relevance goes to positive contributions only: alpha = 1, beta = 0.
+    r"""Relevance goes to positive contributions only: alpha = 1, beta = 0.
+
+    .. math::
+
+       R_i = \sum_j \frac{(x_i w_{ij})^+}{\sum_{i'} (x_{i'} w_{i'j})^+ + b_j^+} \, R_j,
+       \qquad a^+ = \max(a, 0),
+
+    at every affine layer, in the symbols of `LRPComposite`. A high score says that the
+    group excites what speaks for the output; a group that inhibits scores 0. In units
+    of the output.
 
     Parameters
     ----------
     first : str, pair or Rule, default=None
         Another rule for the first layer; see `LRPComposite`.
 
+    See Also
+    --------
+    LRPAlphaBeta : Negative contributions too.
+    LRPZBox, LRPWSquare, LRPFlat : Other rules in the first layer.
+    LRPComposite : What all rules share, and a note on the patent.
+
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule is that of :footcite:t:`montavon2017deeptaylor`, for inputs of either sign,
+    and excitation backpropagation :footcite:p:`zhang2018excitation`. Of a single output
+    unit all relevance has the unit's sign. Through many layers the rule loses what the
+    upper ones learned :footcite:p:`sixt2020lie`, so see how much of a map is the
+    input's own: `sktrim.evaluation.randomisation_test`.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer="lrp_z_plus").values.round(3)
+    array([[1.619, 2.429, 0.   ]], dtype=float32)
     """
 
     _name = "z_plus"
@@ -387,16 +571,53 @@ class LRPZPlus(LRPComposite):
 
 
 class LRPZBox(LRPComposite):
-    """The z-box rule for bounded inputs in the first layer, z+ above it.
+    r"""The z-box rule for bounded inputs in the first layer, z+ above it.
+
+    .. math::
+
+       R_i = \sum_j \frac{c_{ij}}{\sum_{i'} c_{i'j}} \, R_j, \qquad
+       c_{ij} = x_i w_{ij} - l_i w_{ij}^+ - h_i w_{ij}^-,
+
+    in the first layer, in the symbols of `LRPComposite`, with the bounds
+    :math:`l_i \le x_i \le h_i`, :math:`a^+ = \max(a, 0)` and :math:`a^- = \min(a, 0)`.
+    All contributions are positive: they are measured from the corner of the box that is
+    worst for the unit. A high score says that the group, as far as it is from its
+    bounds, excites what speaks for the output. In units of the output.
 
     Parameters
     ----------
     low, high : float or array of shape (n_coefficients,), default=0.0 and 1.0
         Bounds of the coefficients; of the pixels where there is no transform.
 
+    See Also
+    --------
+    DeepTaylor : The same layers, from the ReLU of the output.
+    LRPZPlus : The rule above the first layer.
+    LRPComposite : What all rules share, and a note on the patent.
+
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule is that of :footcite:t:`montavon2017deeptaylor`, for pixels. Coefficients
+    outside the bounds bring a warning. The bias of the first layer takes no part.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import LRPZBox
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer=LRPZBox(-3, 3)).values.round(3)
+    array([[2.345, 1.759, 0.147]], dtype=float32)
     """
 
     def __init__(self, low=0.0, high=1.0):
@@ -409,11 +630,47 @@ class LRPZBox(LRPComposite):
 
 
 class LRPWSquare(LRPComposite):
-    """Squared weights in the first layer, for unbounded inputs, z+ above it.
+    r"""Squared weights in the first layer, for unbounded inputs, z+ above it.
+
+    .. math::
+
+       R_i = \sum_j \frac{w_{ij}^2}{\sum_{i'} w_{i'j}^2 + b_j^2} \, R_j
+
+    in the first layer, in the symbols of `LRPComposite`. A high score says that what
+    speaks for the output is sensitive to the group, whatever the value of its
+    coefficients: the sample has its say above the first layer alone. In units of the
+    output.
+
+    See Also
+    --------
+    LRPZBox : For bounded inputs.
+    LRPFlat : Evenly, instead of by weights.
+    LRPZPlus : The rule above the first layer.
+    LRPComposite : What all rules share, and a note on the patent.
 
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule is that of :footcite:t:`montavon2017deeptaylor`, for inputs that may be any
+    real numbers. With a transform, w are the weights of the first layer folded with
+    :math:`T^{-1}`, so that coefficients in larger units get less.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer="lrp_w_square").values.round(3)
+    array([[3.2, 0.8, 0.2]], dtype=float32)
     """
 
     _first = "w_square"
@@ -428,23 +685,63 @@ class LRPWSquare(LRPComposite):
 
 
 class LRPFlat(LRPWSquare):
-    """Relevance spread evenly in the first layer, z+ above it.
+    r"""Relevance spread evenly in the first layer, z+ above it.
+
+    .. math::
+
+       R_i = \sum_j \frac{R_j}{n_j}
+
+    in the first layer, in the symbols of `LRPComposite`, where :math:`n_j` is the
+    number of inputs that unit j is connected to. A high score says that units which
+    speak for the output look at the group. In units of the output.
+
+    See Also
+    --------
+    LRPWSquare : By weights, instead of evenly.
+    LRPZPlus : The rule above the first layer.
+    LRPComposite : What all rules share, and a note on the patent.
 
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The rule is the "flat" one of :footcite:t:`montavon2019lrp`: neither inputs nor
+    weights of the first layer count. With a transform, or where the first layer is
+    fully connected, every unit is connected to all coefficients, which then have the
+    same score: use it for convolutions of pixels.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer="lrp_flat").values.round(3)
+    array([[1.417, 1.417, 1.417]], dtype=float32)
     """
 
     _first = "flat"
 
 
 class DeepTaylor(LRPComposite):
-    """Deep Taylor decomposition (Montavon et al. 2017).
+    r"""Deep Taylor decomposition: relevance that is never negative.
 
-    The z+ rule in hidden layers; in the first the z-box rule where bounds are given,
-    else squared weights. It starts from the ReLU of the explained output, which is
-    shared among the output units by their positive contributions, so that no
-    relevance is negative.
+    .. math::
+
+       R_o = \frac{p_o^+}{\sum_{o'} p_{o'}^+} \, F^+, \qquad
+       p_o = \frac{\partial F}{\partial y_o} \, y_o, \qquad a^+ = \max(a, 0),
+
+    is what output unit :math:`y_o` starts with where :math:`F` is explained; from there
+    the z+ rule shares it out in hidden layers, and in the first the z-box rule where
+    bounds are given, else squared weights. A high score says that the group excites
+    what speaks for the output. In units of the output.
 
     Parameters
     ----------
@@ -454,9 +751,38 @@ class DeepTaylor(LRPComposite):
         Start from ReLU(output), so that samples whose output is negative have no
         relevance at all, or from 1, to compare maps whatever the output.
 
+    See Also
+    --------
+    LRPZPlus, LRPZBox, LRPWSquare : The rules.
+    LRPComposite : What all rules share, and a note on the patent.
+
     Notes
     -----
-    See `LRPComposite`, also on the patent that a peer's README mentions.
+    The method is that of :footcite:t:`montavon2017deeptaylor`, whose derivation asks
+    for biases that are not positive; here positive ones absorb relevance. They explain
+    one output unit; of a margin, the start is shared among the units by their positive
+    contributions. Maps may owe more to the input than to what the network learned:
+    those of a trained and of random networks are correlated by .88 to .99 in
+    :footcite:t:`zorrilla2020lensing`, Table II.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A linear unit with weights (2, -1, 0.5) and bias 0.25 at (1, -3, -2), an output of
+    4.25:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> from sktrim.scorers import DeepTaylor
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([2.0, -1.0, 0.5, 0.25])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> x = np.array([[1.0, -3.0, -2.0]])
+    >>> transform_importance(net, x, scorer=DeepTaylor(low=-3, high=3)).values.round(3)
+    array([[2.345, 1.759, 0.147]], dtype=float32)
     """
 
     def __init__(self, low=None, high=None, start="output"):

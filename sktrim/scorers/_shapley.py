@@ -10,21 +10,29 @@ from sktrim.scorers._baselines import check_positive
 
 
 class Shapley(Replacing):
-    """Mean change of the output when a group joins others, over all orders.
+    r"""Mean change of the output when a group joins others, over all orders.
 
-    Shapley 1953, with the groups as players; an absent group is replaced by a
-    baseline. All subsets are evaluated up to `max_exact` groups. Beyond, orders are
-    drawn in antithetic pairs, one the reverse of the other (Castro et al. 2009,
-    Mitchell et al. 2022), and the Explanation holds standard errors. Base value plus
-    scores is the output either way.
+    .. math::
+
+       \phi_g = \sum_{S \subseteq G \setminus \{g\}}
+                \frac{|S|! \, (n - |S| - 1)!}{n!}
+                \bigl[ v(S \cup \{g\}) - v(S) \bigr],
+       \qquad
+       v(S) = F\bigl(s - a_S \odot (s - b)\bigr),
+
+    where :math:`G` are the n groups, :math:`F` is the explained output as a function of
+    the coefficients :math:`s`, :math:`b` the baseline and :math:`a_S` the share of each
+    coefficient that is absent where only the groups of S are there: the sum of its
+    weights over the other groups, at most 1. A high score says that the output rises as
+    the group joins, whoever is there before. In units of the output; scores sum to
+    :math:`v(G) - v(\emptyset)`, and :math:`v(\emptyset)` is the base value.
 
     Parameters
     ----------
-    baseline : {"zero", "mean", "marginal"} or array of shape (n_coefficients,) or \
-            (n_rows, n_coefficients), default="zero"
+    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
         What replaces absent groups: zeros, the background's mean, each of the
         background's first `n_rows` rows in turn (scores are averaged), or rows of
-        one's own.
+        one's own, of shape (n_coefficients,) or (n_rows, n_coefficients).
     n_rows : int, default=8
         Background rows for ``baseline="marginal"``.
     max_exact : int, default=12
@@ -34,10 +42,44 @@ class Shapley(Replacing):
         Orders drawn, in pairs, the same for every sample; an even number. Each costs
         as many network rows as there are groups.
 
+    See Also
+    --------
+    KernelShap : The same values by regression on subsets.
+    IntegratedGradients : Complete too, along one straight path.
+
     Notes
     -----
-    A coefficient in several absent groups is replaced as far as their weights add up,
-    at most wholly. Coefficients in no group stay as they are.
+    The values are those of :footcite:t:`shapley1953value` with the groups as players,
+    and the only ones that are complete, symmetric, linear in the output and 0 for a
+    group that changes nothing. All subsets are evaluated up to `max_exact` groups.
+    Beyond, orders are drawn :footcite:p:`castro2009sampling` in antithetic pairs, one
+    the reverse of the other :footcite:p:`mitchell2022permutations`, and the Explanation
+    holds standard errors, from the spread over pairs. Base value plus scores is the
+    output either way.
+
+    An absent group is replaced whatever the present ones are: correlations between
+    groups are broken ("interventional" values). Coefficients in no group stay as they
+    are, and so does the residual. shap averages over a background by default, which is
+    ``baseline="marginal"`` here; its players are single features unless it is told
+    otherwise.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    Of a product, at (2, 3): both factors are needed, so each gets half.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import transform_importance
+    >>> class Product(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x[:, :1] * x[:, 1:]
+    >>> x = np.array([[2.0, 3.0]])
+    >>> transform_importance(Product(), x, scorer="shapley").values
+    array([[3., 3.]], dtype=float32)
     """
 
     complete = True
