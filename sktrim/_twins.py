@@ -19,11 +19,16 @@ __all__ = [
 
 
 class InverseModule(nn.Module):
-    """The inverse T^-1 of a fitted transform, as a differentiable torch module.
+    r"""The inverse T^-1 of a fitted transform, as a differentiable torch module.
 
-    Subclasses implement ``forward``; affine ones set ``is_affine = True`` and may
-    override `linear`. Everything works under autograd, forward-mode differentiation
-    and ``torch.func.vmap``.
+    .. math::
+
+       T^{-1}(s) = D s + T^{-1}(0) \quad \text{where it is affine,}
+
+    with `linear` for D and `adjoint` for its transpose. Subclasses implement
+    ``forward``; affine ones set ``is_affine = True`` and may override `linear`.
+    Everything works under autograd, forward-mode differentiation and
+    ``torch.func.vmap``.
 
     Parameters
     ----------
@@ -40,6 +45,10 @@ class InverseModule(nn.Module):
         Length of the last axis of s.
     layout : tuple of int or None
         Shape of one signal that comes out.
+
+    See Also
+    --------
+    sktrim.inverse_module : Makes one of a fitted transformer.
 
     Examples
     --------

@@ -121,11 +121,17 @@ def _mask_row(name: Any, members: Any, n_coefficients: int) -> np.ndarray:
 
 
 class FeatureGroups:
-    """Named soft masks over the coefficients of a transform.
+    r"""Named soft masks over the coefficients of a transform.
 
-    One group gets one score. Groups may overlap, need not cover every
-    coefficient, and are stored sparsely, so thousands of groups over thousands
-    of coefficients are cheap.
+    .. math::
+
+       \phi_g = \sum_k M_{gk} \, a_k, \qquad 0 \le M_{gk} \le 1,
+
+    is the score of group g of an additive scorer, whose coefficients score :math:`a_k`;
+    a scorer of whole groups looks at the coefficients :math:`M_g \odot s`. Groups may
+    overlap, need not cover every coefficient, and are stored sparsely, so thousands of
+    groups over thousands of coefficients are cheap. Scores can only add up to the
+    output where the weights of every coefficient sum to 1 (`sums_to_one`).
 
     Parameters
     ----------
@@ -159,6 +165,12 @@ class FeatureGroups:
     ValueError
         If a weight lies outside [0, 1] or is NaN, if there is no group or no
         coefficient, or if names, centers or coordinates do not fit.
+
+    See Also
+    --------
+    sktrim.FourierTransformer.feature_groups : Frequencies and bands.
+    sktrim.WaveletTransformer.feature_groups : Levels and orientations.
+    sktrim.TransformImportance : What takes them as ``groups=``.
 
     Examples
     --------
@@ -208,6 +220,17 @@ class FeatureGroups:
         ------
         ValueError
             If labels are not integers, lie below -1, or are all -1.
+
+        See Also
+        --------
+        FeatureGroups.from_dict : By name, from indices or masks.
+
+        Examples
+        --------
+        >>> from sktrim import FeatureGroups
+        >>> FeatureGroups.from_labels([0, 0, -1, 1], ["low", "high"]).toarray()
+        array([[1., 1., 0., 0.],
+               [0., 0., 0., 1.]])
         """
         labels = np.asarray(labels)
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -255,6 +278,18 @@ class FeatureGroups:
         ValueError
             If the mapping is empty, an index is out of range, a mask has the wrong
             length, or `n_coefficients` is needed and missing.
+
+        See Also
+        --------
+        FeatureGroups.from_labels : From one label per coefficient.
+
+        Examples
+        --------
+        >>> from sktrim import FeatureGroups
+        >>> groups = FeatureGroups.from_dict({"ends": [0, -1], "soft": [0.0, 0.5, 1.0]})
+        >>> groups.toarray()
+        array([[1. , 0. , 1. ],
+               [0. , 0.5, 1. ]])
         """
         if not members:
             raise ValueError("The dict of groups is empty; expected {name: indices}.")
@@ -290,6 +325,16 @@ class FeatureGroups:
         -------
         FeatureGroups
             The identity matrix.
+
+        See Also
+        --------
+        FeatureGroups.from_labels : Several coefficients in a group.
+
+        Examples
+        --------
+        >>> from sktrim import FeatureGroups
+        >>> FeatureGroups.singletons(2, ["x", "y"])
+        FeatureGroups(2 groups over 2 coefficients: 'x', 'y')
         """
         if names is None:
             names = [f"coefficient{i}" for i in range(n_coefficients)]

@@ -38,7 +38,14 @@ __all__ = [
 
 
 class InverseNotAvailableError(ValueError):
-    """The inverse of a transformer has no differentiable torch module."""
+    """The inverse of a transformer has no differentiable torch module.
+
+    Its message names the transformer, the reason and the ways out.
+
+    See Also
+    --------
+    sktrim.inverse_module : What raises it.
+    """
 
 
 def _not_available(transformer: Any, reason: str) -> InverseNotAvailableError:
@@ -86,12 +93,16 @@ def _check_fitted(transformer: Any) -> None:
 
 @singledispatch
 def inverse_module(transformer: Any, *, X: Any = None) -> InverseModule:
-    """Return the inverse of a fitted transformer as a differentiable torch module.
+    r"""Return the inverse of a fitted transformer as a differentiable torch module.
 
-    The transforms of this package have native modules (FFT, wavelet synthesis,
-    matrix). A Pipeline becomes the chain of its steps' inverses in reverse, with
-    consecutive matrices multiplied. For any other transformer the inverse is read off
-    as an affine map, ``W = inv(I) - inv(0)``, ``b = inv(0)``, and verified.
+    .. math::
+
+       T^{-1}(s) = s W + b, \qquad b = T^{-1}(0), \qquad W_k = T^{-1}(e_k) - T^{-1}(0),
+
+    is how an affine inverse is read off a transformer that brings no module, with the
+    unit vectors :math:`e_k`, and verified on random rows. The transforms of this
+    package have native modules (FFT, wavelet synthesis, matrix). A Pipeline becomes the
+    chain of its steps' inverses in reverse, with consecutive matrices multiplied.
 
     A module for a transformer of one's own is registered with
     ``@inverse_module.register(MyTransformer)`` on a function of
@@ -119,6 +130,26 @@ def inverse_module(transformer: Any, *, X: Any = None) -> InverseModule:
         would exceed scikit-learn's ``working_memory``.
     NotFittedError
         If the transformer is not fitted.
+
+    See Also
+    --------
+    sktrim.inverse.InverseModule : Base class of the modules.
+    sktrim.inverse.forward_module : The transform itself, where it is affine.
+    sktrim.TrimModel : The network behind the inverse.
+
+    Notes
+    -----
+    Affine inverses are those of PCA :footcite:p:`pearson1901pca`, NMF
+    :footcite:p:`lee1999nmf`, FastICA, TruncatedSVD, DictionaryLearning and of scalers
+    that act on every column alone; not that of QuantileTransformer or PowerTransformer.
+    Unit vectors are scaled up where b would drown W in round-off. What is read off must
+    give what the transformer gives to 1e-9 (1e-4 in single precision), relative to the
+    terms summed, else it is refused: a wrong inverse would be a wrong explanation. The
+    matrix takes 8 bytes times coefficients times values.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------
@@ -227,6 +258,15 @@ def forward_module(transformer: Any, X: Any) -> nn.Module | None:
     NotFittedError
         If the transformer is not fitted.
 
+    See Also
+    --------
+    sktrim.inverse_module : The way back.
+
+    Notes
+    -----
+    It is read off as an affine inverse is, see `sktrim.inverse_module`: leading steps
+    of a Pipeline (a scaler, a PCA) become a part of the network that is explained.
+
     Examples
     --------
     >>> import numpy as np, torch
@@ -273,11 +313,14 @@ def _as_inverse(inverse: Any) -> Any:
 
 
 class TrimModel(nn.Module):
-    """The network as a function of coefficients, f o T^-1, as a plain torch module.
+    r"""The network as a function of coefficients, f o T^-1, as a plain torch module.
 
-    ``forward(s) = model(norm(reshape(inverse(s) + residual)))``: back to the signal,
-    plus what the transform cannot represent, then the shape that the network takes,
-    then its normalisation (Singh et al. 2020, arXiv 2003.01926, equation 2). Any
+    .. math::
+
+       f'(s) = f \Bigl( N \bigl( T^{-1}(s) + r \bigr) \Bigr):
+
+    back to the signal, plus the residual r that the transform cannot represent, then
+    the shape that the network takes, then its normalisation N, then the network f. Any
     torch tool (captum, one's own gradients) then works in coefficient space.
 
     Parameters
@@ -303,9 +346,24 @@ class TrimModel(nn.Module):
     ValueError
         If `residual` is not a real array.
 
+    See Also
+    --------
+    sktrim.TransformImportance : Does all of it: fits, groups, explains.
+    sktrim.inverse_module : The inverse alone.
+    sktrim.scorers.CaptumScorer : A method of captum as a scorer.
+
     Notes
     -----
+    The composition is equation 2 of :footcite:t:`singh2020trim`. In their code the
+    residual may be computed anew at every call, from s itself, so that the composed
+    function no longer depends on s: integrated gradients then collapse. Here it is held
+    constant.
+
     The signals are cast to the dtype and device of the network's parameters.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------

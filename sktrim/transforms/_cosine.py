@@ -9,11 +9,19 @@ __all__ = ["CosineTransformer"]
 
 
 class CosineTransformer(FrequencyTransformer):
-    """Orthonormal discrete cosine transform, DCT-II.
+    r"""Orthonormal discrete cosine transform, DCT-II.
 
-    Coefficient k of an axis counts k half cycles, a frequency of k / 2 cycles per
-    signal. Unlike the Fourier transform it does not see a jump between the end of a
-    signal and its beginning. The transform is an orthogonal matrix.
+    .. math::
+
+       s_k = \sqrt{\frac{2 - \delta_{k0}}{n}} \sum_{j=0}^{n-1}
+             x_j \cos \left[ \frac{\pi}{n} \left( j + \tfrac{1}{2} \right) k \right],
+       \qquad k = 0, \dots, n - 1,
+
+    of a signal of n values along each of the axes acted upon. Coefficient k of an axis
+    counts k half cycles, a frequency of k / 2 cycles per signal. Unlike the Fourier
+    transform it does not see a jump between the end of a signal and its beginning. The
+    transform is an orthogonal matrix: the squares of the coefficients add up to those
+    of the signal.
 
     Parameters
     ----------
@@ -49,10 +57,22 @@ class CosineTransformer(FrequencyTransformer):
     n_features_in_ : int
         Number of values in one signal.
 
+    See Also
+    --------
+    FourierTransformer : With phases, for signals that are periodic.
+    sktrim.inverse_module : The inverse as a torch module.
+
     Notes
     -----
-    Ahmed, Natarajan and Rao (1974), Discrete Cosine Transform, in the orthonormal
-    scaling of ``scipy.fft.dctn(norm="ortho")``.
+    The transform is that of :footcite:t:`ahmed1974dct`, in the orthonormal scaling of
+    ``scipy.fft.dctn(norm="ortho")``. Coefficients are in the units of the signal. It is
+    the Fourier transform of the signal followed by its mirror image: a coefficient
+    stands for the wave that has a crest or a trough at either end, and a shift of the
+    signal changes it.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------

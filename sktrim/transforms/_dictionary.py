@@ -39,23 +39,27 @@ def _matrix(values: Any, name: str, shape: tuple[int | None, int | None]) -> np.
 
 
 class LinearDictionary(TransformerMixin, BaseEstimator):
-    """Signals as weighted sums of given atoms.
+    r"""Signals as weighted sums of given atoms.
 
-    The inverse is ``coefficients @ atoms``: linear, without offset. The coefficients
-    are those of least squares (of the smallest norm where atoms are dependent),
-    unless another linear analysis is given. What the atoms cannot represent is the
-    residual.
+    .. math::
+
+       s = \arg\min_s \lVert x - s A \rVert^2 = x A^+, \qquad T^{-1}(s) = s A, \qquad
+       r = x - s A,
+
+    where A has the atoms as rows and :math:`A^+` is its pseudo-inverse. The inverse is
+    linear, without offset. The coefficients are those of least squares (of the smallest
+    norm where atoms are dependent), unless another linear analysis is given. What the
+    atoms cannot represent is the residual r.
 
     Parameters
     ----------
     atoms : array-like of shape (n_atoms, n_features) or callable, default=None
         The atoms as rows. A callable gives them from n_features, e.g.
         ``scipy.linalg.hadamard``. None: the unit vectors, so nothing changes.
-    analysis : {"lstsq", "transpose"} or array-like of shape (n_features, n_atoms), \
-default="lstsq"
+    analysis : {"lstsq", "transpose"} or array-like, default="lstsq"
         Matrix that `transform` multiplies by: the pseudo-inverse of the atoms, their
         transpose (the same for orthonormal atoms, and required to be so), or one's
-        own.
+        own, of shape (n_features, n_atoms).
     atom_names : sequence of str of length n_atoms, default=None
         Names of the atoms. None: "atom0", "atom1", ...
 
@@ -67,6 +71,18 @@ default="lstsq"
         The matrix of `transform`.
     n_features_in_ : int
         Number of columns of X.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : Atoms that are learned; sktrim takes it as it is.
+    LatentDirichletAllocation : Atoms that are distributions over words.
+    sktrim.inverse_module : The inverse as a torch module.
+
+    Notes
+    -----
+    Coefficients are in the units of the signal, over those of the atoms. Where atoms
+    are not orthogonal a coefficient depends on which others there are, as in any
+    regression: leave one out and its neighbours take over.
 
     Examples
     --------
@@ -223,6 +239,10 @@ default="lstsq"
         ------
         ValueError
             If `by` is unknown, or two atoms share a name.
+
+        See Also
+        --------
+        sktrim.FeatureGroups : What is returned; groups of one's own.
         """
         if by not in ("natural", "coefficient"):
             raise ValueError(f"by={by!r}; expected 'natural' or 'coefficient'.")

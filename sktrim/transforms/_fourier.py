@@ -132,14 +132,25 @@ def signed_frequencies(bins: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class FourierTransformer(FrequencyTransformer):
-    """Orthonormal discrete Fourier transform with real coefficients.
+    r"""Orthonormal discrete Fourier transform with real coefficients.
 
-    For every frequency, in the C order of ``scipy.fft.rfftn(norm="ortho")``, the real
-    part and then the imaginary part, both times sqrt(2); only the real part, as it
-    is, for frequencies that are their own opposite (0, and Nyquist where the length
-    is even). On several axes one of each pair +-k is kept, the first in that order.
-    The transform is an orthogonal matrix, so its inverse is its transpose, for any
-    length and any number of axes.
+    .. math::
+
+       \hat x_k = \frac{1}{\sqrt n} \sum_{j=0}^{n-1} x_j \, e^{-2 \pi i j k / n}, \qquad
+       s = \begin{cases}
+       \sqrt 2 \, (\mathrm{Re} \, \hat x_k, \; \mathrm{Im} \, \hat x_k)
+       & \text{for a pair } \pm k, \\
+       \hat x_k & \text{where } k = -k \bmod n,
+       \end{cases}
+
+    of a signal of n values along each of the axes acted upon: for every frequency, in
+    the C order of ``scipy.fft.rfftn(norm="ortho")``, the real part and then the
+    imaginary part, both times sqrt(2); only the real part, as it is, for frequencies
+    that are their own opposite (0, and Nyquist where the length is even). On several
+    axes one of each pair ±k is kept, the first in that order. The transform is an
+    orthogonal matrix, so its inverse is its transpose, for any length and any number of
+    axes, and the sum of the squares of a frequency's coefficients is its power: they
+    add up to that of the signal.
 
     Parameters
     ----------
@@ -177,10 +188,28 @@ class FourierTransformer(FrequencyTransformer):
     n_features_in_ : int
         Number of values in one signal.
 
+    See Also
+    --------
+    CosineTransformer : Without a jump from the end of a signal to its beginning.
+    WaveletTransformer : Local in position too.
+    sktrim.inverse_module : The inverse as a torch module.
+
     Notes
     -----
-    Frequency space is where Singh et al. (2020, arXiv 2003.01926, section 4) ask what
-    networks for cosmology and audio use.
+    Coefficients are in the units of the signal. A frequency of k cycles per signal is
+    :math:`k / (n \Delta)` for samples :math:`\Delta` apart, and on a map of the sky
+    with pixels of :math:`\Delta` radians the multipole
+    :math:`l = 2 \pi k / (n \Delta)`, in the flat approximation; see `feature_groups`.
+
+    Frequency space is where :footcite:t:`singh2020trim` ask, in section 4, what
+    networks for cosmology and audio use. Two things differ from their code. The inverse
+    has the length of the signal, odd ones too. And the group of a frequency has both
+    parts in it, whose scores keep their sign and add up; the magnitude of a pair of
+    scores, which ranks groups in their Table 1, does neither.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------

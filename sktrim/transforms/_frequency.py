@@ -246,7 +246,17 @@ class FrequencyTransformer(SignalTransformer):
         unit: str | None = None,
         channels: str = "pool",
     ) -> FeatureGroups:
-        """Group the coefficients by frequency.
+        r"""Group the coefficients by frequency.
+
+        The centre of a group is the length of its frequency vector,
+
+        .. math::
+
+           \nu = \sqrt{\sum_a \left( \frac{k_a}{n_a \Delta_a} \right)^2}, \qquad
+           l = 2 \pi \nu \text{ for multipoles},
+
+        where :math:`k_a` are the cycles along axis a, :math:`n_a` is its length and
+        :math:`\Delta_a` the `sample_spacing`; without that, that of the cycles k alone.
 
         Parameters
         ----------
@@ -286,6 +296,23 @@ class FrequencyTransformer(SignalTransformer):
         ------
         ValueError
             If an argument does not fit, or a band contains no frequency.
+
+        See Also
+        --------
+        sktrim.FeatureGroups : What is returned; groups of one's own.
+
+        Examples
+        --------
+        Four bands in hertz of a signal sampled every 10 ms:
+
+        >>> import numpy as np
+        >>> from sktrim import FourierTransformer
+        >>> fourier = FourierTransformer().fit(np.ones((1, 100)))
+        >>> bands = fourier.feature_groups(
+        ...     by="band", n_bands=4, sample_spacing=0.01, unit="Hz"
+        ... )
+        >>> bands.names
+        ['0.0 to 12.5 Hz', '12.5 to 25.0 Hz', '25.0 to 37.5 Hz', '37.5 to 50.0 Hz']
         """
         check_is_fitted(self)
         options = ("natural", "band", "coefficient")

@@ -28,12 +28,17 @@ def _words(vocabulary: Any, n_features: int) -> list[str]:
 
 
 class LatentDirichletAllocation(_TopicModel):
-    """scikit-learn's topic model, with counts as coefficients and a linear inverse.
+    r"""scikit-learn's topic model, with counts as coefficients and a linear inverse.
 
-    A coefficient is the expected number of words a topic puts into the document: the
-    document's length times the topic's share. Hence the inverse is linear without
-    offset: coefficients times the topics' word probabilities. Fitting is unchanged,
-    and so are the parameters and the other attributes, which
+    .. math::
+
+       s_k = N \theta_k, \qquad T^{-1}(s)_w = \sum_k s_k \, \beta_{kw},
+
+    where N is the number of words of a document, :math:`\theta_k` the share of topic k
+    in it and :math:`\beta_{kw}` the probability of word w in topic k. A coefficient is
+    the expected number of words that a topic puts into the document, in words. Hence
+    the inverse is linear without offset. Fitting is unchanged, and so are the
+    parameters and the other attributes, which
     `sklearn.decomposition.LatentDirichletAllocation` documents.
 
     Attributes
@@ -41,10 +46,24 @@ class LatentDirichletAllocation(_TopicModel):
     atoms_ : ndarray of shape (n_components, n_features)
         Probability of every word in every topic; rows sum to 1.
 
+    See Also
+    --------
+    sklearn.decomposition.LatentDirichletAllocation : With shares, without inverse.
+    LinearDictionary : Given atoms in place of topics.
+    sktrim.inverse_module : The inverse as a torch module.
+
     Notes
     -----
-    Blei, Ng and Jordan (2003), Latent Dirichlet Allocation; topics as the space of an
-    explanation: Singh et al. (2020, arXiv 2003.01926, section 4).
+    The model is that of :footcite:t:`blei2003lda`; topics are the space of an
+    explanation of news in :footcite:t:`singh2020trim`, section 4. The shares are found
+    by scikit-learn's variational inference, so the transform is not linear; only its
+    inverse is. The residual is large, since a document holds few of the words that its
+    topics let expect, and those more often: ``residual="constant"`` keeps the document
+    what it is.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------
@@ -155,6 +174,10 @@ class LatentDirichletAllocation(_TopicModel):
         ------
         ValueError
             If `by` is unknown, or the vocabulary does not fit the topics.
+
+        See Also
+        --------
+        sktrim.FeatureGroups : What is returned; groups of one's own.
         """
         check_is_fitted(self)
         if by not in ("natural", "coefficient"):

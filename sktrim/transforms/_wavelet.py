@@ -102,7 +102,17 @@ def _check_level(level: Any, grid: tuple[int, ...], wavelet: Any) -> int:
 
 
 class WaveletTransformer(SignalTransformer):
-    """Discrete wavelet transform of 1-D and 2-D signals.
+    r"""Discrete wavelet transform of 1-D and 2-D signals.
+
+    .. math::
+
+       a^{(l + 1)}_j = \sum_m h_{m - 2j} \, a^{(l)}_m, \qquad
+       d^{(l + 1)}_j = \sum_m g_{m - 2j} \, a^{(l)}_m, \qquad a^{(0)} = x,
+
+    with the low-pass filter h and the high-pass filter g of the wavelet, up to a shift
+    that PyWavelets chooses; along both axes in turn in 2-D. The details :math:`d^{(l)}`
+    are where the signal changes on a scale of :math:`2^l` values, and the last
+    approximation a is what is left.
 
     The coefficients of a channel are the flattened bands from coarse to fine: the
     approximation, then the details of the highest level, down to level 1. In 2-D the
@@ -144,12 +154,23 @@ class WaveletTransformer(SignalTransformer):
     bands_ : list of Band
         Level, key and shape of every band of a channel, in the order of the
         coefficients. The approximation is the first one.
-    signal_shape_, layout_, axes_, grid_shape_, channel_shape_, n_channels_, \
-n_coefficients_, n_features_in_
+    signal_shape_, layout_, axes_, grid_shape_
         The layout of the signals, as in `FourierTransformer`.
+    channel_shape_, n_channels_, n_coefficients_, n_features_in_
+        Their numbers, likewise.
+
+    See Also
+    --------
+    FourierTransformer : Frequencies, at no place.
+    sktrim.inverse_module : The inverse as a torch module.
 
     Notes
     -----
+    Multiresolution is due to :footcite:t:`mallat1989wavelets`, orthonormal wavelets of
+    compact support such as "db2" to :footcite:t:`daubechies1988wavelets`; the filters
+    are those of PyWavelets :footcite:p:`lee2019pywavelets`. Coefficients are in the
+    units of the signal.
+
     The round trip is exact to 1e-10 of the largest value for every wavelet but "dmey"
     (1e-1, and more over many levels), whose filters are truncated. The tables of some
     wavelets (sym3, sym20, bior4.4, ...) are rounded too coarsely for 1e-10 over many
@@ -157,12 +178,12 @@ n_coefficients_, n_features_in_
 
     References
     ----------
-    Mallat, A theory for multiresolution signal decomposition, IEEE PAMI 11, 1989.
+    .. footbibliography::
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sktrim.transforms._wavelet import WaveletTransformer
+    >>> from sktrim import WaveletTransformer
     >>> X = np.random.default_rng(0).normal(size=(5, 28 * 28))
     >>> wavelet = WaveletTransformer("db2", level=2, signal_shape=(28, 28)).fit(X)
     >>> wavelet.transform(X).shape
@@ -278,6 +299,18 @@ n_coefficients_, n_features_in_
         ValueError
             If an option is unknown, `sample_spacing` is not positive, or `unit` is
             given without it, or is one of frequencies.
+
+        See Also
+        --------
+        sktrim.FeatureGroups : What is returned; groups of one's own.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sktrim import WaveletTransformer
+        >>> wavelet = WaveletTransformer("haar", level=1, axes=(-2, -1))
+        >>> wavelet.fit(np.ones((1, 8, 8))).feature_groups().names
+        ['haar approximation', 'haar level 1 HL', 'haar level 1 LH', 'haar level 1 HH']
         """
         check_is_fitted(self)
         if by not in ("natural", "level", "coefficient"):
