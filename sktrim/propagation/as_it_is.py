@@ -17,6 +17,19 @@ class AsItIs(nn.Module):
     ----------
     model : nn.Module
         In eval mode.
+
+    See Also
+    --------
+    explained_output : What strips an ending.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import AsItIs, explained_output
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Softmax(dim=1)).eval()
+    >>> output, ending = explained_output(AsItIs(net), torch.ones(1, 2))
+    >>> print(ending, round(output.sum().item(), 4))
+    None 1.0
     """
 
     def __init__(self, model: nn.Module) -> None:

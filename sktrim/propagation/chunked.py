@@ -36,6 +36,20 @@ class DenseParts:
         ``parts(rows, masks)``, two slices, gives a tensor ``(K, n, *signal)``.
     share : torch.Tensor of shape (n_masks,), optional
         The masks' own shares of a row of zeros, as in `contextual_decomposition`.
+
+    See Also
+    --------
+    LowRankParts : Coefficients times basis signals.
+    decompose : What takes them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import DenseParts
+    >>> x, masks = torch.ones(2, 4), torch.eye(4)
+    >>> parts = DenseParts(4, lambda rows, some: masks[some, None] * x[rows])
+    >>> parts.take(slice(0, 2), slice(1, 3)).shape
+    torch.Size([2, 2, 4])
     """
 
     def __init__(
@@ -55,10 +69,15 @@ class DenseParts:
 
 
 class LowRankParts:
-    """Relevant parts that are coefficients times basis signals.
+    r"""Relevant parts that are coefficients times basis signals.
 
-    Where the model's first operation is linear (views aside), it is applied to the
-    basis, once for all samples and masks, instead of to every part.
+    .. math::
+
+       \beta_{gi} = \sum_k M_{gk} \, s_{ik} \, d_k
+
+    for mask g and sample i, with the basis signals :math:`d_k`. Where the model's first
+    operation is linear (views aside), it is applied to the basis, once for all samples
+    and masks, instead of to every part.
 
     Parameters
     ----------
@@ -67,6 +86,23 @@ class LowRankParts:
         For a linear inverse transform, its value for each unit vector.
     masks : torch.Tensor of shape (K, m)
         Weights of the coefficients in every group.
+
+    See Also
+    --------
+    DenseParts : Parts of any kind.
+    decompose : What takes them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import LowRankParts, decompose
+    >>> net = torch.nn.Linear(4, 3, bias=False).eval()
+    >>> s, basis = torch.ones(2, 4), torch.eye(4)
+    >>> parts = LowRankParts(s, basis, torch.tensor([[1.0, 1.0, 0.0, 0.0]]))
+    >>> with torch.no_grad():
+    ...     rel_out, output = decompose(net, s @ basis, parts)
+    >>> torch.allclose(rel_out[0], net(torch.tensor([1.0, 1.0, 0.0, 0.0])), atol=1e-6)
+    True
     """
 
     def __init__(
@@ -103,6 +139,9 @@ def decompose(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Decompose all samples for all masks, in chunks.
 
+    What `contextual_decomposition` computes, with no more than `rows_at_once` samples
+    times masks in work.
+
     Parameters
     ----------
     model : nn.Module or callable
@@ -119,6 +158,24 @@ def decompose(
     rel_out : torch.Tensor of shape (K, n, n_out)
     output : torch.Tensor of shape (n, n_out)
         What is decomposed: the irrelevant part is ``output - rel_out``.
+
+    See Also
+    --------
+    sktrim.contextual_decomposition : The rules.
+    DenseParts, LowRankParts : What a decomposition starts from.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import DenseParts, decompose
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU()).eval()
+    >>> x, masks = torch.ones(2, 4), torch.eye(4)
+    >>> def part(rows, some):
+    ...     return masks[some, None] * x[rows]
+    >>> with torch.no_grad():
+    ...     rel_out, output = decompose(net, x, DenseParts(4, part), rows_at_once=3)
+    >>> rel_out.shape
+    torch.Size([4, 2, 3])
     """
     check_model(model)
     method = ContextualDecomposition(bias, nonlinearity, False)

@@ -18,7 +18,14 @@ def pairwise_interactions(
     pairs: torch.Tensor | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return CD(i and j) - CD(i) - CD(j) for pairs of relevant parts.
+    r"""Return what pairs of parts give together beyond what each gives alone.
+
+    .. math::
+
+       I_{ij} = C(\beta_i + \beta_j) - C(\beta_i) - C(\beta_j)
+
+    with the contextual decomposition C of parts :math:`\beta`, in units of the output.
+    Positive values say that the two reinforce each other, 0 that the network adds them.
 
     Parameters
     ----------
@@ -42,15 +49,35 @@ def pairwise_interactions(
     ValueError
         If `rel` holds no parts on a leading axis, or a pair is out of range.
 
+    See Also
+    --------
+    sktrim.contextual_decomposition : The decomposition, and its options.
+    sktrim.scorers.ContextualDecomposition : With ``interactions=True``, of groups.
+
+    Notes
+    -----
+    :footcite:t:`murdoch2018cd` and :footcite:t:`singh2019acd` measure interactions of
+    phrases and of regions in this way. A product of two parts has none, since the rule
+    for products is linear in the parts; a ReLU has.
+
+    Biases are no interactions with ``bias="context"``; with the other rules a part's
+    share of them depends on its size, so that even a linear model shows some.
+
+    References
+    ----------
+    .. footbibliography::
+
     Examples
     --------
     >>> import torch
     >>> from sktrim.propagation import pairwise_interactions
-    >>> x = torch.tensor([[2.0, 3.0]])
+    >>> x = torch.tensor([[3.0, 1.0]])
     >>> rel = torch.eye(2)[:, None] * x
-    >>> found, pairs = pairwise_interactions(lambda v: v[:, :1] * v[:, 1:], x, rel)
-    >>> found
-    tensor([[[0.]]])
+    >>> def model(v):
+    ...     return torch.relu(v[:, :1] - v[:, 1:])
+    >>> found, pairs = pairwise_interactions(model, x, rel)
+    >>> found, pairs
+    (tensor([[[-1.]]]), tensor([[0, 1]]))
     """
     if rel.ndim != x.ndim + 1:
         raise ValueError(

@@ -36,15 +36,38 @@ class _Moved:
 
 
 class Mixtures(Method):
-    """Carry the signals and hand the model their mixtures where it must see them.
+    r"""Carry the signals and hand the model their mixtures where it must see them.
 
-    A carrier holds the signals (or a view of them) in `rel`; its `full` only has the
-    shape of the mixtures, ``(P * n, ...)``.
+    .. math::
+
+       x_{pi} = \sum_j w_{pj} \, v_{ji}
+
+    is mixture p of the signals :math:`v_j` of sample i. The first linear operation of a
+    model runs on the signals, once, and its results are mixed. A carrier holds the
+    signals (or a view of them) in `rel`; its `full` only has the shape of the mixtures,
+    ``(P * n, ...)``.
 
     Parameters
     ----------
     signals : torch.Tensor of shape (m, n, *signal)
         What is mixed, sample by sample.
+
+    See Also
+    --------
+    LowRankParts : The same idea for decompositions.
+    sktrim.scorers.Shapley : Runs on mixtures of groups.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim.propagation import Mixtures
+    >>> net = torch.nn.Linear(4, 2).eval()
+    >>> signals = torch.randn(3, 5, 4)
+    >>> weights = torch.tensor([[1.0, 0.0, 0.5]])
+    >>> with torch.no_grad():
+    ...     out = Mixtures(signals).run(net, net, weights)
+    ...     torch.allclose(out, net(signals[0] + 0.5 * signals[2]), atol=1e-6)
+    True
     """
 
     name = "a forward pass of mixtures"

@@ -31,6 +31,10 @@ class UnsupportedOperationError(TypeError):
 
     The message names the operation, the place in the model that called it and
     the line that would register it.
+
+    See Also
+    --------
+    sktrim.propagation.register_operation : The line that it proposes.
     """
 
 
@@ -38,6 +42,10 @@ class OutputMismatchError(RuntimeError):
     """What a network gave under the rules is not what it gives by itself.
 
     An explanation of it would be one of another network.
+
+    See Also
+    --------
+    sktrim.UnsupportedOperationError : Where there is no rule at all.
     """
 
 
@@ -106,7 +114,18 @@ def register_operation(
     decomposition: Callable | None = None,
     **options: Any,
 ) -> None:
-    """Declare how a torch operation is treated by every propagation method.
+    r"""Declare how a torch operation is treated by every propagation method.
+
+    An elementwise function :math:`\varphi` needs no more than its kind: contextual
+    decomposition then splits it by
+
+    .. math::
+
+       \beta \mapsto \tfrac{1}{2} \bigl[ \varphi(\beta) - \varphi(0) + \varphi(h)
+       - \varphi(h - \beta) \bigr] + q \, \varphi(0),
+
+    DeepLIFT multiplies by :math:`\Delta\varphi / \Delta h`, relevance is passed on, and
+    guided backpropagation takes the gradient.
 
     Parameters
     ----------
@@ -132,11 +151,40 @@ def register_operation(
     ValueError
         If the kind is not known or `func` is not callable.
 
+    See Also
+    --------
+    sktrim.contextual_decomposition : The rules of the kinds.
+    sktrim.UnsupportedOperationError : What a model meets without a rule.
+
+    Notes
+    -----
+    What a method does with a kind (h the whole activation, :math:`\beta` its relevant
+    part):
+
+    - shape: all move parts, differences and relevance as values.
+    - affine, average: contextual decomposition maps :math:`\beta` and shares out the
+      bias; DeepLIFT takes the gradient; relevance is shared out by contributions.
+    - elementwise: as above.
+    - select: parts, differences and relevance are those of the winner, evened where
+      values tie.
+    - bilinear: :math:`\tfrac{1}{2} (\beta_1 h_2 + h_1 \beta_2)`; half of the
+      difference, or of the relevance, through each factor.
+    - normalise: the statistic is that of the whole; DeepLIFT treats it as a quotient,
+      LRP as a constant, in the operations that they know by name.
+    - recurrent, composite: in terms of other operations.
+    - query: answered from the whole activation, without a part.
+
     Examples
     --------
     >>> import torch
+    >>> from sktrim import contextual_decomposition
     >>> from sktrim.propagation import register_operation
     >>> register_operation(torch.special.erf, "elementwise")
+    >>> x = torch.tensor([[1.0, 2.0]])
+    >>> rel = torch.tensor([[1.0, 0.0]])
+    >>> rel_out, irrel_out = contextual_decomposition(torch.special.erf, x, rel)
+    >>> torch.allclose(rel_out + irrel_out, torch.special.erf(x))
+    True
     """
     functions = (func,) if callable(func) else tuple(func)
     if kind not in KINDS:

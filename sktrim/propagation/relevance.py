@@ -50,7 +50,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Rule:
-    """How an affine operation shares out relevance among its inputs.
+    r"""How an affine operation shares out relevance among its inputs.
+
+    .. math::
+
+       R_i = \sum_{\text{sides } S} \alpha_S \sum_j \frac{\sum_{t \in S} c^t_{ij}}
+       {\sum_{t \in S} \bigl( \sum_{i'} c^t_{i'j} + c^t_{0j} \bigr)} \, R_j, \qquad
+       c^t_{ij} = \pm x^t_i \, w^t_{ij}, \quad c^t_{0j} = \pm b^t_j,
+
+    where a term t changes inputs x, weights w and biases b in some way (keeps their
+    positive part, say), sides S have a denominator each, and :math:`\alpha_S` is the
+    `coefficient` of a side.
 
     Attributes
     ----------
@@ -65,6 +75,21 @@ class Rule:
     gamma : float
     low, high : float or tensor
         Bounds of the input (z-box alone).
+
+    See Also
+    --------
+    sktrim.scorers.LRPComposite : Takes a rule for each kind of layer.
+
+    Examples
+    --------
+    The z+ rule, as data:
+
+    >>> from sktrim.propagation.relevance import Rule, Side, Term
+    >>> both_up = Term("positive", "positive", "positive")
+    >>> both_down = Term("negative", "negative", "zero")
+    >>> rule = Rule("z_plus", (Side((both_up, both_down)),))
+    >>> from sktrim.scorers import LRPComposite
+    >>> scorer = LRPComposite({"conv": rule, "linear": rule})
     """
 
     name: str
