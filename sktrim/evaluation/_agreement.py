@@ -24,6 +24,21 @@ class ScorerAgreement:
         their magnitudes.
     top : ndarray of shape (n_scorers, n_scorers)
         Share of samples for which the group of largest magnitude is the same.
+
+    See Also
+    --------
+    scorer_agreement : Makes it.
+    sktrim.inspection.AgreementDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.evaluation import ScorerAgreement
+    >>> rho = np.array([[1.0, 0.8], [0.8, 1.0]])
+    >>> print(ScorerAgreement(["cd", "deeplift"], rho, rho, rho))
+    Spearman correlation of scores, mean over samples
+    cd         1.000   0.800
+    deeplift   0.800   1.000
     """
 
     names: list[str]
@@ -70,7 +85,14 @@ class ScorerAgreement:
 def scorer_agreement(
     trim, X, y=None, *, scorers: Sequence, verbose=None
 ) -> ScorerAgreement:
-    """Explain with several scorers and correlate what they say.
+    r"""Explain with several scorers and correlate what they say.
+
+    .. math::
+
+       A_{jk} = \frac{1}{n} \sum_{i=1}^{n} \rho\bigl( \phi_i^j, \phi_i^k \bigr),
+
+    the mean over samples of Spearman's correlation over groups of the scores
+    :math:`\phi` of scorers j and k. 1 says that they rank the groups alike.
 
     Parameters
     ----------
@@ -91,6 +113,39 @@ def scorer_agreement(
     ------
     ValueError
         If there are no scorers, or several targets per sample.
+
+    See Also
+    --------
+    ScorerAgreement : What is returned.
+    randomisation_test : Relates networks instead of scorers.
+
+    Notes
+    -----
+    That methods contradict each other is common, and users choose between them by rules
+    of thumb :footcite:p:`krishna2022disagreement`; `faithfulness_report` is a better
+    judge. Methods may also agree because they are alike, as those of the gradient's
+    family are.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import scorer_agreement
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> print(scorer_agreement(trim, X, scorers=["cd", "occlusion"]))
+    Spearman correlation of scores, mean over samples
+    cd          1.000   1.000
+    occlusion   1.000   1.000
     """
     scorers = [check_scorer(scorer) for scorer in as_list(scorers)]
     if not scorers:

@@ -27,6 +27,37 @@ def explanation_card(trim, X, y=None, *, sample=None, k=5, n_draws=8, verbose=No
     -------
     sktrim._explanation.card.ExplanationCard
         Prints as text and shows as HTML in notebooks.
+
+    See Also
+    --------
+    sktrim.Explanation.card : The same from studies that were run before.
+    faithfulness_report, randomisation_test, stability_report : What is run.
+
+    Notes
+    -----
+    In the order of :footcite:t:`murdoch2019pdr`: predictive accuracy, descriptive
+    accuracy, relevance. A wrong network is explained in vain, and a wrong explanation
+    is not worth reading.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import explanation_card
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> card = explanation_card(trim, X, n_draws=2)
+    >>> print(str(card).splitlines()[0])
+    cd, raw of 20 samples
     """
     explanation = trim.explain(X, y)
     classes = getattr(trim, "classes_", None)

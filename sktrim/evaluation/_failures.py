@@ -25,6 +25,18 @@ class FailureCluster:
     drivers : list of tuple (name, float)
         Groups whose scores set the cluster's errors apart from all other samples,
         first the largest difference, in standard deviations over all samples.
+
+    See Also
+    --------
+    failure_report : Makes them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.evaluation import FailureCluster
+    >>> cluster = FailureCluster(np.array([0, 4]), 0.5, 0.3, [("3.0 cycles", 1.7)])
+    >>> len(cluster)
+    2
     """
 
     samples: np.ndarray
@@ -47,6 +59,21 @@ class FailureReport:
         Index of each sample's cluster in `clusters`.
     errors : ndarray of shape (n_samples,)
         1 where the network is wrong; a regressor's absolute error, mean over outputs.
+
+    See Also
+    --------
+    failure_report : Makes it.
+    FailureCluster : What it holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.evaluation import FailureCluster, FailureReport
+    >>> cluster = FailureCluster(np.array([0, 1]), 0.5, 1.0, [("3.0 cycles", 1.7)])
+    >>> print(FailureReport([cluster], np.array([0, 0]), np.array([1.0, 0.0])))
+    error 0.500 over 2 samples
+     samples    error         p  driven by
+           2    0.500         1  3.0 cycles (+1.7)
     """
 
     clusters: list[FailureCluster]
@@ -96,10 +123,20 @@ class FailureReport:
 def failure_report(
     explanation, y, *, n_clusters=8, classes=None, n_drivers=5, random_state=0
 ) -> FailureReport:
-    """Cluster explanations and find where the network's errors concentrate.
+    r"""Cluster explanations and find where the network's errors concentrate.
 
     A cluster with many errors and a few groups that drive it points at a systematic
-    bias in the data: samples that the network gets wrong for the same reason.
+    bias in the data: samples that the network gets wrong for the same reason. Clusters
+    are those of the directions :math:`z_i / \lVert z_i \rVert` of the scores
+    :math:`z_{ig}`, standardised over samples; the p-value of a cluster C is
+
+    .. math::
+
+       p = P(\text{at least as many errors in } |C| \text{ samples drawn at random}),
+
+    hypergeometric for a classifier, else of a normal mean; and the drivers are the
+    groups with the largest difference of the mean of z between the wrong samples of C
+    and all samples outside it.
 
     Parameters
     ----------
@@ -123,6 +160,40 @@ def failure_report(
     ------
     ValueError
         If there are no predictions, or y does not fit.
+
+    See Also
+    --------
+    FailureReport : What is returned.
+    sktrim.inspection.FailureDisplay : Draws it.
+
+    Notes
+    -----
+    :footcite:t:`lapuschkin2019cleverhans` cluster heat maps, by spectral clustering, to
+    find networks that are right for the wrong reason; here k-means on standardised
+    scores of named groups, and errors. The p-values are each cluster's own: with eight
+    clusters one of .05 is nothing.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network whose predictions are off where its first column is large:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import failure_report
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> explanation = trim.explain(X)
+    >>> y = explanation.predictions + (X[:, :1] > 1.5)
+    >>> report = failure_report(explanation, y, n_clusters=2)
+    >>> report.clusters[0].drivers[0][0]
+    'coefficient0'
     """
     values = check_scores(explanation.values)
     errors = _errors(explanation, y, classes)

@@ -43,12 +43,18 @@ def sufficient_fraction(
     random_state=0,
     verbose=None,
 ) -> float:
-    """Find the smallest share of groups that keeps the prediction; lower is better.
+    r"""Find the smallest share of groups that keeps the prediction; lower is better.
 
-    The groups are put back in the order of their scores, the others are replaced. The
-    share is the first at which a classifier predicts the class it predicts for the
-    whole signal, or a regressor's output is within `tolerance` standard deviations
-    (over X) of the whole signal's.
+    .. math::
+
+       \frac{1}{n} \sum_{i=1}^{n} \min \Bigl\{ \frac{j}{G} :
+       \text{the } j \text{ highest groups keep the prediction} \Bigr\}
+
+    over n samples i and G groups: they are put back in the order of their scores, the
+    others are replaced. A classifier's prediction is kept where it is the class of the
+    whole signal, a regressor's where the output is within `tolerance` standard
+    deviations (over X) of the whole signal's. Once kept it need not stay kept as more
+    groups come back.
 
     Parameters
     ----------
@@ -72,6 +78,37 @@ def sufficient_fraction(
     -------
     float
         Mean share over the samples, from 0 (nothing is needed) to 1.
+
+    See Also
+    --------
+    neg_sufficient_fraction : For searches that maximise.
+    faithfulness_curves : How far the output moves, whether or not the class changes.
+
+    Notes
+    -----
+    A sufficient input subset :footcite:p:`carter2019sufficient` is the smallest set of
+    inputs that by themselves keep the decision. They search for it by taking inputs
+    away one by one; here the scores say in which order, so that it is they that are
+    measured.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import sufficient_fraction
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> round(sufficient_fraction(trim, X), 4)
+    0.6667
     """
     if replacement == "rows":
         raise ValueError('replacement="rows" has no single prediction; use "mean".')
@@ -115,15 +152,40 @@ def neg_sufficient_fraction(trim, X, y=None, **options) -> float:
     Returns
     -------
     float
+
+    See Also
+    --------
+    sufficient_fraction : What is negated.
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import neg_sufficient_fraction
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> round(neg_sufficient_fraction(trim, X), 4)
+    -0.6667
     """
     return -sufficient_fraction(trim, X, y, **options)
 
 
 def completeness_score(trim, X, y=None, *, explanation=None) -> float:
-    """Tell how nearly the scores add up to what they explain; higher is better.
+    r"""Tell how nearly the scores add up to what they explain; higher is better.
 
-    One minus the summed magnitude of the completeness error over the summed magnitude
-    of the explained output less the base value.
+    .. math::
+
+       1 - \frac{\sum_i \bigl| \phi_{i0} + \sum_g \phi_{ig} - F_i \bigr|}
+                {\sum_i \bigl| F_i - \phi_{i0} \bigr|},
+
+    one minus the summed magnitude of the completeness error over the summed magnitude
+    of the explained output :math:`F_i` less the base value :math:`\phi_{i0}`, over
+    samples i, where the scores :math:`\phi_{ig}` include that of the residual.
 
     Parameters
     ----------
@@ -143,6 +205,35 @@ def completeness_score(trim, X, y=None, *, explanation=None) -> float:
     Warns
     -----
     sklearn.exceptions.UndefinedMetricWarning
+
+    See Also
+    --------
+    sktrim.Explanation : Holds ``completeness_error``, sample by sample.
+
+    Notes
+    -----
+    Completeness is an axiom of :footcite:t:`sundararajan2017ig` and of Shapley values.
+    A method that promises it reaches 1 whatever the network; it does not say that the
+    scores are given to the right groups.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import completeness_score
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> round(completeness_score(trim, X), 4)
+    1.0
     """
     explanation = trim.explain(X, y) if explanation is None else explanation
     error = explanation.completeness_error
@@ -164,10 +255,16 @@ def completeness_score(trim, X, y=None, *, explanation=None) -> float:
 
 
 def sparsity_score(trim, X, y=None, *, explanation=None) -> float:
-    """Tell how few groups carry the scores: the Gini index of their magnitudes.
+    r"""Tell how few groups carry the scores: the Gini index of their magnitudes.
 
-    Scaled by G / (G - 1) for G groups, so that one group that carries all of it gives
-    1 whatever their number (Hurley and Rickard 2009 define the index).
+    .. math::
+
+       \frac{1}{G - 1} \sum_{g=1}^{G} (2 g - G - 1) \,
+       \frac{|\phi|_{(g)}}{\sum_{g'} |\phi|_{(g')}},
+
+    averaged over samples, where :math:`|\phi|_{(1)} \le \dots \le |\phi|_{(G)}` are the
+    magnitudes of the G scores in order. 0 says that all are equal, 1 that one group
+    carries everything.
 
     Parameters
     ----------
@@ -181,6 +278,35 @@ def sparsity_score(trim, X, y=None, *, explanation=None) -> float:
     -------
     float
         Mean over samples, in [0, 1]; 0 for equal or all-zero scores and for one group.
+
+    See Also
+    --------
+    sufficient_fraction : How few groups are enough for the network.
+
+    Notes
+    -----
+    Of the measures that :footcite:t:`hurley2009sparsity` compare, the Gini index has
+    all the properties they ask for. It is scaled by G / (G - 1), so that one group that
+    carries all of it gives 1 whatever their number. Sparse is easy to read, not right.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import sparsity_score
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> round(sparsity_score(trim, X), 2)
+    0.66
     """
     explanation = trim.explain(X, y) if explanation is None else explanation
     sizes = np.sort(np.abs(check_scores(explanation.values)), axis=1).astype(float)
@@ -196,7 +322,15 @@ def sparsity_score(trim, X, y=None, *, explanation=None) -> float:
 def marginal_changes(
     trim, X, y=None, *, n_rows=8, rows=None, verbose=None
 ) -> np.ndarray:
-    """Mean absolute change of the output when a group takes other rows' coefficients.
+    r"""Mean absolute change of the output when a group takes other rows' coefficients.
+
+    .. math::
+
+       \Delta_g = \frac{1}{R} \sum_{r=1}^{R} \Bigl|
+       F\bigl(s - M_g \odot (s - b^r)\bigr) - F(s) \Bigr|
+
+    for group g with weights :math:`M_g` and the R rows :math:`b^r`, where F is the
+    output at coefficients s. A large change says that the network listens to the group.
 
     Parameters
     ----------
@@ -216,6 +350,27 @@ def marginal_changes(
     ndarray of shape (n_samples, n_groups)
         In units of the probability of a classifier's explained class, else of the
         explained output.
+
+    See Also
+    --------
+    localisation_score : Correlates scores with these.
+    sktrim.scorers.Occlusion : The signed change, as a score.
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import marginal_changes
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> marginal_changes(trim, X[:2]).round(2)
+    array([[1.07, 0.59, 0.  ],
+           [1.83, 0.68, 0.  ]], dtype=float32)
     """
     rows = replacement_rows(trim, "rows", n_rows) if rows is None else rows
 
@@ -239,12 +394,17 @@ def marginal_changes(
 def localisation_score(
     trim, X, y=None, *, over="groups", n_rows=8, explanation=None, verbose=None
 ) -> float:
-    """Correlate the scores with what replacing each group really does.
+    r"""Correlate the scores with what replacing each group really does.
 
-    Spearman correlation of the scores' magnitudes with the mean absolute change of the
-    output when the group's coefficients are replaced by those of other rows. A score
-    that is the same for every sample can be right on average and still score low
-    across samples.
+    .. math::
+
+       \frac{1}{n} \sum_{i=1}^{n} \rho\bigl( |\phi_{i \cdot}|, \Delta_{i \cdot} \bigr),
+
+    Spearman correlation over the groups of a sample i (or over samples, by group) of
+    the scores' magnitudes with the mean absolute change :math:`\Delta` of the output
+    when the group's coefficients are replaced by those of other rows. High: what is
+    said to matter does. A score that is the same for every sample can be right on
+    average and still score low across samples.
 
     Parameters
     ----------
@@ -266,6 +426,25 @@ def localisation_score(
     float
         In [-1, 1]; a constant side counts as 0. Circular for ``Occlusion`` with
         marginal replacement, which measures the same.
+
+    See Also
+    --------
+    marginal_changes : The changes.
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import localisation_score
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> round(localisation_score(trim, X), 2)
+    1.0
     """
     if over not in ("groups", "samples"):
         raise ValueError(f"over={over!r}; expected 'groups' or 'samples'.")
@@ -292,17 +471,27 @@ def explanation_scores(trim, X, y=None) -> dict[str, float]:
         ``faithfulness``, ``neg_sufficient_fraction``, ``completeness``, ``sparsity``
         and ``localisation``; higher is better for all.
 
+    See Also
+    --------
+    faithfulness_score : Area between insertion and deletion.
+    neg_sufficient_fraction : Share of groups that keeps the prediction.
+    completeness_score : Whether scores add up.
+    sparsity_score : Whether few groups carry them.
+    localisation_score : Whether they go with what replacing groups does.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> import torch
     >>> from sklearn.decomposition import PCA
     >>> from sklearn.model_selection import GridSearchCV
     >>> from sktrim import TransformImportance
-    >>> import numpy as np, torch
+    >>> from sktrim.evaluation import explanation_scores
     >>> X = np.random.default_rng(0).standard_normal((30, 6)).astype("float32")
     >>> trim = TransformImportance(torch.nn.Linear(6, 2), PCA())
     >>> search = GridSearchCV(
     ...     trim,
-    ...     {"transformer__n_components": [2, 4]},
+    ...     {"transformer__n_components": [5, 6]},
     ...     scoring=explanation_scores,
     ...     refit="faithfulness",
     ...     cv=3,

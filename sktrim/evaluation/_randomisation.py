@@ -56,6 +56,23 @@ class RandomisationResult:
         Largest effect that passes.
     level : float
         Of the significance test and the confidence intervals.
+
+    See Also
+    --------
+    randomisation_test : Makes it, and says what the verdicts are.
+    sktrim.inspection.RandomisationDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import randomisation_test
+    >>> X = np.random.default_rng(0).standard_normal((10, 50)).astype("float32")
+    >>> trim = TransformImportance(torch.nn.Linear(50, 1), scorer="gradient").fit(X)
+    >>> result = randomisation_test(trim, X, n_draws=3, random_state=0)
+    >>> result.mean("pearson").shape, result.effect >= 0
+    ((1,), True)
     """
 
     scorer: str
@@ -294,13 +311,24 @@ def randomisation_test(
     random_state=0,
     verbose=None,
 ) -> RandomisationResult:
-    """Re-draw the network's weights layer by layer and see whether scores change.
+    r"""Re-draw the network's weights layer by layer and see whether scores change.
 
     A score that says the same of a trained and of a random network is not about what
-    the network learned (Adebayo et al. 2018; Zorrilla Matilla et al. 2020, Table II).
-    Two verdicts are given: the *effect*, the largest of three |rho| over maps and draws
-    beyond chance, against `threshold`; and the *significance* of the mean rho against
-    the spread over re-drawn networks.
+    the network learned. Two verdicts are given: the *effect*,
+
+    .. math::
+
+       e = \max_\rho \Bigl[ \, \overline{|\rho|}^2
+           - \frac{2}{\pi} \, \overline{v_\rho} \, \Bigr]_+^{1/2}, \qquad
+       v = \sum_g \hat\phi_g^2 \, \hat\psi_g^2,
+
+    where :math:`\overline{|\rho|}` is the mean magnitude, over samples and draws, of
+    the Pearson, Spearman or Kendall correlation of a sample's scores :math:`\phi` with
+    those of the random network, :math:`\psi`, and v the variance that random signs of
+    the products would give it (:math:`\hat\phi` are the scores, or their ranks, centred
+    and of length 1); and the *significance* of the mean correlation, a t test against
+    its spread over re-drawn networks. An effect of at most `threshold` passes: low is
+    good.
 
     Parameters
     ----------
@@ -332,6 +360,50 @@ def randomisation_test(
     ValueError
         If an option is unknown, there are several targets per sample, or the network
         has no parameters.
+
+    See Also
+    --------
+    RandomisationResult : What is returned.
+    scorer_agreement : Relates scorers instead of networks.
+
+    Notes
+    -----
+    The test is the sanity check of :footcite:t:`adebayo2018sanity`; in astronomy the
+    null test of :footcite:t:`zorrilla2020lensing`, Table II, who keep the methods for
+    which the null of no relation is not rejected by any of the three correlations.
+    Their p-values take neighbouring pixels as independent, so that a correlation of .01
+    is significant: hence two verdicts, and the textbook p only in the table.
+
+    Scores of both networks contain the sample itself.
+    :footcite:t:`binder2023randomization` show that a correlation is left for methods
+    that are right, and that randomising from the top down favours noisy ones. Hence the
+    data-only reference: the correlation of the coefficients' size with the scores,
+    which needs no network at all.
+
+    Weights are drawn from a normal distribution with mean 0 and the standard deviation
+    they have; biases, scales and statistics of a batch norm change places.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import randomisation_test
+    >>> _ = torch.manual_seed(0)
+    >>> X = np.random.default_rng(0).standard_normal((10, 50)).astype("float32")
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Linear(50, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1)
+    ... )
+    >>> trim = TransformImportance(net, scorer="gradient").fit(X)
+    >>> result = randomisation_test(trim, X, n_draws=4, random_state=0)
+    >>> result.layers, result.signed["spearman"].shape
+    (['2', '0'], (2, 4))
+    >>> result.effect < 0.5
+    True
     """
     explanation = trim.explain(X, y)
     fixed = with_target(trim, explanation)

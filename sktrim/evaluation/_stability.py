@@ -14,10 +14,17 @@ PERTURBATIONS = (*perturb.RESAMPLINGS, "noise", "adversarial")
 
 
 def consensus(values) -> np.ndarray:
-    """Keep what several networks agree on.
+    r"""Keep what several networks agree on.
 
-    The entry of smallest magnitude where all signs agree, zero where they do not (Yu
-    and Kumbier 2020 take the smallest magnitude; the sign is our addition).
+    .. math::
+
+       c = \begin{cases}
+       \mathrm{sign}(a_1) \, \min_i |a_i| & \text{where all have one sign}, \\
+       0 & \text{elsewhere},
+       \end{cases}
+
+    entry by entry, of the scores :math:`a_i` of networks i. A large entry says that
+    every network finds the group to matter, in the same direction.
 
     Parameters
     ----------
@@ -33,8 +40,23 @@ def consensus(values) -> np.ndarray:
     ValueError
         If there are no scores, or their shapes differ.
 
+    See Also
+    --------
+    stability_report : Explains with other networks, and holds their consensus.
+
+    Notes
+    -----
+    After the stability principle of :footcite:t:`yu2020veridical`: the gradient of
+    smallest magnitude over networks. The sign, and the zero where signs differ, are our
+    addition.
+
+    References
+    ----------
+    .. footbibliography::
+
     Examples
     --------
+    >>> from sktrim.evaluation import consensus
     >>> consensus([[1.0, -2.0, 3.0], [2.0, -1.0, -3.0]])
     array([ 1., -1.,  0.])
     """
@@ -53,7 +75,18 @@ def consensus(values) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Perturbed:
-    """Importances of the groups under one kind of perturbation.
+    r"""Importances of the groups under one kind of perturbation.
+
+    With the importances :math:`w_g` (mean magnitudes over samples) and the mean scores
+    :math:`m_g`, unperturbed, and :math:`w_g^d`, :math:`m_g^d` in draw d,
+
+    .. math::
+
+       \text{rank\_stability} = \overline{\rho(w^d, w)}, \qquad
+       \text{sign\_agreement} = \overline{ \frac{\sum_g w_g \,
+       [\mathrm{sign} \, m_g^d = \mathrm{sign} \, m_g]}{\sum_g w_g} },
+
+    means over draws; :math:`\rho` is Spearman's correlation. 1 is stable.
 
     Parameters
     ----------
@@ -65,6 +98,20 @@ class Perturbed:
         Mean magnitudes, unperturbed.
     signs : ndarray of shape (n_groups,)
         Mean scores, unperturbed.
+
+    See Also
+    --------
+    stability_report : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.evaluation import Perturbed
+    >>> draws = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0]])
+    >>> sizes, means = np.array([3.0, 2.0, 1.0]), np.array([3.0, 2.0, -1.0])
+    >>> found = Perturbed(draws, draws, sizes, means)
+    >>> round(found.rank_stability, 4), round(found.sign_agreement, 4)
+    (0.75, 0.8333)
     """
 
     importances: np.ndarray
@@ -120,6 +167,22 @@ class StabilityReport:
     kinds : dict of str to Perturbed
     consensus : ndarray of shape (n_samples, n_groups) or None
         What all networks agree on, where several were given; see `consensus`.
+
+    See Also
+    --------
+    stability_report : Makes it.
+    Perturbed : What it holds for each kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.evaluation import Perturbed, StabilityReport
+    >>> sizes = np.array([3.0, 1.0])
+    >>> draws = np.array([sizes, 2 * sizes])
+    >>> kept = Perturbed(draws, draws, sizes, sizes)
+    >>> print(StabilityReport(["low", "high"], sizes, {"noise": kept}))
+    perturbation       draws   ranks   signs
+    noise                  2   1.000   1.000
     """
 
     group_names: list[str]
@@ -189,10 +252,15 @@ def stability_report(
     random_state=0,
     verbose=None,
 ) -> StabilityReport:
-    """Perturb data, inputs, networks and transform, and compare the importances.
+    r"""Perturb data, inputs, networks and transform, and compare the importances.
 
-    After the stability principle of Yu and Kumbier (2020). What is compared is the
-    importance of each group over all samples: the mean magnitude of its scores.
+    .. math::
+
+       w_g = \frac{1}{n} \sum_{i=1}^{n} |\phi_{ig}|,
+
+    the importance of each group g over all n samples, the mean magnitude of its scores,
+    is what is compared, by the correlation of ranks and the agreement of signs: see
+    `Perturbed`.
 
     Parameters
     ----------
@@ -229,6 +297,57 @@ def stability_report(
     ValueError
         If a kind is unknown, there are several targets per sample, or `groups` does not
         fit.
+
+    See Also
+    --------
+    StabilityReport : What is returned.
+    consensus : What several networks agree on.
+    scorer_agreement : Other methods instead of other data.
+
+    Notes
+    -----
+    The stability principle is that of :footcite:t:`yu2020veridical`. Kinds of
+    perturbation:
+
+    - "bootstrap": rows drawn with replacement; "block_bootstrap": neighbouring rows
+      together :footcite:p:`kunsch1989bootstrap`, for series whose rows depend on each
+      other;
+    - "subsample": half of the rows; "cross_validation": all but a fold;
+    - "noise": white noise on the inputs. The largest change that small changes can make
+      is the sensitivity of :footcite:t:`yeh2019infidelity`; here the mean over draws is
+      taken, of ranks;
+    - "adversarial": against the explained output, by the sign of its gradient
+      :footcite:p:`goodfellow2015adversarial`, half and all of `adversarial_level`;
+    - "environments", "networks", "transforms": as the parameters say.
+
+    Resampled rows are not explained again: their spread is that of the mean over
+    samples.
+
+    References
+    ----------
+    .. footbibliography::
+
+    Examples
+    --------
+    A network that uses two of three columns, 4 x1 + 2 x2:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import stability_report
+    >>> X = np.random.default_rng(0).uniform(1, 2, (20, 3)).astype("float32")
+    >>> net, values = torch.nn.Linear(3, 1), torch.tensor([4.0, 2.0, 0.0, 0.0])
+    >>> torch.nn.utils.vector_to_parameters(values, net.parameters())
+    >>> trim = TransformImportance(net).fit(X)
+    >>> kinds = ["bootstrap", "noise"]
+    >>> report = stability_report(trim, X, perturbations=kinds, n_draws=5)
+    >>> print(report)
+    perturbation       draws   ranks   signs
+    bootstrap              5   1.000   1.000
+    noise                  5   1.000   1.000
+    >>> lower, upper = report["bootstrap"].interval()
+    >>> bool((lower <= report.importances).all())
+    True
     """
     perturbations = as_list(perturbations)
     for kind in perturbations:
