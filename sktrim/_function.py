@@ -43,7 +43,15 @@ def transform_importance(
     verbose=0,
     on_incomplete="warn",
 ) -> Explanation | list[Explanation]:
-    """Explain a trained network in the space of a fitted transformer.
+    r"""Explain a trained network in the space of a fitted transformer.
+
+    .. math::
+
+       \phi_g = \mathrm{attr}\bigl(t \circ f';\, M_g, s = T(x)\bigr), \qquad
+       f'(s) = f\bigl(T^{-1}(s) + x - T^{-1}(T(x))\bigr),
+
+    for a network f, signals x and a transform T, in the symbols of
+    `TransformImportance`.
 
     Parameters
     ----------
@@ -80,13 +88,33 @@ def transform_importance(
     sklearn.exceptions.NotFittedError
         If the network or the transformer is not fitted.
 
+    See Also
+    --------
+    TransformImportance : The same as an estimator, for Pipelines and grid searches.
+    Explanation : What is returned.
+    sktrim.scorers.get_scorer_names : What ``scorer=`` takes.
+
+    Notes
+    -----
+    The method is TRIM :footcite:p:`singh2020trim`. Nothing is fitted here: neither the
+    network nor the transformer is changed.
+
+    References
+    ----------
+    .. footbibliography::
+
     Examples
     --------
-    >>> import numpy as np, torch
-    >>> from sktrim import transform_importance
-    >>> X = np.ones((2, 3), dtype="float32")
-    >>> transform_importance(torch.nn.Linear(3, 1), X, scorer="gradient")
-    Explanation(2 samples x 3 groups, scorer='gradient', output='raw')
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import CosineTransformer, transform_importance
+    >>> X = np.random.default_rng(0).standard_normal((2, 3)).astype("float32")
+    >>> net, cosine = torch.nn.Linear(3, 1), CosineTransformer().fit(X)
+    >>> explanation = transform_importance(net, X, transformer=cosine)
+    >>> explanation
+    Explanation(2 samples x 3 groups, scorer='cd', output='raw', unit='cycles')
+    >>> explanation.group_names
+    ['0.0 cycles', '0.5 cycles', '1.0 cycles']
     """
     check_on_incomplete(on_incomplete)
     several = isinstance(transformer, (list, tuple))

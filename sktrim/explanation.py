@@ -28,6 +28,18 @@ class TopGroups(NamedTuple):
         Their names.
     values : ndarray of shape (n_samples, k) or (k,)
         Their importances; over samples the mean, of magnitudes where ranked by them.
+
+    See Also
+    --------
+    sktrim.Explanation.top_k : Makes it.
+
+    Examples
+    --------
+    >>> from sktrim import Explanation
+    >>> explanation = Explanation([[0.5, -2.0]], ["low", "high"])
+    >>> top = explanation.top_k(1)
+    >>> top.names, top.values
+    (array([['high']], dtype='<U4'), array([[-2.]]))
     """
 
     indices: np.ndarray
@@ -37,6 +49,15 @@ class TopGroups(NamedTuple):
 
 class Explanation(ExplanationArrays):
     r"""Importances of named groups of coefficients, for every explained sample.
+
+    .. math::
+
+       \phi_{i0} + \sum_g \phi_{ig} + \phi_{ir} = F_i + \varepsilon_i
+
+    for sample i: `base_values` plus `values` plus `residual_values` (where the residual
+    is no group) are the explained output but for `completeness_error`,
+    :math:`\varepsilon`. Importances are in units of the output, except those of plain
+    gradients, which have no base value.
 
     Parameters
     ----------
@@ -91,6 +112,12 @@ class Explanation(ExplanationArrays):
     TypeError
         If `values` is not real.
 
+    See Also
+    --------
+    TransformImportance : Makes it.
+    sktrim.evaluation.explanation_card : How far to trust it.
+    sktrim.inspection.BarDisplay : What ``explanation.plot.bar()`` draws.
+
     Examples
     --------
     >>> from sktrim.explanation import Explanation
@@ -125,6 +152,17 @@ class Explanation(ExplanationArrays):
         ------
         ValueError
             If there is no sample, or `by` does not fit.
+
+        See Also
+        --------
+        Explanation.top_k : The groups that matter most.
+
+        Examples
+        --------
+        >>> from sktrim import Explanation
+        >>> explanation = Explanation([[0.5, -2.0], [1.5, 1.0]], ["low", "high"])
+        >>> explanation.mean(), explanation.mean(absolute=True)
+        (array([ 1. , -0.5]), array([1. , 1.5]))
         """
         if not len(self):
             raise ValueError("there are no samples to average over.")
@@ -194,6 +232,18 @@ class Explanation(ExplanationArrays):
         ------
         ValueError
             If an option is unknown, `k` is below 1, or there are several targets.
+
+        See Also
+        --------
+        Explanation.mean : All groups, averaged.
+
+        Examples
+        --------
+        >>> from sktrim import Explanation
+        >>> explanation = Explanation([[0.5, -2.0], [1.5, 1.0]], ["low", "high"])
+        >>> explanation.top_k(1).names
+        array([['high'],
+               ['low']], dtype='<U4')
         """
         if by not in ("abs", "signed") or over not in ("sample", "mean"):
             raise ValueError(
@@ -306,6 +356,19 @@ class Explanation(ExplanationArrays):
         ------
         ImportError
             If pandas is not installed.
+
+        See Also
+        --------
+        Explanation.save : A file that loads as it was.
+
+        Examples
+        --------
+        >>> from sktrim import Explanation
+        >>> explanation = Explanation([[0.5, -2.0]], ["low", "high"])
+        >>> explanation.to_frame()[["group", "value"]]
+          group  value
+        0   low    0.5
+        1  high   -2.0
         """
         return io.to_frame(self, wide=wide)
 
@@ -352,6 +415,22 @@ class Explanation(ExplanationArrays):
             file keeps.
         OSError
             If the folder is missing, or the file there is read-only.
+
+        See Also
+        --------
+        Explanation.load : Reads it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sktrim import Explanation
+        >>> explanation = Explanation([[0.5, -2.0]], ["low", "high"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "explanation.npz"
+        ...     explanation.save(path)
+        ...     Explanation.load(path)
+        Explanation(1 sample x 2 groups, scorer='cd', output='margin')
         """
         io.save(self, path, components=components)
 
@@ -375,6 +454,10 @@ class Explanation(ExplanationArrays):
             ValueError. Files from strangers do no harm.
         OSError
             If there is no file, or it cannot be read.
+
+        See Also
+        --------
+        Explanation.save : Writes it, with an example.
         """
         return io.load(path, cls)
 
@@ -417,6 +500,17 @@ class Explanation(ExplanationArrays):
         ------
         ValueError
             If `y` does not fit, or there are several targets.
+
+        See Also
+        --------
+        sktrim.evaluation.explanation_card : Measures and says all of it.
+
+        Examples
+        --------
+        >>> from sktrim import Explanation
+        >>> explanation = Explanation([[0.5, -2.0]], ["low", "high"])
+        >>> print(str(explanation.card()).splitlines()[0])
+        cd, margin of 1 sample
         """
         self._check_one_target("card")
         return make_card(

@@ -506,6 +506,17 @@ def check_groups(groups: Any, transformer: Any, n_coefficients: int) -> FeatureG
     ValueError
         If the name is unknown, the width is wrong, there is no group, or a weight
         lies outside [0, 1] or is NaN.
+
+    See Also
+    --------
+    FeatureGroups : What is returned.
+    sktrim.TransformImportance : Whose ``groups=`` is resolved.
+
+    Examples
+    --------
+    >>> from sktrim.groups import check_groups
+    >>> check_groups([0, 0, 1, -1], None, 4)
+    FeatureGroups(2 groups over 4 coefficients: '0', '1')
     """
     if isinstance(groups, str):
         resolved = _named_groups(groups, transformer, n_coefficients)

@@ -64,12 +64,20 @@ __all__ = ["TransformImportance", "transform_importance"]
 
 
 class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
-    """What a trained network uses, in the space of a transform.
+    r"""What a trained network uses, in the space of a transform.
 
-    TRIM (Singh et al. 2020): for a network f, a signal x and a transform T, the
-    composed function f'(s) = f(T^-1(s) + r) is explained at s = T(x), group of
-    coefficients by group, with any attribution method. r = x - T^-1(T(x)) is what T
-    cannot represent.
+    .. math::
+
+       f'(s) = f\bigl(T^{-1}(s) + r\bigr), \qquad
+       r = x - T^{-1}\bigl(T(x)\bigr), \qquad
+       \phi_g = \mathrm{attr}\bigl(t \circ f';\, M_g, s = T(x)\bigr):
+
+    for a network f, a signal x and a transform T, the composed function f' is explained
+    at s = T(x), where it is f(x), group of coefficients by group, with any attribution
+    method. r is what T cannot represent, :math:`M_g` are the weights of group g and t
+    picks the explained scalar from the outputs. A high score says what the scorer says
+    (`sktrim.scorers`); the default's, that what the group carries raises the output, in
+    units of it.
 
     Parameters
     ----------
@@ -91,11 +99,10 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         "coefficients", others it has a name for, such as "level". An array of shape
         (n_coefficients,) holds labels (-1: ungrouped), one of shape (n_groups,
         n_coefficients) masks in [0, 1]. A callable is given the fitted transformer.
-    target : "predicted", "true", "all", int, array of int, ("label", v) or (k, l), \
-            default="predicted"
-        Which output is explained: each sample's predicted or true class, every
-        output side by side, one column, one column per sample, the column of a
-        label, or column k minus column l.
+    target : str, int, array of int or tuple, default="predicted"
+        Which output is explained: each sample's "predicted" or "true" class, "all"
+        outputs side by side, one column, one column per sample, the column of a label
+        ("label", v), or column k minus column l, (k, l).
     output : {"auto", "margin", "logit", "probability", "raw"}, default="auto"
         What is read off the output: the logit minus the mean of the other logits
         (classifiers' default), the logit, the probability, or the output as it is
@@ -136,16 +143,42 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     transform_importance : The same for people who want no meta-estimator.
+    Explanation : What ``explain`` returns.
+    TrimModel : The composed network as a torch module.
+    sktrim.evaluation.explanation_card : How far to trust the result.
+
+    Notes
+    -----
+    The method is TRIM :footcite:p:`singh2020trim`. In their code a residual may be
+    computed from s at every call; here it belongs to the sample and stays as it is
+    while s varies.
+
+    What is transformed is the question, not the answer: the transform of a map of
+    scores in signal space is no attribution to coefficients. Of a linear network that
+    uses one frequency alone, the Fourier transform of the map of scores over time shows
+    others.
+
+    References
+    ----------
+    .. footbibliography::
 
     Examples
     --------
-    >>> import numpy as np, torch
+    A network that looks at 2 cycles alone:
+
+    >>> import numpy as np
+    >>> import torch
     >>> from sktrim import FourierTransformer, TransformImportance
     >>> X = np.random.default_rng(0).standard_normal((5, 8)).astype("float32")
-    >>> net = torch.nn.Linear(8, 2)
+    >>> net = torch.nn.Linear(8, 1, bias=False)
+    >>> wave = torch.cos(2 * torch.pi * 2 * torch.arange(8) / 8)
+    >>> torch.nn.utils.vector_to_parameters(wave, net.parameters())
     >>> trim = TransformImportance(net, FourierTransformer()).fit(X)
-    >>> trim.explain(X).values.shape
+    >>> explanation = trim.explain(X)
+    >>> explanation.values.shape
     (5, 5)
+    >>> explanation.top_k(1, over="mean").names
+    array(['2.0 cycles'], dtype='<U10')
     """
 
     _parameter_constraints: ClassVar[dict] = {

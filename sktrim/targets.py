@@ -12,7 +12,17 @@ _LONG = 16
 
 @dataclass(frozen=True)
 class Target:
-    """Scalars of the network's output: linear in logits or in probabilities.
+    r"""Scalars of the network's output: linear in logits or in probabilities.
+
+    .. math::
+
+       t(y) = w \cdot \sigma(y) + c, \qquad
+       \text{margin of } k: \; t(y) = y_k - \frac{1}{C - 1} \sum_{l \ne k} y_l,
+
+    with weights w, an offset c and :math:`\sigma` the identity, softmax or sigmoid; the
+    margin of class k of C is the case of :math:`w_k = 1` and
+    :math:`w_l = -1 / (C - 1)`. It is 0 where the class has no more evidence than the
+    others on average, and unlike a logit it does not change if all logits rise alike.
 
     Parameters
     ----------
@@ -23,6 +33,21 @@ class Target:
         Applied to the outputs before the weights: the probability is explained.
     offset : torch.Tensor of shape (n_samples or 1, n_targets) or None
         Added after the weights (1 for the probability of class 0 of one output).
+
+    See Also
+    --------
+    resolve_target : Makes it from what a user gives.
+    sktrim.Scorer : What is given it.
+
+    Examples
+    --------
+    The margin of class 0 of three:
+
+    >>> import torch
+    >>> from sktrim.targets import Target
+    >>> target = Target(torch.tensor([[[1.0, -0.5, -0.5]]]))
+    >>> target(torch.tensor([[3.0, 1.0, 2.0]]))
+    tensor([[1.5000]])
     """
 
     weights: torch.Tensor
@@ -101,6 +126,19 @@ class ResolvedTarget:
         A name for each entry of `columns`.
     every : bool
         Whether all outputs are explained side by side.
+
+    See Also
+    --------
+    resolve_target : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim.targets import ResolvedTarget, Target
+    >>> target = Target(torch.tensor([[[0.0, 1.0]]]))
+    >>> ResolvedTarget(target, np.array([1]), ["spoon"], every=False).names
+    ['spoon']
     """
 
     target: Target
@@ -262,6 +300,23 @@ def resolve_target(
     ------
     ValueError
         If the target is out of range, needs a classifier, or needs y.
+
+    See Also
+    --------
+    Target : The scalar of each sample.
+    sktrim.TransformImportance : Whose ``target=`` and ``output=`` are resolved.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim.network import Network
+    >>> from sktrim.targets import resolve_target
+    >>> network = Network(torch.nn.Linear(2, 3), kind="classifier")
+    >>> outputs = np.array([[3.0, 1.0, 2.0]])
+    >>> found = resolve_target("predicted", outputs, None, network, "margin")
+    >>> found.columns, found.target.weights
+    (array([0]), tensor([[[ 1.0000, -0.5000, -0.5000]]], dtype=torch.float64))
     """
     n_samples, n_outputs = outputs.shape
     n_columns = _n_columns(network, n_outputs)

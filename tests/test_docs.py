@@ -1,16 +1,34 @@
 """The examples in the documentation run as printed."""
 
 import doctest
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from sktrim import evaluation, transforms
 from sktrim.scorers import check_scorer, get_scorer_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.rst"))
 WITH_CODE = ["own_scorer.rst", "scorers.rst", "torch_tools.rst"]
+METHODS = [
+    *(type(check_scorer(name)) for name in get_scorer_names()),
+    *(getattr(transforms, name) for name in transforms.__all__),
+    evaluation.completeness_score,
+    evaluation.consensus,
+    evaluation.faithfulness_curves,
+    evaluation.faithfulness_score,
+    evaluation.importance_by_value,
+    evaluation.localisation_score,
+    evaluation.marginal_changes,
+    evaluation.randomisation_test,
+    evaluation.scorer_agreement,
+    evaluation.sparsity_score,
+    evaluation.stability_report,
+    evaluation.sufficient_fraction,
+]
 
 
 def test_the_pages_with_code_are_known():
@@ -42,6 +60,25 @@ def test_the_guide_tells_what_a_scorer_promises(name):
     assert row is not None
     assert (row[1] == "yes") == scorer.additive
     assert (row[2] == "yes") == scorer.complete
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+def test_a_method_has_its_formula_relatives_and_an_example(method):
+    text = inspect.cleandoc(method.__doc__)
+    wanted = (".. math::", "See Also\n--------", "Examples\n--------", ">>> ")
+    assert [part for part in wanted if part not in text] == []
+
+
+@pytest.mark.parametrize("name", get_scorer_names())
+def test_a_scorer_names_its_source(name):
+    text = type(check_scorer(name)).__doc__
+    known = re.findall(
+        r"^@\w+\{(\w+),", (ROOT / "docs/references.bib").read_text(), re.M
+    )
+    cited = re.findall(r":footcite:[tp]:`([\w,]+)`", text)
+    assert cited
+    assert {key for keys in cited for key in keys.split(",")} <= set(known)
+    assert ".. footbibliography::" in text
 
 
 def test_the_example_in_the_readme_draws_its_figure(tmp_path, monkeypatch):

@@ -26,7 +26,12 @@ _LARGEST_CODE_POINT = 0x10FFFF
 
 
 class ExplanationFileError(ValueError):
-    """A file is not what `Explanation.save` wrote."""
+    """A file is not what `Explanation.save` wrote.
+
+    See Also
+    --------
+    sktrim.Explanation.load : What raises it.
+    """
 
 
 def check_kind(name: str, array: np.ndarray, kinds: str) -> None:

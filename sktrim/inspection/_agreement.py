@@ -24,6 +24,17 @@ class AgreementDisplay:
     ----------
     figure_, ax_ : matplotlib Figure and Axes
         Where `plot` drew last.
+
+    See Also
+    --------
+    sktrim.evaluation.scorer_agreement : What is drawn.
+
+    Examples
+    --------
+    >>> from sktrim.inspection import AgreementDisplay
+    >>> rho = [[1.0, 0.8], [0.8, 1.0]]
+    >>> AgreementDisplay.from_matrix(rho, ["cd", "deeplift"]).names
+    ['cd', 'deeplift']
     """
 
     def __init__(self, matrix, names, label):

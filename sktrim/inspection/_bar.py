@@ -44,6 +44,19 @@ class BarDisplay:
     ----------
     figure_, ax_ : matplotlib Figure and Axes
         Where `plot` drew last.
+
+    See Also
+    --------
+    CurveDisplay : For groups that lie on an axis.
+    sktrim.Explanation : Draws it as ``explanation.plot.bar()``.
+
+    Examples
+    --------
+    >>> from sktrim.inspection import BarDisplay
+    >>> values = [[1.0, -2.0], [0.5, -1.0]]
+    >>> display = BarDisplay.from_values(values, ["low", "high"])
+    >>> display.names, display.ax_.get_xlabel()
+    (['high', 'low'], 'mean |importance|')
     """
 
     def __init__(self, names, lengths, signs, whiskers, label, *, single=False):

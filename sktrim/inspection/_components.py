@@ -51,6 +51,20 @@ class ComponentsDisplay:
         The first of `axes_`.
     axes_ : list of matplotlib Axes
         One for the signal, where there is one, and one per part.
+
+    See Also
+    --------
+    HeatmapDisplay : Scores over the signal itself.
+    sktrim.Explanation : Draws it as ``explanation.plot.components()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.inspection import ComponentsDisplay
+    >>> parts = np.random.default_rng(0).standard_normal((2, 8, 8))
+    >>> display = ComponentsDisplay.from_components(parts, ["low", "high"], [0.5, -2.0])
+    >>> len(display.axes_)
+    2
     """
 
     def __init__(self, parts, titles, *, scores=None, signal=None, color_bars=True):

@@ -63,6 +63,19 @@ class CurveDisplay:
     ----------
     figure_, ax_ : matplotlib Figure and Axes
         Where `plot` drew last.
+
+    See Also
+    --------
+    BarDisplay : For groups in no order.
+    sktrim.Explanation : Draws it as ``explanation.plot.curve()``.
+
+    Examples
+    --------
+    >>> from sktrim.inspection import CurveDisplay
+    >>> values = [[1.0, 3.0, 2.0], [2.0, 4.0, 1.0]]
+    >>> display = CurveDisplay.from_values(values, [100.0, 200.0, 400.0], unit="Hz")
+    >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    ('frequency (Hz)', 'mean importance')
     """
 
     def __init__(self, centers, curves, samples, xlabel, ylabel):

@@ -34,6 +34,17 @@ class FailureDisplay:
     ----------
     figure_, ax_ : matplotlib Figure and Axes
         Where `plot` drew last.
+
+    See Also
+    --------
+    sktrim.evaluation.failure_report : What is drawn.
+
+    Examples
+    --------
+    >>> from sktrim.inspection import FailureDisplay
+    >>> drivers = ["3.0 cycles", "1.0 cycles"]
+    >>> FailureDisplay.from_values([0.4, 0.1], [10, 20], drivers, overall=0.2).sizes
+    [10, 20]
     """
 
     def __init__(self, rates, sizes, drivers, overall):

@@ -28,6 +28,19 @@ class FaithfulnessDisplay:
     ----------
     figure_, ax_ : matplotlib Figure and Axes
         Where `plot` drew last.
+
+    See Also
+    --------
+    sktrim.evaluation.faithfulness_report : What is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.inspection import FaithfulnessDisplay
+    >>> curves = {"scores": (np.array([[1.0, 0.2, 0.0]]), np.array([[0.0, 0.9, 1.0]]))}
+    >>> display = FaithfulnessDisplay.from_curves([0.0, 0.5, 1.0], curves)
+    >>> display.ax_.get_ylabel()
+    'explained output'
     """
 
     def __init__(self, fractions, curves, ylabel):

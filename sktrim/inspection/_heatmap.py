@@ -65,6 +65,20 @@ class HeatmapDisplay:
         The axes of the map.
     axes_ : list of matplotlib Axes
         All axes: the map alone, or the signal and the map.
+
+    See Also
+    --------
+    ComponentsDisplay : What the groups carry of a signal.
+    sktrim.Explanation : Draws it as ``explanation.plot.heatmap()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.inspection import HeatmapDisplay
+    >>> pixels = np.array([[0.0, 2.0], [-1.0, 0.0]])
+    >>> HeatmapDisplay.from_signal(pixels, (2, 2)).values
+    array([[ 0. ,  1. ],
+           [-0.5,  0. ]])
     """
 
     def __init__(

@@ -37,6 +37,18 @@ class RandomisationDisplay:
     ----------
     figure_, ax_ : matplotlib Figure and Axes
         Where `plot` drew last.
+
+    See Also
+    --------
+    sktrim.evaluation.randomisation_test : What is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrim.inspection import RandomisationDisplay
+    >>> curves = {"spearman": np.array([[0.5, 0.4], [0.1, -0.1]])}
+    >>> RandomisationDisplay.from_values(["fc", "conv"], curves, reference=0.3).layers
+    ['fc', 'conv']
     """
 
     def __init__(self, layers, curves, absolute=None, reference=None, threshold=0.1):

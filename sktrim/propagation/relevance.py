@@ -59,8 +59,8 @@ class Rule:
        c^t_{ij} = \pm x^t_i \, w^t_{ij}, \quad c^t_{0j} = \pm b^t_j,
 
     where a term t changes inputs x, weights w and biases b in some way (keeps their
-    positive part, say), sides S have a denominator each, and :math:`\alpha_S` is the
-    `coefficient` of a side.
+    positive part, say), sides S have a denominator each, :math:`\alpha_S` is the
+    `coefficient` of a side, and its `where` may restrict j to outputs of one sign.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ class GradientShap(Scorer):
     ...     def forward(self, x):
     ...         return x[:, :1] * x[:, 1:]
     >>> x = np.array([[2.0, 3.0]])
-    >>> scorer = GradientShap(n_points=400, baseline="zero")
+    >>> scorer = GradientShap(n_points=100, baseline="zero")
     >>> explanation = transform_importance(Product(), x, scorer=scorer, random_state=0)
     >>> bool((abs(explanation.values - 3) < 4 * explanation.std_errors).all())
     True
