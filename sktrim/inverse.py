@@ -45,6 +45,18 @@ class InverseNotAvailableError(ValueError):
     See Also
     --------
     sktrim.inverse_module : What raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import PowerTransformer
+    >>> from sktrim.inverse import InverseNotAvailableError, inverse_module
+    >>> power = PowerTransformer().fit(np.random.default_rng(0).normal(size=(50, 2)))
+    >>> try:
+    ...     inverse_module(power)
+    ... except InverseNotAvailableError as error:
+    ...     print(str(error).partition(":")[0])
+    There is no torch module for the inverse of PowerTransformer
     """
 
 
@@ -236,7 +248,13 @@ _register_native(LatentDirichletAllocation, lambda topics: MatrixTwin(topics.ato
 
 
 def forward_module(transformer: Any, X: Any) -> nn.Module | None:
-    """Return the transform of a fitted transformer as a torch module, if affine.
+    r"""Return the transform of a fitted transformer as a torch module, if affine.
+
+    .. math::
+
+       T(x) = x W + b, \qquad b = T(0), \qquad W_j = T(e_j) - T(0),
+
+    with the unit vectors :math:`e_j` of signals.
 
     Parameters
     ----------

@@ -128,15 +128,17 @@ def failure_report(
     A cluster with many errors and a few groups that drive it points at a systematic
     bias in the data: samples that the network gets wrong for the same reason. Clusters
     are those of the directions :math:`z_i / \lVert z_i \rVert` of the scores
-    :math:`z_{ig}`, standardised over samples; the p-value of a cluster C is
+    :math:`z_{ig}`, standardised over samples. The p-value of a cluster of m samples, e
+    of them wrong, is
 
     .. math::
 
-       p = P(\text{at least as many errors in } |C| \text{ samples drawn at random}),
+       p = \sum_{j \ge e} \binom{E}{j} \binom{n - E}{m - j} \bigg/ \binom{n}{m},
 
-    hypergeometric for a classifier, else of a normal mean; and the drivers are the
-    groups with the largest difference of the mean of z between the wrong samples of C
-    and all samples outside it.
+    the chance of as many among m drawn at random from all n samples, E of them wrong
+    (for a regressor, of as large a mean error, taken as normal). The drivers are the
+    groups with the largest difference of the mean of z between the wrong samples of the
+    cluster and all samples outside it.
 
     Parameters
     ----------

@@ -11,7 +11,11 @@ from .decomposition import outputs_of
 
 
 class AsItIs(nn.Module):
-    """Runs a model and has its ending forgotten, so that nothing strips it.
+    """A model whose final softmax or sigmoid is explained as a part of it.
+
+    Propagation explains what is before a final softmax, log-softmax or sigmoid: the
+    logits. Of a model that is wrapped in this the ending counts as any other operation,
+    which is what ``output="raw"`` asks for.
 
     Parameters
     ----------
@@ -20,7 +24,7 @@ class AsItIs(nn.Module):
 
     See Also
     --------
-    explained_output : What strips an ending.
+    explained_output : What leaves an ending out.
 
     Examples
     --------

@@ -35,6 +35,17 @@ class UnsupportedOperationError(TypeError):
     See Also
     --------
     sktrim.propagation.register_operation : The line that it proposes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrim import UnsupportedOperationError, contextual_decomposition
+    >>> x = torch.ones(1, 2)
+    >>> try:
+    ...     contextual_decomposition(torch.special.bessel_j0, x, x)
+    ... except UnsupportedOperationError as error:
+    ...     print("bessel_j0" in str(error))
+    True
     """
 
 

@@ -187,8 +187,8 @@ class DeepLift(Scorer):
     .. math::
 
        \phi_g = \sum_k M_{gk} \, (s_k - b_k) \, m_k, \qquad
-       m = \frac{\varphi(h) - \varphi(h^b)}{h - h^b}
-       \quad \text{for } \varphi, \qquad
+       m = \frac{\sigma(h) - \sigma(h^b)}{h - h^b}
+       \quad \text{at } \sigma(h), \qquad
        \Delta(h_1 h_2) = \bar h_2 \, \Delta h_1 + \bar h_1 \, \Delta h_2,
 
     where :math:`h` and :math:`h^b` are an activation for the sample s and for the

@@ -28,8 +28,8 @@ class ContextualDecomposition(Scorer):
        \phi_g = t\bigl(\beta^{(L)}\bigr), \\
        W h + b: \quad & \beta \mapsto W \beta + q \, b, \\
        \mathrm{ReLU}(h): \quad & \beta \mapsto \mathrm{ReLU}(\beta), \\
-       \varphi(h): \quad & \beta \mapsto \tfrac{1}{2} \bigl[ \varphi(\beta) - \varphi(0)
-       + \varphi(h) - \varphi(h - \beta) \bigr] + q \, \varphi(0), \\
+       \sigma(h): \quad & \beta \mapsto \tfrac{1}{2} \bigl[ \sigma(\beta) - \sigma(0)
+       + \sigma(h) - \sigma(h - \beta) \bigr] + q \, \sigma(0), \\
        h_1 h_2: \quad & \beta \mapsto
        \tfrac{1}{2} \bigl( \beta_1 h_2 + h_1 \beta_2 \bigr),
 
@@ -84,7 +84,7 @@ class ContextualDecomposition(Scorer):
     are context, and the output at the rows of `relative_to`. `completeness_error` then
     says how far the scores of separate groups are from adding up, which CD does not
     promise. Where the target is a probability, and so not linear in the outputs, it is
-    split as :math:`\varphi` is.
+    split as :math:`\sigma` is.
 
     The default of the biases differs from the package acd, whose rule is
     ``bias="proportional"``.

@@ -34,7 +34,7 @@ class GradientShap(Scorer):
         shape (n_coefficients,) or (n_rows, n_coefficients).
     absolute : bool, default=False
         Take the absolute value of a group's score at each point before averaging: how
-        much the group matters, whichever way.
+        much the group matters, whichever way. There is no base value then.
 
     See Also
     --------

@@ -109,10 +109,10 @@ class WaveletTransformer(SignalTransformer):
        a^{(l + 1)}_j = \sum_m h_{m - 2j} \, a^{(l)}_m, \qquad
        d^{(l + 1)}_j = \sum_m g_{m - 2j} \, a^{(l)}_m, \qquad a^{(0)} = x,
 
-    with the low-pass filter h and the high-pass filter g of the wavelet, up to a shift
-    that PyWavelets chooses; along both axes in turn in 2-D. The details :math:`d^{(l)}`
-    are where the signal changes on a scale of :math:`2^l` values, and the last
-    approximation a is what is left.
+    for level l and places j and m, with the low-pass filter h and the high-pass filter
+    g of the wavelet, up to a shift that PyWavelets chooses; along both axes in turn in
+    2-D. The details :math:`d^{(l)}` are where the signal changes on a scale of
+    :math:`2^l` values, and the last approximation a is what is left.
 
     The coefficients of a channel are the flattened bands from coarse to fine: the
     approximation, then the details of the highest level, down to level 1. In 2-D the
@@ -157,7 +157,7 @@ class WaveletTransformer(SignalTransformer):
     signal_shape_, layout_, axes_, grid_shape_
         The layout of the signals, as in `FourierTransformer`.
     channel_shape_, n_channels_, n_coefficients_, n_features_in_
-        Their numbers, likewise.
+        Sizes of that layout, likewise.
 
     See Also
     --------
