@@ -474,9 +474,9 @@ class Explanation(ExplanationArrays):
     ) -> ExplanationCard:
         """Say on one page how far to trust this, and what it says.
 
-        In the order of the PDR framework (Murdoch et al. 2019): predictive accuracy,
-        descriptive accuracy, relevance. What was not measured is said to be missing;
-        `sktrim.evaluation.explanation_card` measures all of it.
+        In the order of the PDR framework :footcite:p:`murdoch2019pdr`: predictive
+        accuracy, descriptive accuracy, relevance. What was not measured is said to be
+        missing; `sktrim.evaluation.explanation_card` measures all of it.
 
         Parameters
         ----------
@@ -504,6 +504,10 @@ class Explanation(ExplanationArrays):
         See Also
         --------
         sktrim.evaluation.explanation_card : Measures and says all of it.
+
+        References
+        ----------
+        .. footbibliography::
 
         Examples
         --------

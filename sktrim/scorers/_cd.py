@@ -43,7 +43,7 @@ class ContextualDecomposition(Scorer):
     bias : {"context", "channel", "proportional"}, default="context"
         How an operation's bias is shared between the two parts: wholly to the rest,
         by their sizes pooled over positions, or by their sizes per unit. The last is
-        the rule of the reference code of Singh et al.; see
+        the rule of acd, the code of :footcite:t:`singh2019acd`; see
         `contextual_decomposition` for the evidence.
     nonlinearity : {"relevant", "symmetric"}, default="relevant"
         Rule for ReLU: the relevant part through the ReLU, or the mean of the change

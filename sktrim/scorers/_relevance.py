@@ -324,7 +324,7 @@ class LRPEpsilon(LRPComposite):
     Parameters
     ----------
     epsilon : float, default=1e-3
-        In the units of activations, as in Bach et al. 2015 and in other libraries. A
+        In the units of activations, as in its source and in other libraries. A
         layer whose outputs are smaller than that loses most of its relevance; where
         more than half is lost at a layer, a warning says so.
     relative : bool, default=False
