@@ -174,8 +174,8 @@ def contextual_decomposition(
     bias : {"context", "channel", "proportional"}, default="context"
         How a bias is shared. "context": biases are irrelevant. "proportional": by
         ``|W rel| / (|W rel| + |W irrel|)`` per unit (as in acd, the code of
-        :footcite:t:`singh2019acd`). "channel": the same, pooled over the positions of a channel,
-        which is well-conditioned.
+        :footcite:t:`singh2019acd`). "channel": the same, pooled over the positions of a
+        channel, which is well-conditioned.
     nonlinearity : {"relevant", "symmetric"}, default="relevant"
         How ReLU and its piecewise linear kin are split: ``relu(rel)``, or half the
         difference it makes alone and half the difference it makes to the whole, as
