@@ -16,23 +16,7 @@ _DEPTH = 4
 
 
 def adopt(method: Any, call: Any) -> str | None:
-    """Turn the tensor that is written into a carrier of a constant.
-
-    It is the same object as before: whatever holds the tensor then holds the carrier.
-    A view is adopted together with the tensor that it is a view of.
-
-    Parameters
-    ----------
-    method : Method
-        Of the run; ``method.model`` is what runs.
-    call : Call
-        A write into its first argument.
-
-    Returns
-    -------
-    str or None
-        Why it cannot be done; None where it is done.
-    """
+    """Turn the tensor that is written into a carrier of a constant, or say why not."""
     tensor: Any = call.args[0]
     value = call.carriers[0]
     base: Any = tensor._base
@@ -40,13 +24,14 @@ def adopt(method: Any, call: Any) -> str | None:
     why = _objection(method, tensor, base)
     if why is not None:
         return why
+    # it stays the same object: whatever holds the tensor then holds the carrier
     if base is tensor:
         _become(method, tensor, value, _axis(call, tensor, value))
         return None
     size, stride = tensor.size(), tensor.stride()
     offset = tensor.storage_offset() - base.storage_offset()
     axis = _axis_of_base(call, tensor, value)
-    # the view held its base, which only one may hold
+    # a view is adopted together with its base, which only one may hold
     _exchange(tensor)
     _become(method, base, value, axis)
     seen = base.method(torch.Tensor.as_strided, (base, size, stride, offset), {})

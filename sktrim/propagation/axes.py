@@ -29,10 +29,7 @@ def axis_aligned(carrier: Carrier, out: torch.Tensor) -> int | None:
 
 
 def axis_of_view(call: Any, carrier: Carrier) -> list[int | None]:
-    """Return the sample axis of every output of a view, read from strides.
-
-    The view is taken of a shapeless stand-in whose sample axis alone has a stride.
-    """
+    """Return the sample axis of every output of a view, read from strides."""
     shape = tuple(carrier.full.shape)
     if carrier.axis is None or _has_tensors(call.args):
         return [axis_kept(carrier, out) for out in _tensors(call.on_full())]
@@ -64,11 +61,7 @@ def probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None
 
 
 def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> Any:
-    """Return the sample axis where sizes alone tell it.
-
-    A reshape may split the leading axis of samples into several rows each: a row
-    lies within one sample, which is all that a bias share needs to know.
-    """
+    """Return the sample axis where sizes alone tell it."""
     if carrier.axis is None or out.ndim == 0:
         return None
     shape = carrier.full.shape
@@ -77,7 +70,8 @@ def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> An
     if axis == 0:
         count = out.shape[0]
         whole = reshaped and size and count % size == 0
-        # rows that are one sample's are joined again
+        # a reshape may split samples into several rows each: a row lies within one
+        # sample, which is all that a bias share needs to know; they may be joined again
         joined = reshaped and size and count and count == carrier.method.n_samples
         joined = joined and size % count == 0
         return -out.ndim if count == size or whole or joined else None

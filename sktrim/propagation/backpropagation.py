@@ -16,17 +16,12 @@ from .rules_shape import _mark_aliases
 
 
 class ModifiedBackpropagation(Method):
-    """Base of the methods that change how gradients pass an operation.
+    """Base of the methods that change how gradients pass an operation."""
 
-    A carrier's `full` is the activation of the plain model, in an autograd graph
-    whose gradients are the wanted ones; `rel` is what a method keeps beside it.
+    # a carrier's `full` is the activation of the plain model, in an autograd graph
+    # whose gradients are the wanted ones; `rel` is what a method keeps beside it
 
-    Attributes
-    ----------
-    key : str
-        What the rules of the method are registered under.
-    """
-
+    # what the rules of the method are registered under
     key = ""
 
     def enter(self, x: torch.Tensor, rel: Any = None) -> Carrier:
@@ -35,13 +30,11 @@ class ModifiedBackpropagation(Method):
         return Carrier(self, x.clone(), rel)
 
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
-        """Run one operation of the model, with a graph even where the model has none.
-
-        Under ``torch.no_grad()``, and in a function with a backward pass of its own,
-        torch would record nothing.
-        """
+        """Run one operation of the model, with a graph even where it has none."""
         if torch.is_grad_enabled():
             return super().__call__(func, args, kwargs)
+        # under no_grad, and in a function with a backward pass of its own, torch would
+        # record nothing
         with torch.inference_mode(False), torch.enable_grad():
             return super().__call__(func, args, kwargs)
 
@@ -76,13 +69,7 @@ class ModifiedBackpropagation(Method):
 
 
 def run(model: Callable, *inputs: Carrier) -> Any:
-    """Run a model on carriers; the output is that before its ending.
-
-    Raises
-    ------
-    UnsupportedOperationError
-        If an operation has no rule, or the output does not depend on the input.
-    """
+    """Run a model on carriers; the output is that before its ending."""
     check_model(model)
     value = run_model(model, *inputs)
     carrier = next(find_carriers(outputs_of(value)), None)
@@ -114,18 +101,8 @@ def with_gradient(
     pull: Callable[..., torch.Tensor],
     *saved: torch.Tensor,
 ) -> torch.Tensor:
-    """Return a value whose gradient in x is pulled back as one likes.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-    value : torch.Tensor
-        Of a storage of its own, without a graph.
-    pull : callable
-        ``pull(gradient, *saved)`` turns the gradient of the value into that of x.
-    *saved : torch.Tensor
-        Kept for the backward pass.
-    """
+    """Return a value whose gradient in x is ``pull(gradient, *saved)``."""
+    # `value` has a storage of its own, without a graph
     return _Held.apply(x, (value.detach(), pull, saved))
 
 

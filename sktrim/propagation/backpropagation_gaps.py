@@ -18,21 +18,14 @@ from .rules_backward_deeplift import DeepLiftRescale
 
 @dataclass
 class Gap:
-    """By how much one operation misses completeness.
+    """By how much one operation misses completeness."""
 
-    Attributes
-    ----------
-    operation : str
-        Dotted name of the torch function.
-    site : str
-        File, line and function of the model that called it.
-    size : float
-        Sum over arguments less sum over results of multiplier times difference;
-        infinite where the operation read something else off the baseline.
-    """
-
+    # dotted name of the torch function
     operation: str
+    # file, line and function of the model that called it
     site: str
+    # sum over arguments less sum over results of multiplier times difference; infinite
+    # where the operation read something else off the baseline
     size: float
 
 
@@ -100,21 +93,8 @@ class _Traced(DeepLiftRescale):
 def completeness_gaps(
     model: Callable, x: torch.Tensor, baseline: torch.Tensor, target: Callable
 ) -> list[Gap]:
-    """Return the operations that are not complete, the worst first.
-
-    Parameters
-    ----------
-    model : nn.Module or callable
-        In eval mode.
-    x, baseline : torch.Tensor of shape (n, ...)
-    target : callable
-        From outputs (n, n_out), of carriers too, to scalars (n, n_targets).
-
-    Returns
-    -------
-    list of Gap
-        Those larger than rounding errors.
-    """
+    """Return the operations that are not complete, the worst first."""
+    # `target`: from outputs (n, n_out), of carriers too, to scalars (n, n_targets)
     method = _Traced()
     point = x.detach().clone().requires_grad_()
     with torch.enable_grad():
@@ -125,6 +105,7 @@ def completeness_gaps(
     for name, site, ins, outs in method.steps:
         incoming, arrived = (_flow(scalar, side) for side in (ins, outs))
         size = incoming - arrived
+        # larger than rounding errors
         if abs(size) > 1e-5 * max(scale, abs(arrived)):
             gaps.append(Gap(name, site, size))
     return sorted(gaps, key=lambda gap: -abs(gap.size))

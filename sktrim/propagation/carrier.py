@@ -15,41 +15,31 @@ class SlippedPastError(RuntimeError):
 
 
 class Carrier(torch.Tensor):
-    """What flows through the model in place of a tensor.
+    """What flows through the model in place of a tensor, without values of its own."""
 
-    It is a `torch.Tensor` without values of its own: every function of torch that
-    meets it asks `__torch_function__`, every method and property of Tensor is defined
-    below, and all end in the `method` that is being run. What does not ask (code of
-    functorch, TorchScript, autograd's own) ends in `__torch_dispatch__`, which refuses.
+    # every function of torch that meets it asks `__torch_function__`, every method and
+    # property of Tensor is defined below, and all end in the `method` that is being
+    # run; what does not ask (code of functorch, TorchScript, autograd's own) ends in
+    # `__torch_dispatch__`, which refuses
 
-    Parameters
-    ----------
-    method : callable
-        Called as ``method(func, args, kwargs)`` for every operation.
-    full : torch.Tensor
-        The activation as the plain model has it, of shape ``shape``.
-    rel : torch.Tensor or None
-        What the method carries beside it, of shape ``(K, *shape)``.
-    axis : int or None
-        The axis of the samples, counted from the end; None where it is not known.
-    """
-
+    # called as ``method(func, args, kwargs)`` for every operation
     method: Callable
+    # the activation as the plain model has it
     full: torch.Tensor
+    # what the method carries beside it, of shape ``(K, *full.shape)``
     rel: Any
+    # that of the samples, counted from the end; None where it is not known
     axis: Any
     ending: Any
     aliased: bool
 
     @staticmethod
     def __new__(cls, method: Callable, full: torch.Tensor, *_: Any) -> Carrier:
-        """Return a subclass of a meta tensor, which C++ code cannot take for values.
-
-        On the device of the whole, ``plain.data = carrier`` would succeed, and the
-        process would die at the next look at `plain`.
-        """
+        """Return a subclass of a meta tensor, which C++ code cannot take for values."""
         shape, dtype = full.shape, full.dtype
         make = torch.Tensor._make_wrapper_subclass
+        # on the device of the whole, ``plain.data = carrier`` would succeed, and the
+        # process would die at the next look at `plain`
         return make(cls, shape, dtype=dtype, device=_META)
 
     def __init__(
@@ -70,10 +60,8 @@ class Carrier(torch.Tensor):
     def __torch_dispatch__(
         cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Refuse what got past `__torch_function__`.
-
-        Not by a TypeError, which torch's operators take for "try the other operand".
-        """
+        """Refuse what got past `__torch_function__`."""
+        # no TypeError, which torch's operators take for "try the other operand"
         raise SlippedPastError(
             f"{cls.__name__}: {func} is called below the functions that have rules"
         )

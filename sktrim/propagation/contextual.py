@@ -20,18 +20,10 @@ NONLINEARITIES = ("relevant", "symmetric")
 
 
 class ContextualDecomposition(Method):
-    """Carry the relevant parts of all masks beside the whole activation.
+    """Carry the relevant parts of all masks beside the whole activation."""
 
-    A carrier holds `full`, the activation of the plain model, and `rel`, of shape
-    ``(K, *full.shape)``; what is irrelevant is their difference.
-
-    Parameters
-    ----------
-    bias : {"channel", "proportional", "context"}
-    nonlinearity : {"relevant", "symmetric"}
-    partition : bool
-        Whether the K parts are decomposed jointly.
-    """
+    # a carrier's `full` is the activation of the plain model, its `rel` the relevant
+    # parts ``(K, *full.shape)``; what is irrelevant is their difference
 
     name = "contextual decomposition"
     key = "cd"
@@ -41,6 +33,7 @@ class ContextualDecomposition(Method):
         _check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
         self.bias = bias
         self.nonlinearity = nonlinearity
+        # whether the K parts are decomposed jointly
         self.partition = partition
         self.n_samples = 0
         self.start: Any = None
@@ -49,10 +42,8 @@ class ContextualDecomposition(Method):
         self._buffers: dict[Any, torch.Tensor] = {}
 
     def scratch(self, like: torch.Tensor, slot: int = 0) -> torch.Tensor:
-        """Return working memory of a tensor's shape, reused from call to call.
-
-        Fresh memory of this size costs more than the arithmetic on it.
-        """
+        """Return working memory of a tensor's shape, reused from call to call."""
+        # fresh memory of this size costs more than the arithmetic on it
         key = slot, like.dtype, like.device
         buffer = self._buffers.get(key)
         if buffer is None or buffer.numel() < like.numel():
@@ -62,22 +53,16 @@ class ContextualDecomposition(Method):
     def enter(
         self, inputs: tuple, parts: list[Any], weights: torch.Tensor | None = None
     ) -> list[Any]:
-        """Return the carriers of inputs; all are cloned, since models write.
-
-        Parameters
-        ----------
-        inputs : tuple of torch.Tensor
-        parts : list of torch.Tensor, LowRank or None
-            None where an input is not decomposed.
-        weights : torch.Tensor, optional
-            The masks' shares where an input of zeros does not tell, see `Start`.
-        """
+        """Return the carriers of inputs; those without parts stay as they are."""
+        # `weights`: the masks' shares where an input of zeros does not tell, see
+        # `Start`
         pairs = list(zip(inputs, parts, strict=True))
         wholes = [value for value, part in pairs if part is not None]
         given = [part for part in parts if part is not None]
         self.n_samples = len(wholes[-1])
         self._folded.clear()
         self.start = Start(wholes, given, weights, self.partition)
+        # cloned, since models write
         return [
             value
             if part is None
@@ -132,10 +117,8 @@ class ContextualDecomposition(Method):
         self._folded.add(carrier.full.untyped_storage().data_ptr())
 
     def check_write(self, target: Carrier) -> None:
-        """Raise NeedsDense where a write would miss the parts of other views.
-
-        Each carrier multiplies its own parts out, apart from those of its views.
-        """
+        """Raise NeedsDense where a write would miss the parts of other views."""
+        # each carrier multiplies its own parts out, apart from those of its views
         storage = target.full.untyped_storage().data_ptr()
         if target.aliased and storage in self._folded:
             raise NeedsDense

@@ -32,15 +32,7 @@ from .type_checks import type_check
 
 
 def check_model(model: Any) -> None:
-    """Raise if a model cannot run on a carrier, or is not in eval mode.
-
-    Raises
-    ------
-    UnsupportedOperationError
-        If the model is, or contains, a ScriptModule or a compiled module.
-    ValueError
-        If a module is in training mode.
-    """
+    """Raise if a model cannot run on a carrier, or is not in eval mode."""
     if isinstance(model, torch.jit.ScriptFunction):
         _refuse_script("model", model)
     if not isinstance(model, nn.Module):
@@ -72,14 +64,7 @@ def _refuse_script(where: str, module: Any) -> None:
 
 
 def run_model(model: Callable, *carriers: Any) -> Any:
-    """Run a model on carriers.
-
-    Raises
-    ------
-    UnsupportedOperationError
-        If a function that the model calls takes nothing but tensors, or the model
-        keeps what it is given; that is put back as it was.
-    """
+    """Run a model on carriers; refuse where it keeps them, and put that back."""
     with nothing_kept(model):
         return run_unguarded(model, *carriers)
 
@@ -323,11 +308,8 @@ def propagate(
     share: torch.Tensor | None,
     strip: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the relevant parts (K, n, ...) of a model's output, and the output.
-
-    Where rows are not told apart and have to be, they run one at a time. Run it within
-    `nothing_kept`.
-    """
+    """Return the relevant parts (K, n, ...) of a model's output, and the output."""
+    # run it within `nothing_kept`
     try:
         carriers = method.enter(inputs, parts, share)
         output = first_carrier(run_unguarded(model, *carriers))
@@ -341,6 +323,7 @@ def propagate(
                 "is shared as the input is, row by row; but an operation before it "
                 "merged the rows with another axis. Decompose one row at a time."
             ) from None
+    # rows are not told apart and have to be: they run one at a time
     [x], [part] = list(inputs), parts
     part = part.dense() if isinstance(part, LowRank) else part
     rows = [slice(i, i + 1) for i in range(len(x))]

@@ -14,12 +14,11 @@ from .registry import OutputMismatchError
 
 
 class DeepLiftRescale(ModifiedBackpropagation):
-    """Carry the activation and the baseline's (Shrikumar et al. 2017, Rescale).
+    """Carry the activation and the baseline's (Shrikumar et al. 2017, Rescale)."""
 
-    A carrier's `full` is the sample's activation and `rel` the baseline's. Every
-    rule is complete by itself: gradients times differences of its arguments add up
-    to gradient times difference of its result.
-    """
+    # a carrier's `full` is the sample's activation x, its `rel` the baseline's x0;
+    # every rule is complete by itself: the sum of m (x - x0) over its arguments, m
+    # their gradients, is that of its result
 
     name = "DeepLIFT"
     key = "deeplift"
@@ -65,10 +64,8 @@ def occurrences(call: Call) -> int:
 
 
 def finite(multiplier: torch.Tensor) -> torch.Tensor:
-    """Return multipliers with 0 for what is no number.
-
-    What is masked with -inf in both has no difference.
-    """
+    """Return multipliers with 0 for what is no number."""
+    # what is masked with -inf in both has no difference
     if multiplier.is_complex():
         return torch.where(multiplier.isfinite(), multiplier, 0)
     return torch.nan_to_num_(multiplier, 0.0, 0.0, 0.0)
@@ -77,21 +74,7 @@ def finite(multiplier: torch.Tensor) -> torch.Tensor:
 def check_baseline(
     found: torch.Tensor, expected: torch.Tensor, output: torch.Tensor
 ) -> None:
-    """Compare what was carried of the baseline with the model's output there.
-
-    Parameters
-    ----------
-    found, expected : torch.Tensor
-        The same outputs at the baseline: carried along with those of the sample, and
-        of the model by itself.
-    output : torch.Tensor
-        Those of the sample.
-
-    Raises
-    ------
-    OutputMismatchError
-        If they differ by more than rounding.
-    """
+    """Raise if what was carried of the baseline is not the model's output there."""
     scale = torch.maximum(expected.abs().amax(), output.detach().abs().amax())
     off = (found - expected).abs().amax() / scale
     if off > torch.finfo(found.dtype).eps ** 0.5:

@@ -26,24 +26,15 @@ _LEAST, _MOST = 0.01, 0.99
 
 @dataclass(frozen=True)
 class Ending:
-    """The ending of a value, and how to get the same value without it.
+    """The ending of a value, and how to get the same value without it."""
 
-    Attributes
-    ----------
-    kind : str
-        "softmax", "log_softmax" or "sigmoid".
-    source : Carrier
-        What the ending was applied to.
-    replays : tuple of callables
-        The views and selections taken since, each from the source's to the next
-        carrier.
-    versions : tuple
-        How often the value and its source had been written to, through whatever view.
-    """
-
+    # "softmax", "log_softmax" or "sigmoid"
     kind: str
+    # what the ending was applied to
     source: Carrier
+    # the views and selections since, each from the source's to the next carrier
     replays: tuple[Callable[[Carrier], Carrier], ...] = ()
+    # how often the value and its source were written to, through whatever view
     versions: tuple = ()
 
     def strip(self) -> Carrier:
@@ -83,11 +74,7 @@ def _versions(*carriers: Carrier) -> tuple:
 
 
 def follow_ending(method: Any, call: Any, result: Any) -> None:
-    """Tag the results of a call that applies an ending, or that follows one.
-
-    Views and selections follow; what joins it with constants or fills some of it in
-    makes another value, with no ending.
-    """
+    """Tag the results of a call that applies an ending, or that follows one."""
     name = call.operation.name
     if name in ENDINGS:
         source = call.carriers[0]
@@ -105,6 +92,7 @@ def follow_ending(method: Any, call: Any, result: Any) -> None:
     elif (ending.kind, name) in _DERIVED:
         give_ending(result, replace(ending, kind=_DERIVED[ending.kind, name]))
     elif call.operation.kind == "shape":
+        # joined with constants, or filled in, it is another value, with no ending
         if options.get("joins") or options.get("fills"):
             return
         for index, carrier in enumerate(find_carriers(result)):

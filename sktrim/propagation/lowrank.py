@@ -14,13 +14,7 @@ class NeedsDense(Exception):
 
 
 class Members:
-    """Which coefficients each group has, padded to one length.
-
-    Parameters
-    ----------
-    masks : torch.Tensor of shape (K, m)
-        Weights of the coefficients in every group.
-    """
+    """Which coefficients each of the masks (K, m) has, padded to one length."""
 
     def __init__(self, masks: torch.Tensor) -> None:
         used = masks != 0
@@ -41,17 +35,7 @@ class Members:
 
 
 class LowRank:
-    """The relevant parts ``(K, n, *signal)``, not yet multiplied out.
-
-    Parameters
-    ----------
-    coefficients : torch.Tensor of shape (n, m)
-    basis : torch.Tensor of shape (m, *signal)
-        What a coefficient of 1 adds to the signal.
-    members : Members
-    cache : dict
-        Products that hold for all samples; shared between chunks of them.
-    """
+    """The relevant parts ``(K, n, *signal)``, not yet multiplied out."""
 
     def __init__(
         self,
@@ -60,9 +44,12 @@ class LowRank:
         members: Members,
         cache: dict[Any, Any],
     ) -> None:
+        # of shape (n, m)
         self.coefficients = coefficients
+        # (m, *signal): what a coefficient of 1 adds to the signal
         self.basis = basis
         self.members = members
+        # products that hold for all samples; shared between chunks of them
         self.cache = cache
 
     def dense(self) -> torch.Tensor:
@@ -70,16 +57,8 @@ class LowRank:
         return self._combine(self._gathered(("dense",), None, lambda b: b))
 
     def pushed(self, weight: torch.Tensor, linear: Callable, *what: Any) -> Any:
-        """Return a linear operation of the parts: it acts on the basis, once.
-
-        Parameters
-        ----------
-        weight : torch.Tensor
-        linear : callable
-            Acts on a batch of signals.
-        *what : hashable
-            What tells the operation from others with the same weight.
-        """
+        """Return a linear operation of the parts: it acts on the basis, once."""
+        # `what` tells the operation from others with the same weight
         return self._combine(self._gathered(what, weight, linear))
 
     def moved(self, basis: torch.Tensor) -> LowRank:
@@ -109,12 +88,10 @@ class LowRank:
 
 
 class Product(NamedTuple):
-    """What a linear operation gave, beside what it was given.
-
-    The operands stay alive with it: their addresses are never those of others.
-    """
+    """What a linear operation gave, beside what it was given."""
 
     values: Any
+    # kept alive: their addresses are never those of others
     operands: tuple
 
 

@@ -30,16 +30,7 @@ PLAIN_WRITE = (
 
 
 class Call:
-    """One operation that the model asked for.
-
-    Attributes
-    ----------
-    operation : Operation
-    func : callable
-        The out-of-place torch function.
-    args, kwargs
-        As the model gave them, carriers included, operands in natural order.
-    """
+    """One operation that the model asked for."""
 
     __slots__ = ("args", "func", "in_place", "kwargs", "operation")
 
@@ -52,7 +43,9 @@ class Call:
         in_place: bool = False,
     ) -> None:
         self.operation = operation
+        # the out-of-place torch function
         self.func = func
+        # as the model gave them, carriers included, operands in natural order
         self.args = args
         self.kwargs = kwargs
         self.in_place = in_place
@@ -88,10 +81,8 @@ class Call:
 
 
 def _straighten(result: torch.Tensor) -> None:
-    """Have the gradient of a batch norm laid out as its result is.
-
-    For a single row torch mistakes a transposed gradient for one with channels last.
-    """
+    """Have the gradient of a batch norm laid out as its result is."""
+    # for one row torch mistakes a transposed gradient for one with channels last
     if result.requires_grad and len(result) == 1:
         result.register_hook(torch.Tensor.contiguous)
 
@@ -102,11 +93,10 @@ def _is_pattern_only(call: Call) -> bool:
 
 
 class Method:
-    """A way to propagate carriers: contextual decomposition is one.
+    """A way to propagate carriers: contextual decomposition is one."""
 
-    Subclasses implement `apply`, which returns the result of an out-of-place call,
-    and `overwrite`, which stores a result in a carrier.
-    """
+    # subclasses implement `apply`, which returns the result of an out-of-place call,
+    # and `overwrite`, which stores a result in a carrier
 
     name = "method"
     # what runs, once it does, and for how many samples, if that is of use

@@ -62,20 +62,13 @@ class OutputMismatchError(RuntimeError):
 
 @dataclass(frozen=True)
 class Operation:
-    """One declared operation.
+    """One declared operation."""
 
-    Attributes
-    ----------
-    name : str
-        Canonical name, that of the out-of-place form ("relu" for ``relu_``).
-    kind : str
-        A key of ``KINDS``.
-    options : mapping
-        What the rules of the kind may need to know.
-    """
-
+    # canonical, that of the out-of-place form ("relu" for ``relu_``)
     name: str
+    # a key of ``KINDS``
     kind: str
+    # what the rules of the kind may need to know
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -172,27 +172,18 @@ def _changed(rule: Rule, how: str, value: Any) -> Any:
 
 @dataclass
 class AffineMap:
-    """An affine operation with its weight set free: ``function(x, weight, bias)``.
-
-    Attributes
-    ----------
-    function : callable
-    weight : torch.Tensor
-    bias : torch.Tensor or None
-        Broadcastable to the result, or one value per channel.
-    channel : int
-        The axis of the result that the bias runs along, counted from the end.
-    out_axis : int or None
-        The axis of the weight for the channels of the result; None where scaling
-        them is not a scaling of the weight.
-    kind : {"conv", "linear"}
-    """
+    """An affine operation with its weight set free: ``function(x, weight, bias)``."""
 
     function: Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]
     weight: torch.Tensor
+    # broadcastable to the result, or one value per channel
     bias: torch.Tensor | None
+    # the axis of the result that the bias runs along, counted from the end
     channel: int = -1
+    # the axis of the weight for the channels of the result; None where scaling them is
+    # not a scaling of the weight
     out_axis: int | None = 0
+    # "conv" or "linear"
     kind: str = "linear"
     cache: dict = field(default_factory=dict)
 
@@ -209,12 +200,7 @@ class AffineMap:
         return self.cache[key]
 
     def merged(self, scale: torch.Tensor, shift: torch.Tensor) -> AffineMap | None:
-        """Return this map followed by scale and shift of every channel.
-
-        Parameters
-        ----------
-        scale, shift : torch.Tensor of shape () or (n_channels,)
-        """
+        """Return this map followed by scale and shift, one each or one per channel."""
         if self.out_axis is None:
             return None
         shape = [1] * self.weight.ndim
@@ -228,22 +214,7 @@ class AffineMap:
 def share_out(
     rule: Rule, layer: AffineMap, x: torch.Tensor, relevance: torch.Tensor
 ) -> torch.Tensor:
-    """Return the relevance of the inputs of an affine map.
-
-    Parameters
-    ----------
-    rule : Rule
-        With sides.
-    layer : AffineMap
-    x : torch.Tensor
-        What the map was applied to.
-    relevance : torch.Tensor
-        That of its result.
-
-    Returns
-    -------
-    torch.Tensor of the shape of x
-    """
+    """Return the relevance of the inputs of an affine map, by a rule with sides."""
     signed = any(side.where != "all" for side in rule.sides)
     # under autocast an activation may be narrower than the weight
     kept, wide = x.dtype, torch.promote_types(x.dtype, layer.weight.dtype)

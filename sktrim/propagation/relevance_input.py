@@ -15,33 +15,22 @@ from .relevance import AffineMap, Rule, divided, pairs, share_out
 
 @dataclass
 class Raw:
-    """A value that is an affine function of the input.
+    """A value that is an affine function of the input."""
 
-    Its gradient is relevance over value; where the value is the input itself, moved,
-    the relevance can be had too.
+    # its gradient is relevance over value; where the value is the input itself, moved,
+    # the relevance can be had too
 
-    Attributes
-    ----------
-    relevance : torch.Tensor
-        The input moved alike, of which the gradient is the relevance.
-    is_signal : bool
-        Whether the value is what is explained itself: no transform, only moved.
-    leaf : torch.Tensor of shape (n, n_coefficients)
-        The coefficients, of which the gradient is the relevance.
-    synthesis : callable
-        Linear map from coefficients (m, n, n_coefficients) to inputs.
-    residual : torch.Tensor or None
-        What the last coefficient carries, sample by sample, where it is the
-        residual's.
-    steps : tuple of callables
-        What has been done to the input since.
-    """
-
+    # the input moved alike, of which the gradient is the relevance
     relevance: torch.Tensor | None
+    # whether the value is what is explained itself: no transform, only moved
     is_signal: bool
+    # the coefficients (n, n_coefficients), of which the gradient is the relevance
     leaf: torch.Tensor
+    # linear, from coefficients (m, n, n_coefficients) to inputs
     synthesis: Callable[[torch.Tensor], torch.Tensor]
+    # what the last coefficient carries, sample by sample, where it is the residual's
     residual: torch.Tensor | None = None
+    # what has been done to the input since
     steps: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = ()
 
     def moved(self, call: Any, full: Any) -> Any:
@@ -107,13 +96,7 @@ class _Folded(torch.autograd.Function):
 
 
 def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
-    """Return the result of the first layer as a function of the coefficients.
-
-    Raises
-    ------
-    ValueError
-        If the map from coefficients to results exceeds the memory.
-    """
+    """Return the result of the first layer as a function of the coefficients."""
     source, rule = layer.source, layer.rule
     raw = source.rel
     # the model may write into what it is given
@@ -182,12 +165,10 @@ class _Linear:
         return self.layer.function(signal, self.layer.weight.detach(), None)
 
     def linear(self, signal: torch.Tensor) -> torch.Tensor:
-        """Return the results without what an input of zeros gives, exactly.
-
-        A difference would leave round-off, which a signed rule takes for a part.
-        """
+        """Return the results without what an input of zeros gives, exactly."""
         if not self.raw.steps:
             return self.results(signal)
+        # a difference would leave round-off, which a signed rule takes for a part
         zeros = torch.zeros(signal.shape, dtype=signal.dtype, device=signal.device)
         # the transpose of the transpose: an axis of vmap stays out of both
         out, pull, *_ = torch.func.vjp(self.results, zeros)
@@ -255,12 +236,10 @@ class _Linear:
 
     @torch.no_grad()
     def matrix(self, s: torch.Tensor) -> torch.Tensor:
-        """Return the results (n_coefficients, width) of the unit coefficients.
-
-        They go in n at a time, since a model may have read the number of samples.
-        """
+        """Return the results (n_coefficients, width) of the unit coefficients."""
         n, count = self.n, s.shape[1] - (self.raw.residual is not None)
         out = s.new_empty(count, self.width)
+        # n go in at a time, since a model may have read the number of samples
         step = n * max(1, 2**22 // max(1, n * self.width))
         for start in range(0, count, step):
             stop = min(count, start + step)

@@ -26,25 +26,12 @@ def refuse_write(method: Method, func: Callable) -> NoReturn:
 def run_for_relevance(
     method: Any, model: Callable, x: torch.Tensor, raw: Raw
 ) -> Carrier:
-    """Return the output of a model, before its ending.
-
-    Parameters
-    ----------
-    method : RelevancePropagation
-    model : callable
-    x : torch.Tensor of shape (n, *signal)
-    raw : Raw
-        What is known of x.
-
-    Raises
-    ------
-    UnsupportedOperationError
-        If an operation has no rule, or the model writes into a view of an input that
-        a transform or a rule for the first layer needs as it was.
-    """
+    """Return the output of a model at x (n, *signal), before its ending."""
     try:
         return run(model, method.enter(x, raw))
     except InputWrittenError:
+        # a write into a view of an input that a transform or a rule for the first layer
+        # needs as it was
         if not (raw.is_signal and _one_rule(method.composite)):
             raise
         # the relevance of x itself: no layer then needs to know it for the input

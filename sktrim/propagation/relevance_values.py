@@ -40,10 +40,7 @@ def is_raw(carrier: Carrier) -> bool:
 
 
 def multiplier_of(method: Any, carrier: Carrier, share: float = 1.0) -> torch.Tensor:
-    """Return an activation whose gradient is relevance over value.
-
-    Of the relevance that arrives only a share is passed on.
-    """
+    """Return an activation whose gradient is a share of its relevance over value."""
     x = carrier.full if is_raw(carrier) else relevance_of(method, carrier)
     if is_raw(carrier):
         if share == 1:
@@ -64,22 +61,12 @@ def _times(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def divide_by_itself(
     opened: torch.Tensor,
     rule: Rule | None = None,
-    size: Any = None,
-    absorbed: list | None = None,
+    size: torch.Tensor | None = None,
+    absorbed: list[torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Return a result whose gradient is its relevance, from one where it is R / z.
-
-    Parameters
-    ----------
-    opened : torch.Tensor
-    rule : Rule, optional
-        Whose epsilon is added; none where it is not given.
-    size : torch.Tensor, optional
-        What an epsilon that is relative is relative to; none is added without.
-    absorbed : list, optional
-        Takes the part of the relevance that an absolute epsilon takes.
-    """
+    """Return a result whose gradient is its relevance, from one where it is R / z."""
     # a storage of its own: the result of a layer may be written in place
+    # with a rule its epsilon is added, a relative one in units of `size`
     below = stabilised(opened.detach(), rule, size)
     told = rule is not None and rule.epsilon and not rule.relative
 
@@ -88,6 +75,7 @@ def divide_by_itself(
             return torch.view_as_complex(divided(pairs(gradient), pairs(z)))
         shared = divided(gradient, z)
         if told and rule is not None and absorbed is not None:
+            # the part of the relevance that an absolute epsilon takes
             lost = rule.epsilon * shared.abs().sum()
             absorbed.append(divided(lost, gradient.abs().sum()))
         return shared

@@ -82,12 +82,10 @@ def _through(
     rows: bool,
     **how: Any,
 ) -> torch.Tensor:
-    """Apply a linear map to the parts, or to their basis where that is cheaper.
-
-    `rows` says whether the first axis is one of rows, each mapped by itself.
-    """
+    """Apply a linear map to the parts, or to their basis where that is cheaper."""
     if not isinstance(x.rel, LowRank):
         return linear(x.rel)
+    # the basis will do where the first axis is one of rows, each mapped by itself
     if rows and x.axis == -x.full.ndim and x.rel.members.width <= weight[0].numel():
         return x.rel.pushed(weight, linear, call.operation.name, repr(how))
     x.rel = x.rel.dense()

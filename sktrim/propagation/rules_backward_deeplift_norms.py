@@ -131,10 +131,7 @@ def _standardised(
     split: tuple[int, ...] | None = None,
     centred: bool = True,
 ) -> Any:
-    """Divide what is (centred) by the root of its mean square, in one step.
-
-    The divisor moves by d - d0 = mean((c - c0) (c + c0)) / (d + d0).
-    """
+    """Divide what is (centred) by the root of its mean square, in one step."""
     if len(call.carriers) > 1 or not isinstance(x, Carrier):
         out = _plainly_standardised(x, dims, eps, split, centred)
         out = out if weight is None else out * weight
@@ -146,6 +143,7 @@ def _standardised(
     d, d0 = ((t.square().mean(dims, keepdim=True) + eps).sqrt() for t in (c, c0))
     k, u = _coefficients(c, d, c0, d0)
     count = c.numel() // max(1, d.numel())
+    # the divisor moves by d - d0 = mean((c - c0) (c + c0)) / (d + d0)
     step = (c + c0) / (count * (d + d0))
 
     def pull(gradient: torch.Tensor, k: Any, u: Any, step: Any) -> torch.Tensor:
@@ -252,12 +250,10 @@ def logsumexp(method: Any, call: Call) -> Any:
 
 
 def _of_total(x: Carrier, dim: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return multipliers of exp(x - l), and how l = logsumexp(x) is shared.
-
-    The exponentials add up to 1 in sample and baseline, so that their differences
-    m (x - x0 - (l - l0)) add up to 0: l - l0 is the mean of x - x0, weighed by m. No
-    largest value is singled out, which among equal ones round-off would choose.
-    """
+    """Return multipliers of exp(x - l), and how l = logsumexp(x) is shared."""
+    # the exponentials add up to 1 in sample and baseline, so that the differences
+    # m (x - x0 - (l - l0)) add up to 0: l - l0 is the mean of x - x0, weighed by m; no
+    # largest value is singled out, which among equal ones round-off would choose
     pair = (x.full.detach(), x.rel)
     a, a0 = (t - torch.logsumexp(t, dim, keepdim=True) for t in pair)
     step = (a - a0).abs_()

@@ -38,37 +38,22 @@ Sources = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
 
 @dataclass
 class Picked:
-    """The values that were picked, all tensors flat.
+    """The values that were picked, all tensors flat."""
 
-    Attributes
-    ----------
-    value : torch.Tensor
-        Of the sample, or of the baseline.
-    index : torch.Tensor
-        Where in the flat input it was found.
-    tied : callable
-        Returns where other values of its window may be the same.
-    """
-
+    # of the sample, or of the baseline
     value: torch.Tensor
+    # where in the flat input it was found
     index: torch.Tensor
+    # returns where other values of its window may be the same
     tied: Callable[[], torch.Tensor]
 
 
 def share_out(
     method: Any, call: Call, x: Carrier, mine: Picked, other: Picked, sources: Sources
 ) -> torch.Tensor:
-    """Return flat values whose gradients are the multipliers of the module's rule.
-
-    Parameters
-    ----------
-    method, call
-    x : Carrier
-    mine, other : Picked
-        For the sample, and for the baseline.
-    sources : callable
-        Of which flat positions a window chooses, and which of those are real.
-    """
+    """Return flat values whose gradients are the multipliers of the module's rule."""
+    # `mine` is picked for the sample, `other` for the baseline; `sources` tells of
+    # which flat positions a window chooses, and which of those are real
     full, rel = x.full.detach().reshape(-1), x.rel.reshape(-1)
     y, y0 = mine.value, other.value
     rising = y >= y0
@@ -254,10 +239,7 @@ def most_frequent(method: Any, call: Call) -> Any:
 def _in_rows(
     method: Any, call: Call, x: Carrier, mine: Any, other: Any, running: bool = False
 ) -> torch.Tensor:
-    """Return what is picked along the last axis; (values, indices) are given.
-
-    `running`: the window of a result goes as far as its own position.
-    """
+    """Return what is picked along the last axis; (values, indices) are given."""
     size, width = x.full.shape[-1], mine[0].shape[-1]
     rows = x.full.numel() // max(1, size)
     origins = size * torch.arange(rows, device=x.full.device)[:, None]
@@ -275,6 +257,7 @@ def _in_rows(
         return Picked(value.flatten(), (index + origins).flatten(), tied)
 
     def sources(windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        # `running`: the window of a result goes as far as its own position
         steps = torch.arange(size, device=windows.device)
         at = origins[windows // width] + steps
         return at, steps <= (windows % width)[:, None] if running else None

@@ -39,25 +39,16 @@ from .ties import Windows, pooled_parts
 
 @dataclass
 class Layer:
-    """What is known of the result of an affine operation, so that others may merge.
+    """What is known of the result of an affine operation, so that others may merge."""
 
-    Attributes
-    ----------
-    source : Carrier
-        What the operation was applied to, as it was then.
-    map : AffineMap
-        With what has been merged since.
-    opened : torch.Tensor or None
-        The result before the division by itself, for the epsilon rule.
-    rule : Rule
-    version : int
-        How often torch had written into the source by then.
-    """
-
+    # what the operation was applied to, as it was then
     source: Carrier
+    # with what has been merged since
     map: AffineMap
+    # the result before the division by itself, for the epsilon rule
     opened: torch.Tensor | None
     rule: Rule
+    # how often torch had written into the source by then
     version: int
 
     def is_stale(self) -> bool:
@@ -76,33 +67,23 @@ _CONJUGATED = "into a value that has been conjugated has no rule (clone it befor
 
 
 class RelevancePropagation(ModifiedBackpropagation):
-    """Share out relevance from operation to operation (Bach et al. 2015).
+    """Share out relevance from operation to operation (Bach et al. 2015)."""
 
-    The gradient of an activation is its relevance. Only on the way from the input to
-    the first affine operation it is relevance over value, so that the relevance of a
-    coefficient is its value times the gradient pulled back through T^-1.
-
-    Parameters
-    ----------
-    composite : mapping
-        Rules by kind and depth: "first" (the first affine operation on the way from
-        the input), "conv", "linear", and "join" (sums and averages).
-    budget : int
-        Bytes that a folded map may take.
-
-    Attributes
-    ----------
-    absorbed : list of torch.Tensor
-        Of every layer with an epsilon of a size of its own, the part of the relevance
-        that epsilon took, once gradients have been asked for.
-    """
+    # the gradient of an activation is its relevance R; only on the way from the input
+    # to the first affine operation it is R / value, so that the relevance of a
+    # coefficient is its value times the gradient pulled back through T^-1
 
     name = "layer-wise relevance propagation"
     key = "lrp"
 
     def __init__(self, composite: Any, budget: int = 2**30) -> None:
+        # rules by kind and depth: "first" (the first affine operation on the way from
+        # the input), "conv", "linear", and "join" (sums and averages)
         self.composite = composite
+        # bytes that a folded map may take
         self.budget = budget
+        # once gradients have been asked for: of every layer with an epsilon of a size
+        # of its own, the part of the relevance that epsilon took
         self.absorbed: list[torch.Tensor] = []
 
     def apply(self, call: Call) -> Any:

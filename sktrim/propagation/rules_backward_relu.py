@@ -27,10 +27,9 @@ _NATIVE = (
 
 
 class GuidedBackpropagation(ModifiedBackpropagation):
-    """Gradients that are negative at a ReLU stop there (Springenberg et al. 2015).
+    """Gradients that are negative at a ReLU stop there (Springenberg et al. 2015)."""
 
-    The gradient of everything else is the plain one, by definition of the method.
-    """
+    # the gradient of everything else is the plain one, by definition of the method
 
     name = "guided backpropagation"
     key = "guided"

@@ -48,10 +48,8 @@ def bounded(method: Any, call: Call) -> Carrier:
 
 
 def as_rectifier(call: Call) -> Call:
-    """Return the call of ReLU or ReLU6 that a call is another spelling of, or itself.
-
-    `torch.nn.ReLU6` calls hardtanh, and many write ``x.clamp(min=0)``.
-    """
+    """Return the call of ReLU or ReLU6 that a call spells otherwise, or itself."""
+    # `torch.nn.ReLU6` calls hardtanh, and many write ``x.clamp(min=0)``
     name = call.operation.name
     x, low, high = (*call.bind("input", **BOUNDS[name]), None)[:3]
     if any((is_plain(bound) or isinstance(bound, Carrier)) for bound in (low, high)):
@@ -79,26 +77,21 @@ def symmetric(
     full: torch.Tensor,
     origin: torch.Tensor,
 ) -> Carrier:
-    """Split phi by 1/2 [phi(rel) - phi(0) + phi(full) - phi(full - rel)].
-
-    Parameters
-    ----------
-    phi : callable
-        Acts on tensors with a leading axis of masks.
-    full, origin : torch.Tensor
-        phi of the whole and of zero; phi(0) is shared like a bias. In a partition
-        what the marginals leave is shared in proportion to them.
-    """
+    """Split phi by 1/2 [phi(rel) - phi(0) + phi(full) - phi(full - rel)]."""
+    # `phi` acts on tensors with a leading axis of masks; `full` and `origin` are phi of
+    # the whole and of zero
     parts = x.rel
     if method.partition:
         parts = torch.cat([x.rel, (x.full - x.rel.sum(0))[None]])
     room = None if torch.is_grad_enabled() else method.scratch(parts)
     rest = torch.sub(x.full, parts, out=room)
     marginal = _half_difference(phi(parts), phi(rest), full - origin)
+    # what the marginals leave of a partition is shared in proportion to them
     if method.partition:
         return Carrier(method, full, _settle(method, x, marginal, origin, full), x.axis)
     if method.bias != "context" and origin.any():
-        # phi acts alike everywhere, so its value at 0 has no channels of its own
+        # phi(0) is shared like a bias; phi acts alike everywhere, so that it
+        # has no channels of its own
         one = origin.reshape(-1)[0]
         share = bias_share(method, x.rel, x.full, one, x.axis, beside=one)
         if torch.is_grad_enabled() or share.numel() == marginal.numel():

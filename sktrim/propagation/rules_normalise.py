@@ -179,15 +179,13 @@ def variance_arguments(call: Call) -> tuple[Any, Any, bool]:
 def _whole_share(
     method: Any, x: Carrier, full: torch.Tensor, axis: Any, dims: Any
 ) -> Any:
-    """Return the share of the operation per sample, shaped for the result.
-
-    Where the samples are not known, it is that of every vector.
-    """
+    """Return the share of the operation per sample, shaped for the result."""
     if x.axis is not None and axis is not None:
         share = whole_share(method, x.rel, x.full, x.axis)
         shape = [1] * full.ndim
         shape[axis] = -1
         return share.reshape(share.shape[0], *shape)
+    # where the samples are not known, that of every vector
     every = range(x.full.ndim) if dims is None else dims
     every = (every,) if isinstance(every, int) else every
     pool = tuple(d % x.full.ndim - x.full.ndim for d in every)

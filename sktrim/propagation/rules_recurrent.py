@@ -87,11 +87,7 @@ def _run(
 
 
 def _elementary(kind: str, x: Any, own: list[Any], apart: bool) -> Callable:
-    """Return a step in terms of linear, sigmoid, tanh and products.
-
-    Relevance would cancel between the new state and its difference from the old:
-    these may be weighed apart.
-    """
+    """Return a step in terms of linear, sigmoid, tanh and products."""
     w_ih, w_hh, b_ih, b_hh = own
     inputs = F.linear(x, w_ih, b_ih)
 
@@ -105,6 +101,8 @@ def _elementary(kind: str, x: Any, own: list[Any], apart: bool) -> Callable:
         hr, hz, hn = F.linear(h, w_hh, b_hh).chunk(3, -1)
         reset, keep = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
         new = torch.tanh(xn + reset * hn)
+        # relevance would cancel between the new state and its difference from the old:
+        # these may be weighed apart
         if apart:
             return [(1 - keep) * new + keep * h]
         return [new + keep * (h - new)]
@@ -119,13 +117,11 @@ def _elementary(kind: str, x: Any, own: list[Any], apart: bool) -> Callable:
 
 
 def _murdoch(method: Any, x: Any, start: list[Any], own: list[Any]) -> Callable:
-    """Return a step of Murdoch et al. 2018, equations 10 to 25.
-
-    An input or a state that is constant counts as a bias.
-    """
+    """Return a step of Murdoch et al. 2018, equations 10 to 25."""
     w_ih, w_hh, b_ih, b_hh = own
     (full, x_rel, given), wholly = _parts(x), _wholly_relevant(method, x, start)
     inputs_rel, inputs = F.linear(x_rel, w_ih), F.linear(full, w_ih)
+    # an input or a state that is constant counts as a bias
     none = torch.zeros_like(inputs[:1, :1])
     biases = none if given is None else F.linear(given, w_ih)
     biases = biases if b_ih is None else biases + (b_ih + b_hh)
@@ -182,14 +178,10 @@ def _parts(value: Any) -> tuple[torch.Tensor, torch.Tensor, Any]:
 
 
 def _wholly_relevant(method: Any, x: Any, start: list[Any]) -> torch.Tensor:
-    """Return (K, L, n, 1): 1 where all of x_t is relevant, so that bias x bias is.
-
-    A step that is zero altogether takes the share of the whole sequence, and where
-    that is zero too, of the model's input; where the input is constant, the states
-    that are not decide.
-    """
+    """Return (K, L, n, 1): 1 where all of x_t is relevant, so that bias x bias is."""
     length = x.shape[0]
     if not isinstance(x, Carrier):
+        # where the input is constant, the states that are not decide
         varying: Any = [state for state in start if isinstance(state, Carrier)]
         x = torch.cat(varying, -1)[None]
     if method.bias == "context":
@@ -199,11 +191,12 @@ def _wholly_relevant(method: Any, x: Any, start: list[Any]) -> torch.Tensor:
     part, rest_sum = x.rel.abs().sum((1, 3)), rest.sum((1, 3))
     whole = part + rest_sum
     share = part / torch.where(whole == 0, 1, whole)
+    # a sequence of zeros takes the share of the model's input
     if (whole == 0).any():
         own = method.start.along(-1, whole.shape[1:], whole == 0)
         share = torch.where(whole == 0, own.to(share.dtype), share)
     none = (x.full.abs().amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     every = (rest.amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
-    # the sequence counts as relevant or not, by the larger part
+    # a step of zeros takes the share of the sequence, rounded: the larger part has it
     found = torch.where(none > 0, share[:, None, :, None].round(), every)
     return found.expand(-1, length, -1, -1)

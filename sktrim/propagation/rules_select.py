@@ -40,10 +40,7 @@ def pool_arguments(call: Call) -> tuple[Any, dict[str, Any], bool]:
 
 @rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")
 def ranked(method: Any, call: Call) -> Any:
-    """Take the relevant part of the values that are ranked along an axis.
-
-    What is equal has its mean, whatever the order; a running extreme is the latest.
-    """
+    """Take the relevant part of the values that are ranked along an axis."""
     x = call.carriers[0]
     full = call.on_full()
     if is_plain(full):
@@ -54,6 +51,7 @@ def ranked(method: Any, call: Call) -> Any:
     kept = index.ndim == x.full.ndim
     index = index if kept else index.unsqueeze(dim)
     parts = x.rel
+    # what is equal has its mean, whatever the order; a running extreme is the latest
     if x.full.ndim and not call.operation.name.startswith("cum"):
         parts = evened_parts(parts, x.full, dim)
     rel = torch.vmap(lambda part: part.take_along_dim(index, dim))(parts)
@@ -96,10 +94,7 @@ def _along(
 
 @rule("cd", "maximum", "minimum", "fmax", "fmin")
 def larger(method: Any, call: Call) -> Carrier:
-    """Take the parts of the winner of two operands, half of both in a tie.
-
-    A constant is shared like a bias.
-    """
+    """Take the parts of the winner of two operands, half of both in a tie."""
     a, b = call.bind("input", "other")
     full = call.on_full()
     wins, other = (
@@ -110,4 +105,5 @@ def larger(method: Any, call: Call) -> Carrier:
     tied = wins & other
     if not tied.any():
         return out
+    # through the rules, by which a constant is shared like a bias
     return method(torch.where, (tied, 0.5 * (a + b), out), {})

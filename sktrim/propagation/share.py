@@ -33,25 +33,11 @@ def add_bias(
     axis: int | None,
     otherwise: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return ``rel + share * bias``.
-
-    Parameters
-    ----------
-    options : object
-        With `bias` and `partition`.
-    rel : torch.Tensor
-        W applied to the relevant part, of shape ``(K, *shape)``. May be written to
-        where no gradient is recorded.
-    linear : torch.Tensor
-        W applied to the whole activation, of shape ``shape``.
-    bias : torch.Tensor
-        Broadcastable to ``shape``.
-    axis : int or None
-        The sample axis, counted from the end.
-    otherwise : torch.Tensor, optional
-        The share where the whole operation is 0/0; by default the mask's own share of
-        the model's input.
-    """
+    """Return ``rel + share * bias``."""
+    # `rel` (K, *shape) and `linear` (shape) are W applied to the relevant part and to
+    # the whole; `rel` may be written to where no gradient is recorded; `otherwise` is
+    # the share where the whole operation is 0/0, by default the mask's own share of the
+    # input
     if options.bias == "context":
         return rel
     if not _is_quick(options, rel, axis, otherwise):
@@ -73,14 +59,12 @@ def bias_share(
     otherwise: torch.Tensor | None = None,
     beside: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return the share of a bias that the relevant part gets.
-
-    Proportional: |rel| / (|rel| + |irrel|) per unit. Channel: the magnitudes are
-    summed over the positions first, that is over the axes along which the bias does
-    not vary, the sample axis excepted. Where both are 0, the share of the whole
-    operation over that sample; where that is 0/0 too, the mask's share of the input.
-    What is no more than round-off beside `beside` counts as 0.
-    """
+    """Return the share of a bias that the relevant part gets."""
+    # proportional: |rel| / (|rel| + |irrel|) per unit; channel: the magnitudes are
+    # summed over the positions first, that is over the axes along which the bias does
+    # not vary, the sample axis excepted; where both are 0, the share of the whole
+    # operation over that sample; where that is 0/0 too, the mask's share of the input;
+    # what is no more than round-off beside `beside` counts as 0
     if _is_quick(options, rel, axis, otherwise):
         pool = _positions(options, linear, bias)
         return _inverse_share(options, rel, linear, pool, beside).reciprocal_()
@@ -159,11 +143,9 @@ def _inverse_share(
 
 
 def _special(inverse: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Tell which masks and samples have a 0/0, or are all or nothing.
-
-    All or nothing shows at the unit where the whole is largest.
-    """
+    """Tell which masks and samples have a 0/0, or are all or nothing."""
     units, noise = least.flatten(1), _noise(inverse.dtype)
+    # all or nothing shows at the unit where the whole is largest
     top = units.argmax(1, keepdim=True).expand(len(inverse), -1, -1)
     at = inverse.flatten(2).gather(2, top).squeeze(2)
     inside = (at < 1 / noise) & (at > 1 / (1 - noise))
@@ -179,13 +161,11 @@ def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
 
 
 def unmasked(constant: torch.Tensor) -> torch.Tensor:
-    """Return a constant without what masks: -inf, or the least number of its type.
-
-    A position that is masked stays out of the parts: softmax knows it. Two masks on
-    one position would be beyond all numbers.
-    """
+    """Return a constant without what masks: -inf, or the least number of its type."""
     if not (constant.is_floating_point() or constant.is_complex()):
         return constant
+    # softmax knows what is masked, so that it stays out of the parts; two masks on one
+    # position would be beyond all numbers
     bound = torch.finfo(constant.dtype).max / 2
     return torch.where(constant.abs() >= bound, 0, constant)
 
@@ -197,11 +177,9 @@ def whole_share(
     axis: int | None,
     pool: tuple[int, ...] = (),
 ) -> torch.Tensor:
-    """Return the share of the whole operation, with axes of length 1 (but samples).
-
-    Where the sample axis is not known, that over the axes `pool`.
-    """
+    """Return the share of the whole operation, with axes of length 1 (but samples)."""
     dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
+    # where the sample axis is not known, that over the axes `pool`
     dims = dims if axis is not None else pool
     part, total, _ = _magnitudes(options, rel, full, dims)
     return _settle(options, _whole_share(options, part, total, axis)[0], axis)
@@ -252,10 +230,8 @@ def _whole_share(
     otherwise: Any = None,
     beside: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the share of a whole operation, and where it is all or nothing.
-
-    `otherwise` is the share where it is 0/0, or gives it for the masks in need.
-    """
+    """Return the share of a whole operation, and where it is all or nothing."""
+    # `otherwise` is the share where it is 0/0, or gives it for the masks in need
     none = total <= _nothing(beside, total)
     share = part / torch.where(none, 1, total)
     if not share.numel():

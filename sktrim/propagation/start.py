@@ -16,30 +16,21 @@ class RowsDiffer(Exception):
 
 
 class Start:
-    """The masks' shares of the input, row by row.
+    """The masks' shares of the input, row by row."""
 
-    A share is the size of the part over that of both parts; of tokens, the share of
-    positions. Of several inputs the mean is taken, without those that are zero; where
-    all are, the share is that of the weights of the mask.
-
-    Parameters
-    ----------
-    inputs : list of torch.Tensor
-        What is decomposed, each of shape (n, ...).
-    parts : list of torch.Tensor or LowRank
-        Their relevant parts, of shape (K, n, ...).
-    weights : torch.Tensor of shape (K,) or (K, n), or None
-        The share of a mask where its part says nothing; 0 by default.
-    partition : bool
-        Whether the masks are parts of one whole.
-    """
+    # a share is the size of the part over that of both parts; of tokens, the share of
+    # positions; of several inputs the mean is taken, without those that are zero; where
+    # all are, the share is that of the weights of the mask
 
     def __init__(
         self, inputs: list[Any], parts: list[Any], weights: Any, partition: bool
     ) -> None:
+        # each (n, ...), with relevant parts (K, n, ...)
         self._inputs = inputs
         self._parts = parts
+        # (K,) or (K, n), or None for 0
         self._weights = weights
+        # whether the masks are parts of one whole
         self._partition = partition
 
     @cached_property
@@ -66,19 +57,9 @@ class Start:
     def settle(
         self, share: torch.Tensor, axis: int | None, inverse: bool = False
     ) -> torch.Tensor:
-        """Return shares, 1 for masks with all of the input and 0 for those with none.
-
-        Whatever round-off a deep network adds to the two parts, no operation may say
-        otherwise.
-
-        Parameters
-        ----------
-        share : torch.Tensor of shape (K, ...)
-        axis : int or None
-            The sample axis, counted from the end.
-        inverse : bool
-            Whether 1 / share is given and wanted.
-        """
+        """Return shares: 1 for masks with all of the input, 0 for those with none."""
+        # whatever round-off a deep network adds to the two parts, no operation may say
+        # otherwise; `inverse`: 1 / share is given and wanted
         settled = self._settled
         if settled is None:
             return share
@@ -115,23 +96,11 @@ class Start:
         whole = size.sum(0, keepdim=True) if self._partition else size
         return size, (whole + rest.sum(2)).expand_as(size)
 
-    def along(self, axis: int | None, shape: torch.Size, needed: Any) -> torch.Tensor:
-        """Return the shares as they stand in a value, (K, *ones but for the axis).
-
-        Parameters
-        ----------
-        axis : int or None
-            The sample axis, counted from the end.
-        shape : torch.Size
-            Of the value.
-        needed : torch.Tensor of bool
-            Which masks have to be known, on the first of its axes.
-
-        Raises
-        ------
-        RowsDiffer
-            If the axis is not known and the rows do not agree.
-        """
+    def along(
+        self, axis: int | None, shape: torch.Size, needed: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the shares as they stand in a value, (K, *ones but for the axis)."""
+        # `needed` tells on the first of its axes which masks have to be known
         rows = self.rows
         length = 0 if axis is None else shape[axis]
         if axis is not None and length and length % rows.shape[1] == 0:

@@ -28,22 +28,13 @@ _LARGE = 1000
 
 
 class KeptState:
-    """Puts back what a model keeps, where it kept what the rules passed it.
+    """Puts back what a model keeps, where it kept what the rules passed it."""
 
-    Attributes, buffers, containers, what functions close over and what forward hooks
-    write to are looked at, by identity; nothing is copied in depth.
-
-    Parameters
-    ----------
-    model : nn.Module or callable
-
-    Attributes
-    ----------
-    found : list of str
-        Names of what held carriers, known after the run.
-    """
+    # attributes, buffers, containers, what functions close over and what forward hooks
+    # write to are looked at, by identity; nothing is copied in depth
 
     def __init__(self, model: Callable) -> None:
+        # names of what held carriers, known after the run
         self.found: list[str] = []
         self._model = model
         self._places: dict[int, _Place] = {}

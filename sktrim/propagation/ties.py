@@ -21,14 +21,8 @@ _KEPT = 2**20
 
 
 def pooled_parts(parts: torch.Tensor, windows: Windows) -> torch.Tensor:
-    """Return the parts of the largest value of every window, in a tie their mean.
-
-    Parameters
-    ----------
-    parts : torch.Tensor of shape (K, *x.shape)
-    windows : Windows
-        The max pooling of x.
-    """
+    """Return the parts of the largest value of every window, in a tie their mean."""
+    # `parts` are (K, *x.shape), the windows a max pooling of x
     parts = parts.flatten(1)
     found = parts.index_select(1, windows.winners)
     tied = windows.ties()
@@ -47,24 +41,7 @@ def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.T
 
 
 class Windows:
-    """A max pooling, its windows and where their largest values are.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-        What is pooled.
-    name, options
-        A function for max pooling in `torch.nn.functional` and its arguments.
-
-    Attributes
-    ----------
-    values : torch.Tensor
-        What torch gives.
-    found : torch.Tensor
-        Where torch finds it, flat in the last axes.
-    winners : torch.Tensor
-        The same, flat in all of x and one after the other.
-    """
+    """A max pooling of x, its windows and where their largest values are."""
 
     def __init__(self, x: torch.Tensor, name: str, options: Any) -> None:
         spatial = int(name[-2])
@@ -87,19 +64,19 @@ class Windows:
         if pooled is None:
             pool = getattr(F, name)
             pooled = *pool(self.x, **options, return_indices=True), None
+        # what torch gives, and where it finds it, flat in the last axes
         self.values, self.found, self._several = pooled
         self.sizes = tuple(self.found.shape[-spatial:])
         planes = self.found.numel() // math.prod(self.sizes)
         self.origins = torch.arange(planes, device=x.device) * math.prod(self.shape)
         flat = self.found.reshape(planes, -1) + self.origins[:, None]
+        # the same, flat in all of x and one after the other
         self.winners = flat.flatten()
 
     def _in_slices(self, options: Any) -> Any:
-        """Return values, places and ties by one look at each place of small windows.
-
-        torch looks at one value after the other: five times as long for many windows.
-        None where windows are large, few or reach over the edge, or a NaN is there.
-        """
+        """Return values, places and ties by one look at each place of small windows."""
+        # torch looks at one value after the other: five times as long for many windows;
+        # None where windows are large, few or reach over the edge, or a NaN is there
         x = self.x
         if self.fixed is None or x.numel() < _MANY or options.get("ceil_mode"):
             return None
@@ -189,11 +166,9 @@ class Windows:
     def tied_sources(
         self, tied: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Return windows, where their tied winners are, and how many each has.
-
-        Windows with more of them come first: row i of the table is of all that have
-        more than i. `counts` is None where all have as many.
-        """
+        """Return windows, where their tied winners are, and how many each has."""
+        # windows with more of them come first: row i of the table is of all that have
+        # more than i; `counts` is None where all have as many
         flat = self.x.flatten()
         sources, inside = self.sources(tied)
         best = flat.take(sources) == flat.take(self.winners.take(tied))[:, None]
@@ -287,14 +262,8 @@ def _means(
 def extreme_parts(
     parts: torch.Tensor, values: torch.Tensor, largest: bool
 ) -> torch.Tensor:
-    """Return the parts of the extreme along the last axis, their mean in a tie.
-
-    Parameters
-    ----------
-    parts : torch.Tensor of shape (K, *values.shape)
-    values : torch.Tensor
-    largest : bool
-    """
+    """Return the parts of the extreme along the last axis, their mean in a tie."""
+    # `parts` are (K, *values.shape)
     winner = (values.argmax if largest else values.argmin)(-1, keepdim=True)
     found = parts.gather(-1, winner.expand(len(parts), *winner.shape)).squeeze(-1)
     best = values == values.gather(-1, winner)
@@ -310,14 +279,8 @@ def extreme_parts(
 
 
 def evened_parts(parts: torch.Tensor, values: torch.Tensor, dim: int) -> torch.Tensor:
-    """Return parts of which equal values along an axis all have the mean.
-
-    Parameters
-    ----------
-    parts : torch.Tensor of shape (K, *values.shape)
-    values : torch.Tensor
-    dim : int
-    """
+    """Return parts of which equal values along an axis all have the mean."""
+    # `parts` are (K, *values.shape)
     dim = dim % values.ndim
     ordered, order = values.sort(dim)
     size = values.shape[dim]

@@ -8,24 +8,14 @@ from .method import _HERE, _TORCH
 
 
 def type_check(error: BaseException) -> str | None:
-    """Return where a model asked for a type and raised, or None if it did not.
-
-    Parameters
-    ----------
-    error : BaseException
-        As it was caught.
-
-    Returns
-    -------
-    str or None
-        File, line and function of the innermost frame, if that is the model's own and
-        its lines ask for the type of something.
-    """
+    """Return where a model asked for a type and raised, or None if it did not."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None:
         return None
+    # the innermost frame counts, if it is the model's own and its lines ask for the
+    # type of something
     code, last = trace.tb_frame.f_code, trace.tb_lineno
     file = code.co_filename
     lines = [linecache.getline(file, k) for k in range(max(1, last - 2), last + 1)]
