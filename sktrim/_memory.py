@@ -24,33 +24,17 @@ def keep_freed_memory() -> None:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Bring a tensor to NumPy, which has no bfloat16: float32 then.
-
-    Parameters
-    ----------
-    tensor : torch.Tensor of any shape
-
-    Returns
-    -------
-    ndarray
-    """
+    """Bring a tensor to NumPy, which has no bfloat16: float32 then."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 class ByteCounter(TorchDispatchMode):
-    """Add up the bytes of every tensor an operation returns, views left out.
-
-    Attributes
-    ----------
-    total : int
-        Bytes so far.
-    largest : int
-        Bytes of the largest tensor so far.
-    """
+    """Add up the bytes of every tensor an operation returns, views left out."""
 
     def __init__(self):
         super().__init__()
+        # so far, in all and of the largest tensor
         self.total = 0
         self.largest = 0
 

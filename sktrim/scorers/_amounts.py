@@ -1,5 +1,7 @@
 """The network's output as a function of how much of each group is present."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -12,27 +14,16 @@ _MOST_PARTS = 64
 
 
 class GroupAmounts:
-    """f' at mixtures of the explained coefficients and a baseline row.
+    """f' at mixtures of the explained coefficients and a baseline row."""
 
-    A group of amount 1 is there, of amount 0 it is replaced by the baseline: the
-    coefficients are ``s - a (s - row)``, where a coefficient's absent share ``a`` adds
-    up (1 - amount) times weight over its groups. Coefficients in no group stay.
+    # a group of amount 1 is there, of amount 0 it is replaced by the baseline: the
+    # coefficients are s - a (s - row), where the absent share a of a coefficient adds
+    # up (1 - amount) times weight over its groups; coefficients in no group stay
 
-    Parameters
-    ----------
-    model : ComposedModel
-    groups : GroupMasks
-    target : Target
-    row : torch.Tensor of shape (n_coefficients,)
-        The baseline.
-    clip : bool
-        A coefficient that lies in several absent groups goes to the baseline, not
-        beyond it.
-    """
-
-    def __init__(self, model, groups, target, row, clip):
+    def __init__(self, model, groups, target, row: torch.Tensor, clip: bool):
         self.model, self.groups, self.target = model, groups, target
         self.change = model.s - row
+        # a coefficient in several absent groups goes to the baseline, not beyond it
         self.clip = clip and bool(groups.total().max() > 1 + 1e-6)
         self.outputs = None
         if model.is_affine and not self.clip and len(groups) <= _MOST_PARTS:
@@ -40,16 +31,8 @@ class GroupAmounts:
             self.outputs = model.mixing(parts)
 
     def __call__(self, amounts: torch.Tensor) -> torch.Tensor:
-        """Return the explained scalars.
-
-        Parameters
-        ----------
-        amounts : torch.Tensor of shape (n_points, n_groups)
-
-        Returns
-        -------
-        torch.Tensor of shape (n_points, n_samples, n_targets)
-        """
+        """Return the explained scalars at amounts (n_points, n_groups)."""
+        # of shape (n_points, n_samples, n_targets)
         absent, model = 1 - amounts, self.model
         if self.outputs is not None:
             return self.target(self.outputs(-absent))
@@ -81,43 +64,19 @@ class Replacing(Scorer):
 
 
 def portions(model, target, n_points: int):
-    """Yield samples whose answers at all points fit into memory together.
-
-    Parameters
-    ----------
-    model : ComposedModel
-    target : Target
-    n_points : int
-
-    Yields
-    ------
-    model : ComposedModel
-    target : Target
-    """
+    """Yield samples, and their targets, whose answers at all points fit into memory."""
     size = rows_in_memory(16 * n_points * target.n_targets)
     fast = in_channels_last(model)
     for rows in chunks(len(model.s), size):
         yield fast[rows], target[rows]
 
 
-def responses(model, groups, target, rows, points, *, clip=True) -> torch.Tensor:
-    """Evaluate f' at the same amounts of groups for every sample.
-
-    Parameters
-    ----------
-    model : ComposedModel
-    groups : GroupMasks
-    target : Target
-    rows : torch.Tensor of shape (n_rows, n_coefficients)
-        Baselines; the outputs are averaged over them.
-    points : object with a length, whose slices give ndarrays (n_picked, n_groups)
-    clip : bool, default=True
-        See `GroupAmounts`.
-
-    Returns
-    -------
-    torch.Tensor of float64 and shape (n_points, n_samples, n_targets)
-    """
+def responses(
+    model, groups, target, rows: torch.Tensor, points: Any, *, clip: bool = True
+) -> torch.Tensor:
+    """Return f' at the same amounts of groups for every sample."""
+    # (n_points, n_samples, n_targets), in float64, averaged over `rows`, the baselines
+    # (n_rows, n_coefficients); slices of `points` are ndarrays (n_picked, n_groups)
     at_once = model.rows_at_once()
     n_samples = max(1, at_once // max(16, min(len(groups), _MOST_PARTS)))
     found = []
@@ -135,12 +94,7 @@ def responses(model, groups, target, rows, points, *, clip=True) -> torch.Tensor
 
 
 class Subsets:
-    """All subsets of players as rows of 0 and 1, in binary order, made when asked.
-
-    Parameters
-    ----------
-    n_players : int
-    """
+    """All subsets of players as rows of 0 and 1, in binary order, made when asked."""
 
     def __init__(self, n_players: int):
         self.n_players = n_players

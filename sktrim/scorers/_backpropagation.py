@@ -15,11 +15,9 @@ from sktrim.scorers._baselines import baseline_rows, check_positive
 from sktrim.scorers._gradient import _gradients
 
 
-def row_chunks(model, n_rows, copies=2):
-    """Yield slices of samples that fit in memory with a graph of modified gradients.
-
-    `copies` of the activations are held: values, the baseline's, what is saved.
-    """
+def row_chunks(model, n_rows: int, copies: int = 2):
+    """Yield slices of samples that fit in memory with a graph of modified gradients."""
+    # `copies` of the activations are held: values, the baseline's, what is saved
     yield from chunks(n_rows, max(1, model.rows_at_once() // copies))
 
 

@@ -1,28 +1,16 @@
 """Baselines as rows of coefficients, and checks of counts."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
 
-def baseline_rows(baseline, model, background) -> torch.Tensor:
-    """Resolve a baseline to rows of coefficients.
-
-    Parameters
-    ----------
-    baseline : {"zero", "mean", "rows"} or array-like
-        "rows" are the background rows themselves.
-    model : ComposedModel
-    background : torch.Tensor of shape (n_rows, n_coefficients) or None
-
-    Returns
-    -------
-    torch.Tensor of shape (n_rows, n_coefficients [+ 1])
-
-    Raises
-    ------
-    ValueError
-        If a background is needed and missing, or the width is wrong.
-    """
+def baseline_rows(
+    baseline: Any, model, background: torch.Tensor | None
+) -> torch.Tensor:
+    """Resolve a baseline to rows of coefficients (n_rows, n_coefficients [+ 1])."""
+    # `baseline` is "zero", "mean", "rows" (the background itself) or array-like
     if not isinstance(baseline, str):
         given = np.atleast_2d(np.asarray(baseline)).copy()
         if given.dtype.kind not in "fiu":
@@ -56,18 +44,7 @@ def baseline_rows(baseline, model, background) -> torch.Tensor:
     return model.extend(rows)
 
 
-def check_positive(value, name: str) -> None:
-    """Raise unless a count is an integer of at least 1.
-
-    Parameters
-    ----------
-    value : object
-    name : str
-        Of the parameter.
-
-    Raises
-    ------
-    ValueError
-    """
+def check_positive(value: Any, name: str) -> None:
+    """Raise unless a count is an integer of at least 1."""
     if not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name}={value!r}; expected an integer of at least 1.")

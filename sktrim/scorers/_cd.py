@@ -281,14 +281,11 @@ class ContextualDecomposition(Scorer):
         return (alone + without) / 2, explained
 
 
-def _pushed_basis(model, change, groups) -> LowRankParts | None:
-    """Return the groups' parts as coefficients times basis signals, where that pays.
-
-    The basis is pushed through the network's first operation once, instead of the
-    part of every group and sample: less work where groups are small, and there are
-    more parts than basis signals.
-    """
+def _pushed_basis(model, change: torch.Tensor, groups) -> LowRankParts | None:
+    """Return the groups' parts as coefficients times basis signals, where that pays."""
     n_coefficients = change.shape[1]
+    # the basis passes the first operation once, instead of the part of every group and
+    # sample: less work where groups are small, and parts more than basis signals
     few = n_coefficients * 4 <= len(groups) * len(change)
     fits = n_coefficients <= rows_in_working_memory(model.network.bytes_per_row)
     small = groups.widest() <= SMALL_GROUP

@@ -1,6 +1,7 @@
 """f' = f o T^-1 bound to a chunk of samples, and the group masks in torch."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -129,31 +130,21 @@ class GroupMasks:
 
 
 class SharedGradients:
-    """Input-space gradients found in one space, for other spaces to take over.
-
-    Spaces of lossless transforms share the explained point and the paths to a
-    baseline; the gradient there is computed once and pulled back to each.
-    """
+    """Input-space gradients found in one space, for other spaces to take over."""
 
     def __init__(self):
+        # spaces of lossless transforms share the explained point and the paths to a
+        # baseline: the gradient there is computed once and pulled back to each
         self._found = []
 
-    def get(self, target, signals, compute) -> torch.Tensor:
-        """Return the gradient at signals, computed unless it is known.
-
-        Parameters
-        ----------
-        target : Target
-        signals : tuple of torch.Tensor
-            The explained signals first, then whatever else says where the gradient is
-            taken.
-        compute : callable
-            Gives the gradient.
-
-        Returns
-        -------
-        torch.Tensor
-        """
+    def get(
+        self,
+        target,
+        signals: tuple[torch.Tensor, ...],
+        compute: Callable[[], torch.Tensor],
+    ) -> torch.Tensor:
+        """Return the gradient at signals, computed unless it is known."""
+        # the explained `signals` come first, then whatever else says where it is taken
         for known_target, known, gradient in self._found:
             if known_target is target and _same_signals(known, signals):
                 return gradient

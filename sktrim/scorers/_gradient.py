@@ -14,17 +14,11 @@ from sktrim.scorers._baselines import baseline_rows, check_positive
 
 
 class _Points:
-    """Points that are computed for the slice in work, so that memory stays bounded.
-
-    Parameters
-    ----------
-    n_points : int
-    take : callable
-        ``take(slice)`` gives a tensor (n_picked, n_samples, n_coefficients).
-    """
+    """Points that are computed for the slice in work, so that memory stays bounded."""
 
     def __init__(self, n_points: int, take: Callable[[slice], torch.Tensor]):
         self.n_points = n_points
+        # gives a tensor (n_picked, n_samples, n_coefficients)
         self.take = take
 
     def __len__(self) -> int:
@@ -45,25 +39,16 @@ def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     )
 
 
-def pulled(output, points, start=None, *, retain: bool) -> tuple:
-    """Gradients of an output at several points; None where one is not involved.
-
-    Parameters
-    ----------
-    output : torch.Tensor
-    points : tuple of torch.Tensor
-    start : torch.Tensor of the shape of output or None
-        The gradient that starts; None: 1.
-    retain : bool
-        Whether the graph is needed again.
-
-    Raises
-    ------
-    ValueError
-        If the output depends on none of them.
-    UnsupportedOperationError
-        If the network has written over a value that a gradient needs.
-    """
+def pulled(
+    output: torch.Tensor,
+    points: tuple[torch.Tensor, ...],
+    start: torch.Tensor | None = None,
+    *,
+    retain: bool,
+) -> tuple:
+    """Return gradients of an output at several points; None where one has no part."""
+    # `start` is the gradient that starts, 1 by default; `retain`: the graph is needed
+    # again
     found: tuple = ()
     if output.requires_grad:
         found = _differentiated(output, points, start, retain)
@@ -94,27 +79,18 @@ def _differentiated(output, points, start, retain) -> tuple:
 
 
 def coefficient_gradients(
-    model, points, target, weights=None, *, signals=None
+    model,
+    points: torch.Tensor | _Points,
+    target,
+    weights: torch.Tensor | None = None,
+    *,
+    signals: tuple[torch.Tensor, ...] | None = None,
 ) -> torch.Tensor:
-    """Gradients of the target in coefficients, summed over points with weights.
-
-    Where T^-1 is affine the gradient is taken in signal space and pulled back once.
-
-    Parameters
-    ----------
-    model : ComposedModel
-    points : torch.Tensor or _Points, (n_points, n_samples, n_coefficients)
-    target : Target
-    weights : torch.Tensor of shape (n_points,) or None
-        None: the points are kept apart.
-    signals : tuple of torch.Tensor or None
-        Signals that say where the points are, the explained ones first; spaces where
-        they are the same share the gradient. None: it is not shared.
-
-    Returns
-    -------
-    torch.Tensor of shape (n_targets, [n_points,] n_samples, n_coefficients)
-    """
+    """Return gradients of the target in coefficients, summed over points by weight."""
+    # (n_targets, [n_points,] n_samples, n_coefficients): without weights the points are
+    # kept apart; `signals` say where the points are, the explained ones first: spaces
+    # where they are the same share the gradient
+    # where T^-1 is affine, the gradient is taken in signal space and pulled back once
     if not model.is_affine:
         return _summed_gradients(model, model, points, target, weights)
 

@@ -105,22 +105,12 @@ class KernelShap(Replacing):
         return Attribution(torch.cat(values), torch.cat(base))
 
 
-def choose_subsets(n_players: int, n_subsets: int, rng):
-    """Choose subsets other than none and all, and their weights in the regression.
-
-    Parameters
-    ----------
-    n_players : int
-    n_subsets : int
-        How many, at most (one more where an odd number would break a pair).
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    subsets : ndarray of shape (n_chosen, n_players)
-        Rows of 0 and 1.
-    weights : ndarray of shape (n_chosen,)
-    """
+def choose_subsets(
+    n_players: int, n_subsets: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose subsets other than none and all, and their weights in the regression."""
+    # rows of 0 and 1 (n_chosen, n_players), at most `n_subsets` (one more where an odd
+    # number would break a pair)
     if 2**n_players - 2 <= n_subsets:
         subsets = Subsets(n_players)[1:-1]
         sizes = subsets.sum(axis=1).astype(int)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from sklearn import get_config
@@ -152,10 +153,8 @@ class LRPComposite(Scorer):
         return None
 
     def _relevance(self, method, model, target):
-        """Return relevance (n_targets, n, n_coefficients), that of signals, its start.
-
-        The last is the sum (n, n_targets) of what the outputs start with.
-        """
+        """Return the relevance of coefficients, that of signals, and its start."""
+        # of shape (n_targets, n, n_coefficients)
         function, point = _entry(model)
         x, twin, leaf = (
             t.detach().clone().requires_grad_() for t in (point, point, model.s)
@@ -175,6 +174,7 @@ class LRPComposite(Scorer):
             for i, like in enumerate((x, twin, leaf))
         )
         at_signal = multiplier * point + direct
+        # the sum (n, n_targets) of what the outputs start with
         started = torch.stack([start.sum(1) for start in starts], 1)
         if _is_identity(model):
             width = leaf.shape[1]
@@ -255,23 +255,8 @@ def _amplification(found, at_signal):
     return torch.where(below == 0, 1, divided(above, below))
 
 
-def resolve_composite(given) -> dict[str, Rule]:
-    """Turn names and pairs into rules; "join" is epsilon where it is not given.
-
-    Parameters
-    ----------
-    given : mapping
-        See `LRPComposite`.
-
-    Returns
-    -------
-    dict of Rule
-
-    Raises
-    ------
-    ValueError
-        If a kind or a rule is not known.
-    """
+def resolve_composite(given: Any) -> dict[str, Rule]:
+    """Turn names and pairs into rules; "join" is epsilon where it is not given."""
     if not isinstance(given, Mapping):
         raise TypeError(f"composite={given!r}; expected a dict of rules by kind.")
     missing = [kind for kind in ("conv", "linear") if kind not in given]

@@ -129,17 +129,8 @@ class Shapley(Replacing):
 
 
 def shapley_weights(n_players: int) -> np.ndarray:
-    """Return the matrix that takes values of all subsets to Shapley values.
-
-    Parameters
-    ----------
-    n_players : int
-
-    Returns
-    -------
-    ndarray of shape (n_players, 2 ** n_players)
-        Columns in the order of `Subsets`.
-    """
+    """Return the matrix that takes values of all `Subsets` to Shapley values."""
+    # of shape (n_players, 2**n_players)
     inside = Subsets(n_players)[:]
     size = inside.sum(axis=1, keepdims=True)
     log = gammaln(n_players + 1)
