@@ -1,5 +1,7 @@
 """What users give as an estimator: what it is, and what is inside."""
 
+from typing import Any
+
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
@@ -11,15 +13,9 @@ from torch import nn
 
 
 class FixedModule(BaseEstimator):
-    """A bare ``torch.nn.Module`` in estimator's clothes: fitted, never copied.
+    """A bare ``torch.nn.Module`` in estimator's clothes: fitted, never copied."""
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The trained network.
-    """
-
-    def __init__(self, module):
+    def __init__(self, module: nn.Module):
         self.module = module
 
     def __sklearn_clone__(self):
@@ -33,18 +29,8 @@ class FixedModule(BaseEstimator):
         return self
 
 
-def unwrap(estimator):
-    """Take FrozenEstimator, FixedModule and a fitted search off an estimator.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    object
-        The estimator or ``torch.nn.Module`` inside.
-    """
+def unwrap(estimator: Any) -> Any:
+    """Take FrozenEstimator, FixedModule and a fitted search off an estimator."""
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
@@ -55,50 +41,21 @@ def unwrap(estimator):
     return estimator.module if isinstance(estimator, FixedModule) else estimator
 
 
-def is_search(estimator) -> bool:
-    """Tell whether an estimator is a search over parameters, such as GridSearchCV.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
+def is_search(estimator: Any) -> bool:
+    """Tell whether an estimator is a search over parameters, such as GridSearchCV."""
     return isinstance(estimator, BaseSearchCV)
 
 
-def contains_net(estimator) -> bool:
-    """Tell whether a skorch net is an estimator or one of its parameters, at any depth.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
+def contains_net(estimator: Any) -> bool:
+    """Tell whether an estimator, or a parameter at any depth, is a skorch net."""
     if is_skorch(estimator):
         return True
     parts = getattr(estimator, "get_params", dict)()
     return any(is_skorch(part) for part in parts.values())
 
 
-def net_inside(estimator) -> str:
-    """Say where the network of a wrapper is, for errors.
-
-    Parameters
-    ----------
-    estimator : object
-        As the user gave it.
-
-    Returns
-    -------
-    str
-        A sentence that names the attribute; empty where there is no such network.
-    """
+def net_inside(estimator: Any) -> str:
+    """Say for errors which attribute holds a wrapper's network, if there is one."""
     inner = unwrap(estimator)
     if is_search(inner):
         return " A search keeps its network in best_estimator_, with refit=True."
@@ -118,17 +75,8 @@ _INSIDE = (
 )
 
 
-def is_trained(estimator) -> bool:
-    """Tell whether an estimator needs no fitting: a module, or anything fitted.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
+def is_trained(estimator: Any) -> bool:
+    """Tell whether an estimator needs no fitting: a module, or anything fitted."""
     inner = unwrap(estimator)
     if isinstance(inner, nn.Module):
         return True
@@ -142,31 +90,13 @@ def is_trained(estimator) -> bool:
     return True
 
 
-def is_skorch(estimator) -> bool:
-    """Tell whether an estimator is a skorch net.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
+def is_skorch(estimator: Any) -> bool:
+    """Tell whether an estimator is a skorch net."""
     return hasattr(estimator, "module") and hasattr(estimator, "infer")
 
 
-def has_gradient(estimator) -> bool:
-    """Tell whether an estimator, fitted or not, is or ends in a torch module.
-
-    Parameters
-    ----------
-    estimator : object
-
-    Returns
-    -------
-    bool
-    """
+def has_gradient(estimator: Any) -> bool:
+    """Tell whether an estimator, fitted or not, is or ends in a torch module."""
     inner = unwrap(estimator)
     if isinstance(inner, Pipeline):
         return has_gradient(inner.steps[-1][1])
@@ -177,18 +107,8 @@ def has_gradient(estimator) -> bool:
     return isinstance(inner, nn.Module) or is_skorch(inner)
 
 
-def check_predictor(estimator) -> None:
-    """Raise for what is neither a network nor anything else that predicts.
-
-    Parameters
-    ----------
-    estimator : object
-        As the user gave it, fitted or not.
-
-    Raises
-    ------
-    TypeError
-    """
+def check_predictor(estimator: Any) -> None:
+    """Raise for what is neither a network nor anything else that predicts."""
     inner = unwrap(estimator)
     instance = not isinstance(inner, type)
     if instance and (hasattr(inner, "predict") or has_gradient(inner)):

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.base import BaseEstimator, clone
+from numpy.typing import ArrayLike
+from sklearn.base import clone
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import get_tags
 from skorch import NeuralNetBinaryClassifier
@@ -14,33 +15,14 @@ from torch import nn
 from sktrim._estimators import FixedModule, contains_net, is_skorch, unwrap
 
 
-def dressed(estimator) -> BaseEstimator:
-    """Give a bare module an estimator's clothes; pass estimators through.
-
-    Parameters
-    ----------
-    estimator : torch.nn.Module or estimator
-
-    Returns
-    -------
-    estimator
-    """
+def dressed(estimator: Any) -> Any:
+    """Give a bare module an estimator's clothes; pass estimators through."""
     inner = unwrap(estimator)
     return FixedModule(inner) if isinstance(inner, nn.Module) else estimator
 
 
-def clone_keeping_modules(estimator):
-    """Clone a meta-estimator without copying bare torch modules among its parameters.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    estimator
-        Unfitted, with cloned parameters.
-    """
+def clone_keeping_modules(estimator: Any) -> Any:
+    """Clone a meta-estimator, but not the bare torch modules among its parameters."""
     parameters = {
         name: value if isinstance(value, nn.Module) else clone(value, safe=False)
         for name, value in estimator.get_params(deep=False).items()
@@ -52,21 +34,9 @@ def clone_keeping_modules(estimator):
     return copied
 
 
-def fit_network(estimator, X, y):
-    """Clone and fit an unfitted net, another predictor, or a Pipeline.
-
-    Parameters
-    ----------
-    estimator : skorch net, classifier, regressor or Pipeline
-    X : ndarray or CSR matrix; anything a Pipeline takes
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-
-    Returns
-    -------
-    estimator : fitted estimator
-    classes : ndarray or None
-        Labels of a classifier's outputs where they were encoded for it.
-    """
+def fit_network(estimator: Any, X: Any, y: ArrayLike) -> tuple[Any, Any]:
+    """Return a fitted clone of a predictor, and the labels that were encoded for it."""
+    # X is an ndarray or a CSR matrix, for a Pipeline anything that it takes
     net: Any = clone(estimator)
     if hasattr(net, "steps"):
         return net.fit(X, y), None
@@ -95,18 +65,9 @@ def _regression_target(net, X, y) -> np.ndarray:
     return y.reshape(len(y)) if flat else y.reshape(len(y), -1)
 
 
-def has_probabilities(trim) -> bool:
-    """Tell whether to offer `predict_proba`: where the network is a classifier.
-
-    Parameters
-    ----------
-    trim : TransformImportance
-        Fitted or not.
-
-    Returns
-    -------
-    bool
-    """
+def has_probabilities(trim: Any) -> bool:
+    """Tell whether to offer `predict_proba`: where the network is a classifier."""
+    # `trim` may not be fitted yet
     estimator = unwrap(trim.estimator)
     if isinstance(estimator, nn.Module):
         network = getattr(trim, "network_", None)

@@ -26,26 +26,11 @@ class NotTheEstimatorError(ValueError):
     """What the estimator predicts is not what its network gives."""
 
 
-def check_network(network: Network, X) -> None:
-    """Raise where an explanation of the network would not be one of the estimator.
-
-    Costs two passes of one row, or one and the estimator's own predictions of two.
-
-    Parameters
-    ----------
-    network : Network
-        After `inspect`; its `link`, `threshold` and `classes` are set to what the
-        estimator does.
-    X : array-like
-        The rows that were inspected first, as the estimator takes them.
-
-    Raises
-    ------
-    RowsDependError
-        If a row alone gets another output than among others.
-    NotTheEstimatorError
-        If the estimator's own ``predict_proba`` or ``predict`` says otherwise.
-    """
+def check_network(network: Network, X: Any) -> None:
+    """Raise where an explanation of the network would not be one of the estimator."""
+    # after `inspect`, of rows X as the estimator takes them; sets `link`, `threshold`
+    # and `classes` to what the estimator does; costs two passes of one row, or one and
+    # the estimator's own predictions of two
     assert network.trial is not None
     rows, whole = network.trial
     if bool(torch.isfinite(whole).all()):

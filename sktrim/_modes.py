@@ -19,14 +19,12 @@ _OURS = threading.local()
 
 
 class _Recorder:
-    """Stands before a module's ``train`` and notes the mode that somebody asked for.
-
-    A flag that is False says nothing of who set it; this tells another thread's
-    ``network.eval()`` apart from ours.
-    """
+    """Stands before a module's ``train`` and notes the mode that somebody asked for."""
 
     def __init__(self, module: nn.Module):
         self._method = module.train
+        # a flag that is False says nothing of who set it; this tells another thread's
+        # ``network.eval()`` apart from ours
         self.asked: bool | None = None
 
     def __call__(self, mode: bool = True):
@@ -117,21 +115,11 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Hold a module in evaluation mode, shared by threads, and restore every flag.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The network; each submodule's own ``training`` flag comes back as it was
-        when the last holder leaves, after an exception too, unless it was set by
-        somebody else meanwhile.
-
-    Raises
-    ------
-    ChangedMeanwhileError
-        If a flag was set to training mode, or a parameter or buffer was written,
-        while the module was held.
-    """
+    """Hold a module in evaluation mode, shared by threads, and restore every flag."""
+    # each submodule's own ``training`` flag comes back when the last holder leaves,
+    # after an exception too, unless somebody else set it meanwhile; who sets one to
+    # training mode, or writes a parameter or buffer, while the module is held is told
+    # so by an error
     thread = _EVAL_HOLDERS.enter(module)
     try:
         before = _tensors(module)
@@ -148,12 +136,7 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def asking_ourselves(module: nn.Module) -> Iterator[None]:
-    """Hold a module while its estimator predicts, which calls ``eval()`` on it.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    """
+    """Hold a module while its estimator predicts, which calls ``eval()`` on it."""
     with evaluation_mode(module):
         _OURS.asking = True
         try:
@@ -163,15 +146,10 @@ def asking_ourselves(module: nn.Module) -> Iterator[None]:
 
 
 class Draws:
-    """Gives torch's global generator back as it was, and tells whether it was used.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where the network is; its generator is looked at beside the CPU's.
-    """
+    """Gives torch's global generator back as it was, and tells whether it was used."""
 
     def __init__(self, device: torch.device):
+        # the network's own, looked at beside the CPU's
         self._cuda = device if device.type == "cuda" else None
         self.drew = False
 

@@ -6,18 +6,8 @@ import numpy as np
 
 
 def coefficient_names(transformer: Any, *given: Any) -> Any:
-    """Return the names of a fitted transformer's coefficients, if it tells them.
-
-    Parameters
-    ----------
-    transformer : fitted transformer or None
-    *given : sequence of str
-        Names of what it is given, if they are known.
-
-    Returns
-    -------
-    ndarray of str or None
-    """
+    """Return the names of a fitted transformer's coefficients, if it tells them."""
+    # `given`: the names of what the transformer is given, if they are known
     try:
         names = transformer.get_feature_names_out(*given)
     except AttributeError:  # a Pipeline has the method, but some step may not

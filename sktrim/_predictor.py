@@ -8,18 +8,9 @@ import torch
 from torch import nn
 
 
-def named_columns(estimator, rows):
-    """Name the columns where an estimator was fitted on named ones.
-
-    Parameters
-    ----------
-    estimator : estimator
-    rows : ndarray of shape (n_samples, ...) or CSR matrix
-
-    Returns
-    -------
-    pandas.DataFrame, ndarray or CSR matrix
-    """
+def named_columns(estimator: Any, rows: Any) -> Any:
+    """Name the columns where an estimator was fitted on named ones."""
+    # `rows` are an ndarray (n_samples, ...) or a CSR matrix
     names = getattr(estimator, "feature_names_in_", None)
     if names is None or sp.issparse(rows) or rows.shape[1:] != (len(names),):
         return rows
@@ -29,16 +20,9 @@ def named_columns(estimator, rows):
 
 
 class PredictorModule(nn.Module):
-    """``predict_proba`` or ``predict`` of a fitted estimator on torch tensors.
+    """``predict_proba`` or ``predict`` of a fitted estimator on torch tensors."""
 
-    Parameters
-    ----------
-    predictor : fitted estimator
-    classifier : bool
-        Whether ``predict_proba`` is what is asked.
-    """
-
-    def __init__(self, predictor, classifier: bool):
+    def __init__(self, predictor: Any, classifier: bool):
         super().__init__()
         self.predictor = predictor
         self.classifier = classifier
@@ -47,17 +31,8 @@ class PredictorModule(nn.Module):
         self.register_buffer("_empty", torch.zeros(0, dtype=torch.float64))
 
     def labels(self, x: torch.Tensor) -> np.ndarray | None:
-        """Return what ``predict`` says of signals.
-
-        Parameters
-        ----------
-        x : torch.Tensor of shape (n, *signal_shape)
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, n_labels), or None
-            None where it cannot predict, but gives probabilities.
-        """
+        """Return what ``predict`` says of signals; None where it cannot."""
+        # labels (n,) or (n, n_labels); some predictors only give probabilities
         try:
             return np.asarray(self._asked(self.predictor.predict, x))
         except (ValueError, TypeError, NotImplementedError):
@@ -70,17 +45,7 @@ class PredictorModule(nn.Module):
             return method(named_columns(self.predictor, rows))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return probabilities (n, n_classes) or predictions (n, n_outputs).
-
-        Parameters
-        ----------
-        x : torch.Tensor of shape (n, *signal_shape)
-
-        Raises
-        ------
-        ValueError
-            If the predictor gives several outputs' probabilities at once.
-        """
+        """Return probabilities (n, n_classes) or predictions (n, n_outputs)."""
         ask = (
             self.predictor.predict_proba if self.classifier else self.predictor.predict
         )

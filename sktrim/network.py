@@ -249,10 +249,8 @@ class Network:
         return out.reshape(len(given), -1)[: len(x)]
 
     def _mistakes_one_row(self, x: torch.Tensor) -> bool:
-        """Tell whether torch may get the gradient of a batch norm wrong.
-
-        That of a single row, where it arrives transposed; two rows are right.
-        """
+        """Tell whether torch may get the gradient of a batch norm wrong."""
+        # that of a single row, where it arrives transposed; two rows are right
         if len(x) != 1 or not torch.is_grad_enabled():
             return False
         return any(isinstance(m, _BatchNorm) for m in self.composed.modules())
