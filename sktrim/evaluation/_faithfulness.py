@@ -180,32 +180,14 @@ class FaithfulnessReport:
 
 
 def std_error(values: np.ndarray) -> float:
-    """Return the standard error of a mean; infinite for a single value.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-
-    Returns
-    -------
-    float
-    """
+    """Return the standard error of a mean; infinite for a single value."""
     if len(values) < 2:
         return np.inf
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def curve_steps(n_groups: int, max_steps: int) -> np.ndarray:
-    """Return the numbers of groups removed along a curve, from 0 to all.
-
-    Parameters
-    ----------
-    n_groups, max_steps : int
-
-    Returns
-    -------
-    ndarray of int
-    """
+    """Return the numbers of groups removed along a curve, from 0 to all."""
     if max_steps < 1:
         raise ValueError(f"max_steps={max_steps}; expected at least 1.")
     n_points = min(n_groups, max_steps) + 1

@@ -1,10 +1,11 @@
 """Ways to disturb the data, the inputs, the networks and the transform of a study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
@@ -15,24 +16,15 @@ from sktrim.evaluation._variants import with_network, with_target
 RESAMPLINGS = ("bootstrap", "block_bootstrap", "cross_validation", "subsample")
 
 
-def resamplings(kind: str, n: int, n_draws: int, rng, block_size=None) -> list:
-    """Draw rows of the data: with replacement, in blocks, folds left out, halves.
-
-    Parameters
-    ----------
-    kind : {"bootstrap", "block_bootstrap", "cross_validation", "subsample"}
-    n : int
-        Number of samples.
-    n_draws : int
-        For cross-validation, the number of folds, at most n.
-    rng : numpy.random.Generator
-    block_size : int or None
-        Length of the blocks of neighbouring rows; None: the cube root of n, rounded up.
-
-    Returns
-    -------
-    list of ndarray of int
-    """
+def resamplings(
+    kind: str,
+    n: int,
+    n_draws: int,
+    rng: np.random.Generator,
+    block_size: int | None = None,
+) -> list[np.ndarray]:
+    """Draw rows of the data: with replacement, in blocks, folds left out, halves."""
+    # of cross-validation, `n_draws` is the number of folds, at most n
     if kind == "bootstrap":
         return [rng.integers(n, size=n) for _ in range(n_draws)]
     if kind == "subsample":
@@ -43,6 +35,7 @@ def resamplings(kind: str, n: int, n_draws: int, rng, block_size=None) -> list:
             return [np.arange(n)]
         folds = KFold(min(n, max(2, n_draws)), shuffle=True, random_state=0)
         return [kept for kept, _ in folds.split(np.arange(n))]
+    # of the blocks of neighbouring rows: the cube root of n by default
     size = int(np.ceil(n ** (1 / 3))) if block_size is None else block_size
     if not 1 <= size <= n:
         raise ValueError(f"block_size={block_size}; expected 1 to {n}, the samples.")
@@ -53,18 +46,8 @@ def resamplings(kind: str, n: int, n_draws: int, rng, block_size=None) -> list:
     return draws
 
 
-def environments(labels, n: int) -> list:
-    """Return the rows of each environment.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,)
-    n : int
-
-    Returns
-    -------
-    list of ndarray of int
-    """
+def environments(labels: ArrayLike, n: int) -> list[np.ndarray]:
+    """Return the rows of each environment."""
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(
@@ -86,48 +69,20 @@ def _dense(trim, X) -> np.ndarray:
     return x.toarray() if sp.issparse(x) else np.asarray(x)
 
 
-def noisy(trim, X, explanation, n_draws, rng, level) -> Iterator:
-    """Explain X with white noise added, `level` standard deviations of X strong.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    X : array-like of shape (n_samples, ...)
-    explanation : Explanation
-        Of X, whose targets are kept.
-    n_draws : int
-    rng : numpy.random.Generator
-    level : float
-
-    Yields
-    ------
-    Explanation
-    """
+def noisy(
+    trim, X, explanation, n_draws: int, rng: np.random.Generator, level: float
+) -> Iterator:
+    """Explain X with white noise added, `level` standard deviations of X strong."""
     x = _dense(trim, X)
+    # the targets that X has without the noise
     fixed = with_target(trim, explanation)
     for _ in range(n_draws):
         noise = level * x.std() * rng.standard_normal(x.shape)
         yield fixed.explain((x + noise).astype(x.dtype))
 
 
-def adversarial(trim, X, explanation, level) -> Iterator:
-    """Explain X moved against the explained output by the sign of its gradient.
-
-    The fast gradient sign method (Goodfellow et al. 2015), half and all of `level`
-    standard deviations of X.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    X : array-like of shape (n_samples, ...)
-    explanation : Explanation
-        Of X, whose targets are kept.
-    level : float
-
-    Yields
-    ------
-    Explanation
-    """
+def adversarial(trim, X, explanation, level: float) -> Iterator:
+    """Explain X moved against the explained output by the sign of its gradient."""
     if not trim.network_.has_gradient:
         raise ValueError(
             "Adversarial perturbations need the gradient of the network, and this "
@@ -145,45 +100,24 @@ def adversarial(trim, X, explanation, level) -> Iterator:
                 explained = resolved.target[rows](model.output(point)).sum()
             signs.append(to_numpy(torch.autograd.grad(explained, point)[0].sign()))
     direction = np.concatenate(signs).reshape(x.shape)
+    # the fast gradient sign method (Goodfellow et al. 2015), half and all of `level`
+    # standard deviations of X
     for share in (0.5, 1.0):
         yield fixed.explain((x - share * level * x.std() * direction).astype(x.dtype))
 
 
-def other_networks(trim, X, explanation, networks) -> Iterator:
-    """Explain the same targets of other trained networks.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    X : array-like of shape (n_samples, ...)
-    explanation : Explanation
-    networks : sequence of torch.nn.Module or fitted nets
-
-    Yields
-    ------
-    Explanation
-    """
+def other_networks(trim, X, explanation, networks: Iterable) -> Iterator:
+    """Explain the same targets of other trained networks."""
     fixed = with_target(trim, explanation)
     for network in networks:
         yield with_network(fixed, network, X).explain(X)
 
 
-def refitted_transforms(trim, X, explanation, n_draws, rng) -> Iterator:
-    """Explain X with the transform fitted anew to bootstrapped rows of X.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    X : ndarray of shape (n_samples, ...)
-    explanation : Explanation
-    n_draws : int
-    rng : numpy.random.Generator
-
-    Yields
-    ------
-    Explanation
-        Groups are compared in their order.
-    """
+def refitted_transforms(
+    trim, X, explanation, n_draws: int, rng: np.random.Generator
+) -> Iterator:
+    """Explain X with the transform fitted anew to bootstrapped rows of X."""
+    # groups are compared in their order
     n = len(explanation)
     for _ in range(n_draws):
         again = clone(trim)

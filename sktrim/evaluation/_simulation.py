@@ -1,5 +1,6 @@
 """Simulated problems whose answer is known, and many small networks trained at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -21,32 +22,21 @@ N_STEPS = 3516
 
 @dataclass(frozen=True)
 class Regime:
-    """What the networks are trained on.
-
-    Parameters
-    ----------
-    name : str
-    n_train : int
-    n_hidden : int
-        Hidden layers of 100 units.
-    features : {"normal", "uniform", "correlated", "parts"}
-        Independent standard normal; independent uniform on [0, 1); normal with a
-        falling spectrum in random directions; sums of nonnegative parts.
-    flips : float
-        Share of the training labels that is wrong.
-    label : {"magnitude", "real"}
-        Which quantity above its median is class 1: the magnitude of the true group's
-        coefficients, or its first coefficient.
-    space : {"fourier", "wavelet", "pca", "nmf"}
-        Transform whose groups are ranked.
-    """
+    """What the networks are trained on."""
 
     name: str
     n_train: int = 37_500
+    # hidden layers of 100 units
     n_hidden: int = 1
+    # "normal", independent; "uniform" on [0, 1), independent; "correlated", normal with
+    # a falling spectrum in random directions; "parts", sums of nonnegative parts
     features: str = "normal"
+    # share of the training labels that is wrong
     flips: float = 0.0
+    # what is above its median in class 1: the "magnitude" of the true group's
+    # coefficients, or its first coefficient ("real")
     label: str = "magnitude"
+    # whose groups are ranked: "fourier", "wavelet", "pca" or "nmf"
     space: str = "fourier"
 
 
@@ -67,24 +57,8 @@ REGIMES = {
 }
 
 
-def get_regime(name: str, **changes) -> Regime:
-    """Return a regime by name.
-
-    Parameters
-    ----------
-    name : str
-    **changes
-        Fields to replace.
-
-    Returns
-    -------
-    Regime
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    """
+def get_regime(name: str, **changes: Any) -> Regime:
+    """Return a regime by name, with some fields replaced."""
     if name not in REGIMES:
         raise ValueError(f"regime={name!r}; expected one of {', '.join(REGIMES)}.")
     return replace(REGIMES[name], **changes)
@@ -92,23 +66,15 @@ def get_regime(name: str, **changes) -> Regime:
 
 @dataclass
 class Problem:
-    """One simulated data set, its space and its answer.
+    """One simulated data set, its space and its answer."""
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_train + 3000, 100), float32
-        The last 3,000 rows are for testing.
-    y : ndarray of int, shape (n_train,)
-    transformer : fitted transformer
-    groups : FeatureGroups
-    truth : int
-        The group that decides the label.
-    """
-
+    # float32 (n_train + 3000, 100), the last 3,000 rows for testing
     X: np.ndarray
+    # int (n_train,)
     y: np.ndarray
     transformer: Any
     groups: FeatureGroups
+    # the group that decides the label
     truth: int
 
     @property
@@ -162,17 +128,7 @@ def _true_group(regime: Regime, groups, rng) -> int:
 
 
 def simulate(regime: Regime, rng: np.random.Generator) -> Problem:
-    """Draw a data set, its labels and the group that decides them.
-
-    Parameters
-    ----------
-    regime : Regime
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Problem
-    """
+    """Draw a data set, its labels and the group that decides them."""
     X = _features(regime.features, regime.n_train + N_TEST, rng)
     transformer, groups = _space(regime, X)
     truth = _true_group(regime, groups, rng)
@@ -184,18 +140,12 @@ def simulate(regime: Regime, rng: np.random.Generator) -> Problem:
 
 
 class StackedNetworks:
-    """Multilayer perceptrons of one shape, trained side by side on data of their own.
+    """Perceptrons of one shape, trained side by side on data of their own."""
 
-    Parameters
-    ----------
-    n_networks : int
-    sizes : sequence of int
-        Widths of the layers, input and output included.
-    generator : torch.Generator
-        Draws the initial weights, as torch.nn.Linear does, and the batches.
-    """
-
-    def __init__(self, n_networks: int, sizes, generator: torch.Generator):
+    def __init__(
+        self, n_networks: int, sizes: Sequence[int], generator: torch.Generator
+    ):
+        # draws the initial weights, as torch.nn.Linear does, and the batches
         self.generator = generator
         self.layers = []
         for wide, narrow in pairwise(sizes):
@@ -214,21 +164,16 @@ class StackedNetworks:
         weight, bias = self.layers[-1]
         return torch.baddbmm(bias, x, weight)
 
-    def fit(self, X, y, *, n_steps: int, batch_size=128, lr=0.1) -> "StackedNetworks":
-        """Minimise the cross-entropy by stochastic gradient descent.
-
-        Parameters
-        ----------
-        X : torch.Tensor of shape (n_networks, n, n_features)
-        y : torch.Tensor of int, shape (n_networks, n)
-        n_steps : int
-        batch_size : int, default=128
-        lr : float, default=0.1
-
-        Returns
-        -------
-        StackedNetworks
-        """
+    def fit(
+        self,
+        X: torch.Tensor,
+        y: torch.Tensor,
+        *,
+        n_steps: int,
+        batch_size: int = 128,
+        lr: float = 0.1,
+    ) -> "StackedNetworks":
+        """Minimise the cross-entropy of X (n_networks, n, n_features) by SGD."""
         parameters = [p for layer in self.layers for p in layer]
         for rows in self._batches(X.shape[1], batch_size, n_steps):
             logits = self(X[:, rows]).flatten(0, 1)
@@ -262,20 +207,10 @@ class StackedNetworks:
         return modules
 
 
-def train_networks(regime: Regime, seed: int, n_networks: int):
-    """Simulate data sets and train a network on each.
-
-    Parameters
-    ----------
-    regime : Regime
-    seed : int
-    n_networks : int
-
-    Returns
-    -------
-    modules : list of torch.nn.Sequential
-    problems : list of Problem
-    """
+def train_networks(
+    regime: Regime, seed: int, n_networks: int
+) -> tuple[list[nn.Sequential], list[Problem]]:
+    """Simulate data sets and train a network on each."""
     seeds = np.random.SeedSequence(seed).spawn(n_networks + 1)
     problems = [simulate(regime, np.random.default_rng(s)) for s in seeds[1:]]
     generator = torch.Generator().manual_seed(int(seeds[0].generate_state(1)[0]))

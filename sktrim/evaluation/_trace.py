@@ -1,5 +1,8 @@
 """Network outputs along the way as groups are replaced or restored one by one."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.utils.validation import _num_samples
@@ -12,19 +15,8 @@ _MOST_ROWS = 2048
 """More rows of a small network at once cost more in fresh memory than in calls."""
 
 
-def rank_groups(scores, random_state=0) -> np.ndarray:
-    """Order the groups of each sample, the highest score first, ties at random.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples, n_groups)
-    random_state : int
-        Seeds the order of ties.
-
-    Returns
-    -------
-    ndarray of int, shape (n_samples, n_groups)
-    """
+def rank_groups(scores: np.ndarray, random_state: int = 0) -> np.ndarray:
+    """Order the groups of each sample, the highest score first, ties at random."""
     noise = np.random.default_rng(random_state).random(scores.shape)
     return np.lexsort((noise, -scores), axis=1)
 
@@ -34,27 +26,10 @@ def as_list(named) -> list:
     return [named] if isinstance(named, str) else list(named)
 
 
-def check_scores(scores, trim=None, X=None) -> np.ndarray:
-    """Check group scores: 2-D, finite, one target per sample.
-
-    The residual's, one column more, is left out: it is held where groups are replaced.
-
-    Parameters
-    ----------
-    scores : Explanation or array-like of shape (n_samples, n_groups)
-    trim : fitted TransformImportance or None
-        Whose groups they should be.
-    X : array-like of shape (n_samples, ...) or None
-        Whose samples they should be.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError
-    """
+def check_scores(scores: Any, trim=None, X=None) -> np.ndarray:
+    """Return group scores, checked: 2-D, finite, one target per sample."""
+    # they should be of the groups of `trim` and of the samples of X, where those are
+    # given
     scores = np.asarray(getattr(scores, "values", scores))
     if scores.ndim != 2:
         raise ValueError(
@@ -65,6 +40,7 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise ValueError("scores hold NaN or infinity; leave those samples out first.")
     if trim is not None and scores.shape[1] == len(trim.question_.group_names):
+        # the residual, the last one, is held where groups are replaced
         scores = scores[:, : len(trim.groups_)]
     if trim is not None and scores.shape[1] != len(trim.groups_):
         raise ValueError(
@@ -80,18 +56,8 @@ def check_scores(scores, trim=None, X=None) -> np.ndarray:
 
 
 def unit_of(outputs: np.ndarray, *others: np.ndarray) -> float:
-    """Return the standard deviation of outputs over samples, or 1 where they are equal.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_samples,)
-    *others : ndarray
-        Outputs of the same network at other inputs, which say how large they can be.
-
-    Returns
-    -------
-    float
-    """
+    """Return the standard deviation of outputs over samples, or 1 if they are equal."""
+    # `others`: outputs of the same network elsewhere, which say how large they can be
     spread = float(outputs.std())
     size = max(float(np.abs(each).max(initial=0)) for each in (outputs, *others))
     # equal samples differ by round-off, which is no unit
@@ -100,24 +66,7 @@ def unit_of(outputs: np.ndarray, *others: np.ndarray) -> float:
 
 
 def replacement_rows(trim, replacement: str, n_rows: int) -> np.ndarray:
-    """Return the rows of coefficients that stand in for what is removed.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    replacement : {"zero", "mean", "rows"}
-    n_rows : int
-        How many of the training rows that `trim` keeps, for "rows": the last ones,
-        since scorers compare with the first.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_coefficients)
-
-    Raises
-    ------
-    ValueError
-    """
+    """Return the rows of coefficients that stand in for what is removed."""
     background = trim.background_
     if replacement not in REPLACEMENTS:
         raise ValueError(
@@ -129,6 +78,7 @@ def replacement_rows(trim, replacement: str, n_rows: int) -> np.ndarray:
         return background.mean(axis=0, keepdims=True)
     if n_rows < 1:
         raise ValueError(f"n_rows={n_rows}; expected at least 1.")
+    # the last ones, since scorers compare with the first
     return background[-n_rows:]
 
 
@@ -138,20 +88,13 @@ def read_target(model, target):
 
 
 class Tracer:
-    """Outputs of one chunk of samples at partly replaced coefficients.
+    """Outputs of one chunk of samples at partly replaced coefficients."""
 
-    Parameters
-    ----------
-    model : ComposedModel
-    masks : torch.Tensor of shape (n_groups, n_coefficients)
-    rows : ndarray of shape (n_rows, n_coefficients)
-        Replacements; what is read is averaged over them.
-    read : callable
-        Outputs (n_points, n_samples, n_outputs) to values (n_points, n_samples).
-    """
-
-    def __init__(self, model, masks: torch.Tensor, rows, read):
-        self.model, self.read = model, read
+    def __init__(self, model, masks: torch.Tensor, rows: np.ndarray, read: Callable):
+        # takes outputs (n_points, n_samples, n_outputs) to values (n_points, n_samples)
+        self.read = read
+        self.model = model
+        # what is read is averaged over the replacements (n_rows, n_coefficients)
         self.rows = model.extend(torch.as_tensor(rows).to(model.s))
         self.complement: torch.Tensor = 1 - masks
         self.floor: torch.Tensor = self.complement.prod(0)
@@ -159,19 +102,10 @@ class Tracer:
         whole = bool((masks[self.members] == 1).all())
         self.moves_signals = whole and model.is_affine
 
-    def weights(self, order, steps) -> torch.Tensor:
-        """Share of each coefficient left when the first groups of an order are cut.
-
-        Parameters
-        ----------
-        order : torch.Tensor of int, shape (n_samples, n_groups)
-        steps : ndarray of int, shape (n_points,)
-            How many groups are cut at each point.
-
-        Returns
-        -------
-        torch.Tensor of shape (n_points, n_samples, n_coefficients)
-        """
+    def weights(self, order: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
+        """Share of each coefficient left when the first groups of an order are cut."""
+        # (n_points, n_samples, n_coefficients), of orders (n_samples, n_groups) and the
+        # numbers of groups that are cut at the points
         cut = torch.ones_like(self.model.s)
         left = []
         for before, after in zip(np.r_[0, steps[:-1]], steps, strict=True):
@@ -217,11 +151,7 @@ class Tracer:
         return deletion[:1], deletion[1:-1], deletion[-1:], insertion
 
     def _in_signals(self, order, steps):
-        """Do the same for whole groups and affine T^-1.
-
-        What one curve has taken from it is what the other is given: T^-1 is applied to
-        that once.
-        """
+        """Do the same for whole groups and affine T^-1."""
         model, rank = self.model, self._first_cut(order)
         steps = torch.as_tensor(steps[1:-1]).to(rank)[:, None, None]
         at_once = min(self._points_at_once(), max(1, len(steps)))
@@ -240,6 +170,7 @@ class Tracer:
                 gone = torch.sub(some, rank, out=shares[: len(some)])
                 cut = model.linear(gone.clamp_(0, 1).mul_(away))
                 left = torch.sub(model.x, cut, out=signals[: len(some)])
+                # what one curve has taken from it is what the other is given
                 deletion.append(self.read(model.output(left)))
                 insertion.append(self.read(model.output(cut.add_(emptied))))
             found.append((torch.cat(deletion), ends, torch.cat(insertion)))
@@ -258,30 +189,21 @@ class Tracer:
 
 
 @torch.inference_mode(False)
-def walk(trim, X, y, visit, *, rows, read=read_target, verbose=None, n_samples=None):
-    """Call a function on the tracer of each chunk and gather what it returns.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    X, y
-        What ``trim.explain`` takes.
-    visit : callable
-        ``visit(tracer, rows)`` with the slice of samples; returns a tuple of arrays
-        with one row per sample.
-    rows : ndarray of shape (n_rows, n_coefficients)
-        Replacements.
-    read : callable
-        ``read(model, target)`` gives what is read off the outputs.
-    verbose : int or None
-        1 shows a progress bar; None: as `trim` does.
-    n_samples : int or None
-        Length of the bar.
-
-    Returns
-    -------
-    list of ndarray
-    """
+def walk(
+    trim,
+    X,
+    y,
+    visit: Callable,
+    *,
+    rows: np.ndarray,
+    read: Callable = read_target,
+    verbose: int | None = None,
+    n_samples: int | None = None,
+) -> list[np.ndarray]:
+    """Call a function on the tracer of each chunk and gather what it returns."""
+    # `visit(tracer, chunk)`, with the slice of samples, returns a tuple of arrays with
+    # one row per sample; `rows` are the replacements; `n_samples` is the length of the
+    # bar
     found = []
     verbose = trim.verbose if verbose is None else verbose
     with (

@@ -16,18 +16,7 @@ from sktrim.scorers import check_scorer
 
 
 def with_scorer(trim, scorer):
-    """Return a fitted `trim` with another scorer.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    scorer : str or Scorer
-
-    Returns
-    -------
-    TransformImportance
-        A shallow copy; the original is left alone.
-    """
+    """Return a shallow copy of a fitted `trim` with another scorer."""
     other = copy.copy(trim)
     other.scorer = scorer
     other.question_ = dataclasses.replace(trim.question_, scorer=check_scorer(scorer))
@@ -35,18 +24,7 @@ def with_scorer(trim, scorer):
 
 
 def with_target(trim, explanation):
-    """Return a fitted `trim` that explains what an explanation of the same X explains.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    explanation : Explanation
-
-    Returns
-    -------
-    TransformImportance
-        With the columns fixed, whatever another network predicts.
-    """
+    """Return a fitted `trim` that explains what an explanation of X explains."""
     if isinstance(trim.target, tuple):
         return trim
     if explanation.values.ndim != 2 or explanation.targets is None:
@@ -55,26 +33,14 @@ def with_target(trim, explanation):
             'target="predicted" or an output column.'
         )
     other = copy.copy(trim)
+    # the columns are fixed, whatever another network predicts
     other.target = np.asarray(explanation.targets)
     other.question_ = dataclasses.replace(trim.question_, target=other.target)
     return other
 
 
 def with_module(trim, module: nn.Module, X=None):
-    """Return a fitted `trim` that asks about another torch module.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    module : torch.nn.Module
-        Takes and gives what the present one does.
-    X : array-like or None
-        Rows to inspect a module of another architecture with.
-
-    Returns
-    -------
-    TransformImportance
-    """
+    """Return a fitted `trim` that asks about another torch module."""
     network = copy.copy(trim.network_)
     prefixed = network.composed is not network.module
     network.composed = module
@@ -82,6 +48,7 @@ def with_module(trim, module: nn.Module, X=None):
         network.composed = nn.Sequential(trim.network_.composed[0], module)
         network.composed.training = False
     network.module = module
+    # a module of another architecture
     if X is not None:
         network.inspect(network.to_tensor(trim.signals(X)[:2]))
     other = copy.copy(trim)
@@ -91,19 +58,8 @@ def with_module(trim, module: nn.Module, X=None):
 
 
 def with_network(trim, estimator, X):
-    """Return a fitted `trim` that asks about another trained network.
-
-    Parameters
-    ----------
-    trim : fitted TransformImportance
-    estimator : torch.nn.Module, fitted skorch net, or Pipeline ending in one
-        A Pipeline's leading steps are taken to be those of the present one.
-    X : array-like of shape (n_samples, ...)
-
-    Returns
-    -------
-    TransformImportance
-    """
+    """Return a fitted `trim` that asks about another trained network."""
+    # a Pipeline's leading steps are taken to be those of the present one
     module = resolve_network(unwrap(estimator), X).module
     return with_module(trim, module, X)
 
@@ -124,19 +80,7 @@ class _UseRecorder(TorchFunctionMode):
 
 
 def layers_in_order(network, x: torch.Tensor) -> list[str]:
-    """Name the modules that own parameters, in the order of execution.
-
-    Parameters
-    ----------
-    network : Network
-    x : torch.Tensor of shape (n_samples, *signal_shape)
-
-    Returns
-    -------
-    list of str
-        Names in ``network.module``; modules whose parameters were never seen in use
-        come first.
-    """
+    """Name the modules that own parameters, in the order of execution."""
     owners = {
         id(parameter): name
         for name, module in network.module.named_modules()
@@ -145,6 +89,7 @@ def layers_in_order(network, x: torch.Tensor) -> list[str]:
     with evaluation_mode(network.module), torch.no_grad():
         with _UseRecorder(owners) as recorder:
             network.forward(x)
+    # those whose parameters were never seen in use come first
     unseen = [
         name for name in dict.fromkeys(owners.values()) if name not in recorder.used
     ]
@@ -153,25 +98,18 @@ def layers_in_order(network, x: torch.Tensor) -> list[str]:
 
 @torch.no_grad()
 def redraw(module: nn.Module, generator: torch.Generator) -> None:
-    """Re-draw a layer's own parameters, in place.
-
-    Weights (two and more axes) are drawn from a normal distribution with mean 0 and
-    the standard deviation they have (where all are equal, their size). Vectors (biases,
-    scales and the statistics of a batch norm) of one length change places among
-    themselves, all by the same permutation.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    generator : torch.Generator
-        On the CPU.
-    """
+    """Re-draw a layer's own parameters, in place."""
+    # the generator is one of the CPU
     permutations: dict[int, torch.Tensor] = {}
     tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
     for tensor in tensors:
+        # a weight: normal, with mean 0 and the standard deviation it has (where all are
+        # equal, their size)
         if tensor.ndim >= 2 and tensor.is_floating_point():
             drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
             tensor.copy_(drawn * _spread(tensor).cpu())
+        # biases, scales and the statistics of a batch norm, of one length: they change
+        # places among themselves, all by the same permutation
         elif tensor.ndim == 1:
             n = len(tensor)
             if n not in permutations:

@@ -11,11 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from sktrim._modes import evaluation_mode
 from sktrim.evaluation._correlation import row_correlations
-from sktrim.evaluation._simulation import N_TEST, REGIMES, get_regime, train_networks
+from sktrim.evaluation._simulation import (
+    N_TEST,
+    REGIMES,
+    Problem,
+    get_regime,
+    train_networks,
+)
 from sktrim.evaluation._trace import as_list
 from sktrim.inverse import inverse_module
 from sktrim.network import Network
@@ -328,19 +335,12 @@ def _target(output: str) -> Target:
 
 
 class _Trial:
-    """One trained network with the rows it is asked about.
+    """One trained network with the rows it is asked about."""
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-    problem : Problem
-    n_rows : int
-    seed : int
-        For scorers that draw.
-    """
-
-    def __init__(self, module, problem, n_rows: int, seed: int):
-        self.problem, self.seed = problem, seed
+    def __init__(self, module: nn.Module, problem: Problem, n_rows: int, seed: int):
+        # for scorers that draw
+        self.seed = seed
+        self.problem = problem
         x = torch.from_numpy(problem.test[:n_rows])
         network = Network(module, kind="classifier").inspect(x)
         inverse = inverse_module(problem.transformer, X=problem.test[:10])
@@ -523,13 +523,7 @@ def _run(regime, settings, n_networks, n_rows, seed, bar) -> list[RecoveryResult
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table; see ``python -m sktrim.evaluation.recovery --help``.
-
-    Parameters
-    ----------
-    arguments : sequence of str or None
-        None: the command line's.
-    """
+    """Print the table; see ``python -m sktrim.evaluation.recovery --help``."""
     parser = argparse.ArgumentParser(
         prog="python -m sktrim.evaluation.recovery", description=__doc__
     )
