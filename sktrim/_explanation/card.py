@@ -54,10 +54,8 @@ class ExplanationCard:
 def make_card(
     explanation: Any, *, y, sample, classes, k, faithfulness, randomisation, stability
 ) -> ExplanationCard:
-    """Gather what an explanation knows of itself and what studies found.
-
-    See `sktrim.explanation.Explanation.card` for the parameters.
-    """
+    """Gather what an explanation knows of itself and what studies found."""
+    # `sktrim.explanation.Explanation.card` documents the parameters
     chosen = explanation if sample is None else explanation[sample]
     whole = "all samples" if sample is None else f"sample {sample}"
     sections = {
@@ -81,38 +79,15 @@ def _found(result, how: str) -> str:
     return f"not measured; sktrim.evaluation.{how}" if result is None else str(result)
 
 
-def is_regression(explanation) -> bool:
-    """Tell whether predictions are values rather than scores of classes.
-
-    Parameters
-    ----------
-    explanation : Explanation
-
-    Returns
-    -------
-    bool
-    """
+def is_regression(explanation: Any) -> bool:
+    """Tell whether predictions are values rather than scores of classes."""
     kind = explanation.metadata.get("kind")
     return explanation.output == "raw" if kind is None else kind == "regressor"
 
 
-def absolute_errors(outputs, y) -> np.ndarray:
-    """Return the absolute error of each sample, mean over the outputs.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_samples, n_outputs)
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If y does not have one value per output, or holds NaN.
-    """
+def absolute_errors(outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the absolute error of each sample, mean over the outputs."""
+    # one value per sample and output
     values = y.reshape(len(y), -1)
     if values.shape != outputs.shape:
         raise ValueError(
@@ -124,25 +99,8 @@ def absolute_errors(outputs, y) -> np.ndarray:
     return np.abs(outputs - values).mean(axis=1)
 
 
-def predicted_labels(outputs, y, classes) -> np.ndarray:
-    """Return the predicted labels, to compare with the true ones.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_samples, n_outputs)
-    y : ndarray of shape (n_samples,)
-    classes : array-like of shape (n_classes,) or None
-        None: 0, 1, 2, ...
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If y is not one label per sample, or no entry of it is a label.
-    """
+def predicted_labels(outputs: np.ndarray, y: np.ndarray, classes: Any) -> np.ndarray:
+    """Return the predicted labels (n_samples,), to compare with the true ones."""
     if y.shape != (len(outputs),):
         raise ValueError(
             f"y has shape {y.shape} for {len(outputs)} samples; expected one label "
@@ -151,6 +109,7 @@ def predicted_labels(outputs, y, classes) -> np.ndarray:
     column = (outputs[:, 0] > 0).astype(int)
     if outputs.shape[1] > 1:
         column = outputs.argmax(axis=1)
+    # 0, 1, 2, ... where no classes are known
     labels = np.arange(max(2, outputs.shape[1])) if classes is None else classes
     labels = np.asarray(labels)
     if not set(y.tolist()) & set(labels.tolist()):

@@ -58,10 +58,8 @@ def check_names(names: Sequence[str]) -> list[str]:
 
 
 def check_shape(name: str, array: Any, allowed: Sequence[tuple[int | str, ...]]):
-    """Give `array` as an ndarray of one of the `allowed` shapes; None stays None.
-
-    A string in an allowed shape stands for any length.
-    """
+    """Return an ndarray of one of the `allowed` shapes; None stays None."""
+    # a string in an allowed shape stands for any length
     if array is None:
         return None
     array = np.asarray(array)

@@ -10,20 +10,12 @@ Component = Callable[[np.ndarray, int], np.ndarray]
 
 
 class ComponentSource:
-    """The component functions of some samples, and each sample's row in its own.
-
-    Parameters
-    ----------
-    functions : sequence of callables
-        Each maps (rows, group index) to an ndarray ``(len(rows), *signal_shape)``.
-    which : ndarray of int, shape (n_samples,)
-        The function that knows each sample.
-    rows : ndarray of int, shape (n_samples,)
-        The row under which that function knows it.
-    """
+    """The component functions of some samples, and each sample's row in its own."""
 
     def __init__(self, functions: Sequence[Component], which, rows):
+        # each maps (rows, group index) to an ndarray ``(len(rows), *signal_shape)``
         self.functions = list(functions)
+        # for each sample, the function that knows it and the row under which it does
         self.which = np.asarray(which)
         self.rows = np.asarray(rows)
 
@@ -68,15 +60,10 @@ class ComponentSource:
 
 
 class StoredComponents:
-    """Components kept in memory, as a component function.
-
-    Parameters
-    ----------
-    parts : ndarray of shape (n_samples, n_groups, *signal_shape)
-        Every part of every sample.
-    """
+    """Components kept in memory, as a component function."""
 
     def __init__(self, parts: np.ndarray):
+        # of shape (n_samples, n_groups, *signal_shape)
         self.parts = parts
 
     def __call__(self, rows: np.ndarray, group: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,15 +35,8 @@ class ExplanationFileError(ValueError):
 
 
 def check_kind(name: str, array: np.ndarray, kinds: str) -> None:
-    """Raise a TypeError for a dtype that is not read back.
-
-    Parameters
-    ----------
-    name : str
-    array : ndarray
-    kinds : str
-        Letters of ``dtype.kind``.
-    """
+    """Raise a TypeError for a dtype that is not read back."""
+    # `kinds` are letters of ``dtype.kind``
     if array.dtype.kind not in kinds or array.dtype.itemsize == 0:
         raise TypeError(
             f"{name} has dtype {array.dtype}, which a file does not keep there; its "
@@ -52,23 +45,12 @@ def check_kind(name: str, array: np.ndarray, kinds: str) -> None:
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays with their checksum, in place of what is there.
-
-    Parameters
-    ----------
-    path : Path
-        A link is followed; the mode of an existing file is kept.
-    arrays : dict of str to ndarray
-
-    Raises
-    ------
-    OSError
-        If the folder is missing, or what is there is read-only or no file.
-    """
+    """Write arrays with their checksum, in place of what is there."""
     arrays = {name: _little_endian(array) for name, array in arrays.items()}
     arrays[CHECKSUM] = np.array(_checksum(arrays))
     # the file that a link stands for, so that the link stays
     path = Path(os.path.realpath(path))
+    # that of an existing file is kept
     mode = _replaceable_mode(path)
     _clear_stale_parts(path)
     with _part_of(path) as (part, file):
@@ -158,23 +140,14 @@ def _checksum(arrays: dict[str, np.ndarray]) -> str:
 
 
 class Archive:
-    """The members of a npz file, of which no more is read than it claims to hold.
+    """The members of a npz file, of which no more is read than it claims to hold."""
 
-    Parameters
-    ----------
-    file : binary file
-    kinds : callable
-        From the name of an array to the letters of ``dtype.kind`` that it may have,
-        or to "" for what is not to be read.
+    # where the file is damaged, its methods raise exceptions of any kind
 
-    Raises
-    ------
-    Exception
-        Of any kind, here and in its methods, where the file is damaged.
-    """
-
-    def __init__(self, file, kinds: Callable[[str], str]):
+    def __init__(self, file: IO[bytes], kinds: Callable[[str], str]):
         self._zip = zipfile.ZipFile(file)
+        # from the name of an array to the letters of ``dtype.kind`` that it may have,
+        # or to "" for what is not to be read
         self._kinds = kinds
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._zip.infolist():

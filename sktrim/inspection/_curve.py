@@ -26,20 +26,12 @@ _MOST_LINES = len(PALETTE) * len(LINE_STYLES)
 
 
 class Curve(NamedTuple):
-    """One line: its heights over the centres, and its spread.
-
-    Attributes
-    ----------
-    name : str
-        What the line is of.
-    heights : ndarray of shape (n_groups,)
-        Mean or median over samples.
-    spread : tuple (lower, upper, label) or None
-        Two arrays of shape (n_groups,) and what they mean.
-    """
+    """One line: its heights over the centres, and its spread."""
 
     name: str
+    # mean or median over samples, (n_groups,)
     heights: np.ndarray
+    # lower and upper ends (n_groups,), and what they mean
     spread: tuple[np.ndarray, np.ndarray, str] | None
 
 

@@ -19,10 +19,7 @@ _MOST_CHANNELS = 4
 
 
 def lay_out(signals, signal_shape=None) -> np.ndarray:
-    """Give signals as ``(n, height, width)``-like or ``(n, channels, length)`` arrays.
-
-    Axes of length 1 are dropped; a signal without axes left is one number.
-    """
+    """Lay signals out as ``(n, height, width)`` or ``(n, channels, length)``."""
     signals = np.asarray(signals)
     n_signals = len(signals)
     shape = signals.shape[1:] if signal_shape is None else tuple(signal_shape)
@@ -32,6 +29,7 @@ def lay_out(signals, signal_shape=None) -> np.ndarray:
             f"signal_shape={shape} asks for {int(np.prod(shape))} numbers, but a "
             f"signal here has {size}; give the shape that one row is laid out as."
         )
+    # a signal without axes left is one number
     shape = tuple(length for length in shape if length > 1)
     if len(shape) < 2:
         return signals.reshape(n_signals, 1, size)
@@ -99,10 +97,8 @@ def draw_lines(ax, channels, *, colors=PALETTE, limits=None) -> None:
 
 
 def draw_signal(ax, laid_out_signal, lines: bool):
-    """Draw a signal itself: lines, grey levels, or colours where it has RGB in [0, 1].
-
-    Returns the mappable a colour bar can be made for, or None.
-    """
+    """Draw lines, grey levels, or colours where it has RGB in [0, 1]."""
+    # returns the mappable that a colour bar can be made for, or None
     if lines:
         draw_lines(ax, laid_out_signal, colors=(NEUTRAL, *PALETTE))
         return None
@@ -116,10 +112,8 @@ def draw_signal(ax, laid_out_signal, lines: bool):
 
 
 def draw_plane(ax, values, coordinates, unit: str | None):
-    """Colour the places of a plane by values within [-1, 1], grey where there is none.
-
-    `coordinates` holds a row (vertical, horizontal) for every value.
-    """
+    """Colour places of a plane by values within [-1, 1], grey where there is none."""
+    # `coordinates` holds a row (vertical, horizontal) for every value
     vertical, rows = np.unique(coordinates[:, 0], return_inverse=True)
     horizontal, columns = np.unique(coordinates[:, 1], return_inverse=True)
     image = np.full((len(vertical), len(horizontal)), np.nan)

@@ -34,30 +34,18 @@ def shorten(name, width: int = 28) -> str:
 
 
 def magnitude_of(label: str) -> str:
-    """Put the quantity of a label between bars.
-
-    >>> magnitude_of("importance (cd, margin)")
-    '|importance| (cd, margin)'
-    """
+    """Put the quantity of a label between bars."""
     quantity, bracket, rest = label.partition(" (")
     return f"|{quantity}|{bracket}{rest}"
 
 
 def in_lines(label: str) -> str:
-    """Put the scorer and what follows it on lines of their own.
-
-    >>> in_lines("importance (cd, margin), largest = 1").splitlines()
-    ['importance', '(cd, margin)', 'largest = 1']
-    """
+    """Put the scorer and what follows it on lines of their own."""
     return label.replace(" (", "\n(").replace("), ", ")\n")
 
 
 def axis_label(unit: str | None) -> str:
-    """Name the axis that group centres of this unit lie on.
-
-    >>> axis_label("cycles/image")
-    'spatial frequency (cycles/image)'
-    """
+    """Name the axis that group centres of this unit lie on."""
     if unit is None:
         return "centre of the group"
     word = unit.lower()
@@ -118,10 +106,8 @@ def largest(values: np.ndarray) -> float:
 
 
 def one_axes(ax, figsize: tuple[float, float], layout: Any = "constrained"):
-    """Give the figure, the axes, and whether the figure is new.
-
-    The layout of a picture, whose shape is fixed, is "compressed".
-    """
+    """Give the figure, the axes, and whether the figure is new."""
+    # the layout of a picture, whose shape is fixed, is "compressed"
     if ax is not None:
         return ax.figure, ax, False
     figure, ax = pyplot().subplots(figsize=figsize, layout=layout)
@@ -129,11 +115,9 @@ def one_axes(ax, figsize: tuple[float, float], layout: Any = "constrained"):
 
 
 def axes_grid(ax, n_axes: int, n_columns: int, cell: tuple[float, float]):
-    """Give the figure and a list of `n_axes` axes, laid out row by row.
-
-    `ax` is None (a new figure with cells of size `cell` in inches), one Axes (which
-    is divided), or a sequence of at least `n_axes` Axes.
-    """
+    """Give the figure and a list of `n_axes` axes, laid out row by row."""
+    # `ax` is None (a new figure with cells of size `cell` in inches), one Axes (which
+    # is divided), or a sequence of at least `n_axes` Axes
     n_columns = min(n_columns, n_axes)
     n_rows = math.ceil(n_axes / n_columns)
     if ax is None:

@@ -85,6 +85,12 @@ def test_the_axis_is_named_from_the_unit(unit, label):
     assert style.axis_label(unit) == label
 
 
+def test_labels_become_magnitudes_and_break_where_the_scorer_begins():
+    assert style.magnitude_of("importance (cd, margin)") == "|importance| (cd, margin)"
+    lines = style.in_lines("importance (cd, margin), largest = 1").splitlines()
+    assert lines == ["importance", "(cd, margin)", "largest = 1"]
+
+
 def test_the_largest_magnitude_of_zeros_divides_without_harm():
     assert style.largest(np.zeros(3)) == 1
     assert style.largest(np.array([1.0, -3.0])) == 3
