@@ -40,12 +40,10 @@ def as_rows(values: Any) -> np.ndarray:
 
 
 def transformed(transformer: Any, rows: Any) -> Any:
-    """Return what a transformer makes of rows, and give it nothing to warn of.
-
-    Warnings are not filtered, since their filters belong to all threads at once.
-    """
+    """Return what a transformer makes of rows, and give it nothing to warn of."""
     if isinstance(rows, np.ndarray):
         rows = named_columns(transformer, rows)
+    # warnings are not filtered, since their filters belong to all threads at once
     with np.errstate(all="ignore"):
         return transformer.transform(rows)
 
@@ -135,31 +133,11 @@ def _agrees(probe: _Probe, twin: MatrixTwin | ScaleTwin, rows: np.ndarray) -> bo
 def read_affine(
     function: Callable[[Any], Any], n_in: int, samples: np.ndarray | None = None
 ) -> MatrixTwin | ScaleTwin:
-    """Read W and b of ``function(rows) = rows @ W + b`` off, and verify them.
-
-    b is ``function(0)`` and W is ``function(I) - function(0)``, with unit vectors
-    scaled up where b would drown W in round-off. A function of every column alone is
-    recognised, and takes no matrix.
-
-    Parameters
-    ----------
-    function : callable
-        Maps (n, n_in) float64 arrays to arrays (n, ...), dense or sparse.
-    n_in : int
-        Number of columns it takes.
-    samples : ndarray of shape (n, n_in), default=None
-        Rows to verify it on, beside random ones.
-
-    Returns
-    -------
-    MatrixTwin or ScaleTwin
-        The map.
-
-    Raises
-    ------
-    NotAffineError
-        If the function fails, is not affine, or W exceeds ``working_memory``.
-    """
+    """Read W and b of ``function(rows) = rows @ W + b`` off, and verify them."""
+    # b is function(0) and W is function(I) - function(0), with unit vectors scaled up
+    # where b would drown W in round-off; the function maps float64 (n, n_in) to (n,
+    # ...), dense or sparse; `samples` (n, n_in) are rows to verify it on, beside random
+    # ones
     probe = _Probe(function)
     rows = np.random.default_rng(0).normal(size=(_N_ROWS, n_in))
     if samples is not None:
@@ -167,6 +145,7 @@ def read_affine(
         spread = samples.std(axis=0)
         rows = np.concatenate([rows, rows * spread + samples.mean(axis=0), samples])
     offset = probe(np.zeros((1, n_in)))[0]
+    # a function of every column alone takes no matrix
     if offset.size == n_in:
         scale, step = _read_scale(probe, offset)
         twin = ScaleTwin(scale, offset, probe.layout)

@@ -13,24 +13,10 @@ _OTHERS = {"linear", "matmul", "bmm", "einsum", "lstm", "gru", "rnn_tanh", "rnn_
 
 
 def settle_axes(transformer: Any, network: Any, x: Any) -> Any:
-    """Set the axes of a transform of signals where only the network tells them.
-
-    Signals of two axes are channels x time to a network that begins with a
-    one-dimensional convolution, and an image to one with a two-dimensional one.
-
-    Parameters
-    ----------
-    transformer : transformer, not fitted
-        Or a Pipeline, whose first step counts.
-    network : Network
-    x : ndarray or CSR matrix of shape (n_samples, ...)
-        Signals.
-
-    Returns
-    -------
-    transformer
-        The same one.
-    """
+    """Set the axes of a transform of signals where only the network tells them."""
+    # signals of two axes are channels x time to a network that begins with a
+    # one-dimensional convolution, and an image to one with a two-dimensional one; the
+    # first step of a Pipeline counts; the same transformer comes back
     first = transformer.steps[0][1] if hasattr(transformer, "steps") else transformer
     if isinstance(first, SignalTransformer):
         layout = x.shape[1:]

@@ -21,10 +21,9 @@ _DENSE = 256
 
 
 class AxisMap(nn.Module):
-    """A linear map of the last axis, kept as a matrix where that is faster.
+    """A linear map of the last axis, kept as a matrix where that is faster."""
 
-    Subclasses implement `direct`, register what it needs, and then call `condense`.
-    """
+    # subclasses implement `direct`, register what it needs, and then call `condense`
 
     matrix: Tensor | None
 
@@ -44,13 +43,7 @@ class AxisMap(nn.Module):
 
 
 class SignalTwin(InverseModule):
-    """Base of the linear inverses that put channels and axes back in place.
-
-    Parameters
-    ----------
-    transformer : fitted SignalTransformer
-        Where the layout of the signals is read.
-    """
+    """Base of the linear inverses that put channels and axes back in place."""
 
     is_affine = True
 
@@ -78,13 +71,7 @@ class SignalTwin(InverseModule):
 
 
 class FourierMap(AxisMap):
-    """Real columns of a channel to its values: gather the half spectrum, then irfftn.
-
-    Parameters
-    ----------
-    transformer : fitted FourierTransformer
-        Where the packing is read.
-    """
+    """Real columns of a channel to values: gather the half spectrum, then irfftn."""
 
     columns: Tensor
     weights: Tensor
@@ -128,13 +115,7 @@ def _pick(x: Tensor, index: Tensor) -> Tensor:
 
 
 class FourierTwin(SignalTwin):
-    """The inverse of `FourierTransformer`.
-
-    Parameters
-    ----------
-    transformer : FourierTransformer
-        Fitted.
-    """
+    """The inverse of a fitted `FourierTransformer`."""
 
     def __init__(self, transformer: FourierTransformer) -> None:
         super().__init__(transformer)
@@ -155,17 +136,11 @@ class FourierTwin(SignalTwin):
 
 
 class CosineMap(AxisMap):
-    """The orthonormal inverse cosine transform of one axis, through one real FFT.
+    """The orthonormal inverse cosine transform of one axis, through one real FFT."""
 
-    Makhoul, A fast cosine transform in one and two dimensions, IEEE ASSP 28, 1980:
-    the values, even ones first and then the odd ones backwards, have the spectrum
-    ``exp(i pi k / 2n) (C[k] - i C[n - k])`` with C the plain DCT-II and C[n] = 0.
-
-    Parameters
-    ----------
-    n : int
-        Length of the axis.
-    """
+    # Makhoul, A fast cosine transform in one and two dimensions, IEEE ASSP 28, 1980:
+    # the values, even ones first and then the odd ones backwards, have the spectrum
+    # exp(i pi k / 2n) (C[k] - i C[n - k]), with C the plain DCT-II and C[n] = 0
 
     cosine: Tensor
     sine: Tensor
@@ -201,13 +176,7 @@ class CosineMap(AxisMap):
 
 
 class CosineTwin(SignalTwin):
-    """The inverse of `CosineTransformer`, axis by axis.
-
-    Parameters
-    ----------
-    transformer : CosineTransformer
-        Fitted.
-    """
+    """The inverse of a fitted `CosineTransformer`, axis by axis."""
 
     def __init__(self, transformer: CosineTransformer) -> None:
         super().__init__(transformer)
@@ -222,24 +191,13 @@ class CosineTwin(SignalTwin):
 
 
 class WaveletMap(AxisMap):
-    """One level of wavelet synthesis along one axis.
+    """One level of wavelet synthesis along one axis."""
 
-    Low-pass and high-pass coefficients, one after the other on the last axis, are
-    spread by two, convolved with the reconstruction filters and summed. The part that
-    no filter tap overhangs is the signal; under periodization what overhangs is
-    wrapped round instead. No other boundary mode changes the synthesis.
-
-    Parameters
-    ----------
-    wavelet : pywt.Wavelet
-        Where the filters are read.
-    n : int
-        Number of low-pass coefficients, and of high-pass ones.
-    n_out : int
-        Number of values to keep; 2 n - n_taps + 2 come out (2 n, if periodic).
-    periodic : bool
-        Whether the mode is periodization.
-    """
+    # low-pass and high-pass coefficients, n each, one after the other on the last axis,
+    # are spread by two, convolved with the reconstruction filters and summed; the part
+    # that no filter tap overhangs is the signal, 2 n - n_taps + 2 values; under
+    # periodization what overhangs is wrapped round instead, which gives 2 n; no other
+    # boundary mode changes the synthesis; `n_out` values are kept
 
     filters: Tensor
 
@@ -267,13 +225,7 @@ class WaveletMap(AxisMap):
 
 
 class WaveletTwin(SignalTwin):
-    """The inverse of `WaveletTransformer`, level by level and axis by axis.
-
-    Parameters
-    ----------
-    transformer : WaveletTransformer
-        Fitted.
-    """
+    """The inverse of a fitted `WaveletTransformer`, level by level and axis by axis."""
 
     def __init__(self, transformer: WaveletTransformer) -> None:
         super().__init__(transformer)

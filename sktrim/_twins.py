@@ -162,17 +162,7 @@ def as_buffer(values: Any) -> Tensor:
 
 
 class LinearTwin(InverseModule):
-    """Base of inverses ``linear(s) + offset``.
-
-    Parameters
-    ----------
-    n_coefficients : int
-        Length of the last axis of s.
-    layout : tuple of int
-        Shape of one signal that comes out.
-    offset : array-like of prod(layout) values, default=None
-        T^-1(0); None: zero.
-    """
+    """Base of inverses ``linear(s) + offset``, with offset T^-1(0), None for zero."""
 
     is_affine = True
     offset: Tensor | None
@@ -197,17 +187,9 @@ class LinearTwin(InverseModule):
 
 
 class MatrixTwin(LinearTwin):
-    """The affine map ``s @ matrix + offset``.
+    """The affine map ``s @ matrix + offset``."""
 
-    Parameters
-    ----------
-    matrix : array-like of shape (n_coefficients, n_values)
-        One row per coefficient.
-    offset : array-like of n_values values, default=None
-        T^-1(0); None: zero.
-    layout : tuple of int, default=None
-        Shape of one signal; None: (n_values,).
-    """
+    # the matrix has one row per coefficient
 
     matrix: Tensor
 
@@ -226,17 +208,7 @@ class MatrixTwin(LinearTwin):
 
 
 class ScaleTwin(LinearTwin):
-    """The affine map ``s * scale + offset``, as of scalers.
-
-    Parameters
-    ----------
-    scale : array-like of shape (n_coefficients,)
-        One factor per coefficient.
-    offset : array-like of n_coefficients values, default=None
-        T^-1(0); None: zero.
-    layout : tuple of int, default=None
-        Shape of one signal; None: (n_coefficients,).
-    """
+    """The affine map ``s * scale + offset``, as of scalers."""
 
     scale: Tensor
 
@@ -251,13 +223,7 @@ class ScaleTwin(LinearTwin):
 
 
 class IdentityTwin(InverseModule):
-    """The identity: the coefficients are the signal.
-
-    Parameters
-    ----------
-    layout : tuple of int, default=None
-        Shape of one signal; None leaves s as it is.
-    """
+    """The identity: the coefficients are the signal, laid out if a layout is given."""
 
     is_affine = True
 
@@ -275,13 +241,7 @@ class IdentityTwin(InverseModule):
 
 
 class SequentialTwin(InverseModule):
-    """Several inverses, one after the other.
-
-    Parameters
-    ----------
-    twins : sequence of nn.Module
-        In the order in which they act on the coefficients.
-    """
+    """Several inverses, one after the other as they act on the coefficients."""
 
     def __init__(self, twins: Sequence[nn.Module]) -> None:
         super().__init__(
@@ -327,19 +287,9 @@ def _merge(first: nn.Module, second: nn.Module) -> list[nn.Module]:
 
 
 def chain(twins: Sequence[nn.Module]) -> InverseModule:
-    """Compose inverses, folding what can be folded.
-
-    Parameters
-    ----------
-    twins : sequence of nn.Module
-        In the order in which they act on the coefficients.
-
-    Returns
-    -------
-    InverseModule
-        A single module, without identities; consecutive matrices are multiplied
-        where the product is not larger than the factors.
-    """
+    """Compose inverses, in the order in which they act on the coefficients."""
+    # without identities; consecutive matrices are multiplied where the product is not
+    # larger than the factors
     kept: list[Any] = []
     for twin in twins:
         if isinstance(twin, IdentityTwin):

@@ -425,16 +425,7 @@ class FeatureGroups:
 
 
 def last_step(transformer: Any) -> Any:
-    """Return the last step of a Pipeline; anything else as it is.
-
-    Parameters
-    ----------
-    transformer : object
-
-    Returns
-    -------
-    object
-    """
+    """Return the last step of a Pipeline; anything else as it is."""
     return transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer
 
 

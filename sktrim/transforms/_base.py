@@ -53,25 +53,8 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def check_signal_shape(signal_shape: Any, given: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape one signal is laid out as.
-
-    Parameters
-    ----------
-    signal_shape : None, int or sequence of int
-        The constructor's parameter; None takes the shape of the data.
-    given : tuple of int
-        Shape of one row of the data, ``X.shape[1:]``.
-
-    Returns
-    -------
-    tuple of int
-        The shape of one signal.
-
-    Raises
-    ------
-    ValueError
-        If it is no shape, or does not fit the data.
-    """
+    """Return the shape one signal is laid out as: that of the data where it is None."""
+    # `given` is the shape of one row of the data
     if signal_shape is None:
         return given
     shape = _integers(signal_shape)
@@ -92,11 +75,9 @@ def check_signal_shape(signal_shape: Any, given: tuple[int, ...]) -> tuple[int, 
 
 
 def check_layout(given: tuple[int, ...], *known: tuple[int, ...]) -> None:
-    """Raise where rows of shape `given` cannot be read as one of the known shapes.
-
-    Flat rows always can; otherwise the shapes must agree but for axes of length 1,
-    since a transposed image has the right size and the wrong meaning.
-    """
+    """Raise where rows of shape `given` cannot be read as one of the known shapes."""
+    # flat rows always can; otherwise the shapes must agree but for axes of length 1,
+    # since a transposed image has the right size and the wrong meaning
     flat = _squeezed((prod(known[0]),))
     if _squeezed(given) not in {flat, *(_squeezed(shape) for shape in known)}:
         expected = " or ".join(map(str, dict.fromkeys(known)))
@@ -107,27 +88,9 @@ def check_layout(given: tuple[int, ...], *known: tuple[int, ...]) -> None:
 
 
 def check_axes(axes: Any, signal_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the axes of a signal to act on, as increasing negative integers.
-
-    Parameters
-    ----------
-    axes : None, int or sequence of int
-        Axes of the signal. None: the last two (or the only one), leaving out axes of
-        length 1.
-    signal_shape : tuple of int
-        Shape of one signal.
-
-    Returns
-    -------
-    tuple of int
-        Negative axes in increasing order.
-
-    Raises
-    ------
-    ValueError
-        If an axis is out of range or named twice, or there is none.
-    """
+    """Return the axes of a signal to act on, as increasing negative integers."""
     n_axes = len(signal_shape)
+    # the last two (or the only one), leaving out axes of length 1
     if axes is None:
         longer = [a for a in range(-min(n_axes, 2), 0) if signal_shape[a] > 1]
         return tuple(longer) or (-1,)
@@ -145,19 +108,7 @@ def check_axes(axes: Any, signal_shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def axes_are_open(axes: Any, signal_shape: Any, layout: tuple[int, ...]) -> bool:
-    """Tell whether signals may be channels x time or an image, and nobody says which.
-
-    Parameters
-    ----------
-    axes, signal_shape : object
-        The constructor's parameters.
-    layout : tuple of int
-        Shape of one row of the data.
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether signals may be channels x time or an image, nobody says which."""
     said = axes is not None or signal_shape is not None
     return not said and len(layout) == 2 and min(layout) > 1
 

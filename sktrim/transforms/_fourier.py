@@ -11,52 +11,30 @@ __all__ = ["FourierPacking", "FourierTransformer"]
 
 
 class FourierPacking(NamedTuple):
-    """How the complex half spectrum of one channel is written as real columns.
+    """How the complex half spectrum of one channel is written as real columns."""
 
-    With ``h`` the flat half spectrum, seen as pairs (re, im), and ``s`` the columns:
-    ``s = h.ravel()[entries] * scales`` and ``h = s[columns] * weights``.
+    # with h the flat half spectrum, seen as pairs (re, im), and s the columns:
+    # s = h.ravel()[entries] * scales and h = s[columns] * weights
 
-    Attributes
-    ----------
-    half_shape : tuple of int
-        Shape of ``scipy.fft.rfftn`` over the grid.
-    columns : ndarray of shape (n_bins, 2), int
-        Column that holds the real and the imaginary part of each bin.
-    weights : ndarray of shape (n_bins, 2), float64
-        1 or 1/sqrt(2) for real parts; 0 or +-1/sqrt(2) for imaginary ones, negative
-        where the column belongs to the bin of opposite frequency.
-    entries : ndarray of shape (n_columns,), int
-        Position in the half spectrum's pairs, ``2 * bin + (0 for re, 1 for im)``.
-    scales : ndarray of shape (n_columns,), float64
-        1 for bins that are their own opposite, otherwise sqrt(2).
-    """
-
+    # of ``scipy.fft.rfftn`` over the grid
     half_shape: tuple[int, ...]
+    # (n_bins, 2): the columns that hold the real and the imaginary part of each bin
     columns: np.ndarray
+    # (n_bins, 2): 1 or 1/sqrt(2) for real parts; 0 or +-1/sqrt(2) for imaginary ones,
+    # negative where the column belongs to the bin of opposite frequency
     weights: np.ndarray
+    # (n_columns,): places in the half spectrum's pairs, 2 * bin + (0 for re, 1 for im)
     entries: np.ndarray
+    # (n_columns,): 1 for bins that are their own opposite, otherwise sqrt(2)
     scales: np.ndarray
 
 
 def opposite_bins(
     shape: tuple[int, ...], half_shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each half-spectrum bin's index vector, and the flat bin of opposite sign.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Grid of the signal.
-    half_shape : tuple of int
-        Grid of the half spectrum.
-
-    Returns
-    -------
-    bins : ndarray of shape (n_bins, n_axes), int
-        Frequencies modulo `shape`, in C order.
-    opposite : ndarray of shape (n_bins,), int
-        Flat bin of -k; -1 where it lies in the other half.
-    """
+    """Return the indices of half-spectrum bins, and the flat bins of opposite sign."""
+    # (n_bins, n_axes), the frequencies modulo `shape`, in C order; and (n_bins,), the
+    # flat bin of -k, or -1 where it lies in the other half
     bins = grid_indices(half_shape)
     mirrored = -bins % np.array(shape)
     inside = mirrored[:, -1] < half_shape[-1]
@@ -66,22 +44,9 @@ def opposite_bins(
 
 
 def pack(shape: tuple[int, ...]) -> tuple[FourierPacking, np.ndarray, np.ndarray]:
-    """Lay out the real columns of a Fourier transform.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Grid of the signal.
-
-    Returns
-    -------
-    packing : FourierPacking
-        Where columns and half spectrum find each other.
-    kept : ndarray of shape (n_frequencies, n_axes), int
-        The frequencies that have columns, modulo `shape`.
-    frequency_of : ndarray of shape (n_columns,), int
-        Row of `kept` that each column belongs to.
-    """
+    """Lay out the real columns of a Fourier transform."""
+    # returns the packing; the frequencies (n_frequencies, n_axes) that have columns,
+    # modulo `shape`; and the row of these that each column belongs to
     half_shape = (*shape[:-1], shape[-1] // 2 + 1)
     bins, opposite = opposite_bins(shape, half_shape)
     own = np.arange(len(bins))
@@ -109,20 +74,9 @@ def pack(shape: tuple[int, ...]) -> tuple[FourierPacking, np.ndarray, np.ndarray
 
 
 def signed_frequencies(bins: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the one of +-k whose first non-zero component is positive.
-
-    Parameters
-    ----------
-    bins : ndarray of shape (n_frequencies, n_axes), int
-        Frequencies modulo `shape`.
-    shape : tuple of int
-        Grid of the signal.
-
-    Returns
-    -------
-    ndarray of shape (n_frequencies, n_axes), float64
-        Cycles per signal, in (-n / 2, n / 2] along every axis.
-    """
+    """Return the one of +-k whose first non-zero component is positive."""
+    # (n_frequencies, n_axes): `bins` are modulo `shape`; what is returned is in cycles
+    # per signal, in (-n / 2, n / 2] along every axis
     sizes = np.array(shape)
     signed = np.where(2 * bins > sizes, bins - sizes, bins)
     leading = np.argmax(signed != 0, axis=1)

@@ -15,30 +15,13 @@ _EDGE_TOLERANCE = 1e-9
 
 
 def format_numbers(values: ArrayLike) -> list[str]:
-    """Write numbers with four digits, or as many as tell different ones apart.
-
-    Digits before the point are never rounded away.
-
-    Parameters
-    ----------
-    values : array-like of shape (n,)
-        Finite numbers.
-
-    Returns
-    -------
-    list of str
-        "3.0", "0.3333", "13500.0", ...
-
-    Examples
-    --------
-    >>> format_numbers([3, 1 / 3])
-    ['3.0', '0.3333']
-    """
+    """Write numbers with four digits, or as many as tell different ones apart."""
     numbers = np.asarray(values, dtype=np.float64).tolist()
     n_distinct = len(set(numbers))
     texts = [repr(v) for v in numbers]
     n_whole = len(str(int(max(map(abs, numbers)))))
     for digits in (4, 6, 9, 12):
+        # digits before the point are never rounded away
         short = [f"{v:.{max(digits, n_whole)}g}" for v in numbers]
         if len(set(short)) == n_distinct:
             texts = short
@@ -47,25 +30,7 @@ def format_numbers(values: ArrayLike) -> list[str]:
 
 
 def check_spacing(sample_spacing: Any, n_axes: int) -> np.ndarray:
-    """Return one positive spacing per axis.
-
-    Parameters
-    ----------
-    sample_spacing : float or sequence of float of length n_axes
-        Distance between neighbouring samples.
-    n_axes : int
-        Number of axes acted upon.
-
-    Returns
-    -------
-    ndarray of shape (n_axes,)
-        Spacing along every axis.
-
-    Raises
-    ------
-    ValueError
-        If there are neither one nor `n_axes` numbers, or one is not positive.
-    """
+    """Return one positive spacing of samples per axis."""
     spacing = np.asarray(sample_spacing, dtype=np.float64)
     if spacing.shape not in ((), (n_axes,)):
         raise ValueError(
@@ -81,36 +46,14 @@ def check_intervals(
     radii: np.ndarray,
     *,
     n_bands: int | None = None,
-    edges: Any = None,
-    centers: Any = None,
-    width: Any = None,
+    edges: ArrayLike | None = None,
+    centers: ArrayLike | None = None,
+    width: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Return the bands as an array of [lo, hi) rows.
-
-    Parameters
-    ----------
-    radii : ndarray of shape (n_frequencies,)
-        Absolute frequencies; the bands of `n_bands` span 0 to the largest.
-    n_bands : int, default=None
-        Number of bands of equal width.
-    edges : array-like of shape (n_bands + 1,) or (n_bands, 2), default=None
-        Increasing edges of touching bands, or one row (lo, hi) per band.
-    centers : array-like of shape (n_bands,), default=None
-        Middles of bands of the given `width`, which may overlap.
-    width : float or array-like of shape (n_bands,), default=None
-        Full width of the bands around `centers`.
-
-    Returns
-    -------
-    ndarray of shape (n_bands, 2)
-        Lower and upper edge of every band.
-
-    Raises
-    ------
-    ValueError
-        If not exactly one of `n_bands`, `edges` and `centers` with `width` is given,
-        or a band does not have lo < hi.
-    """
+    """Return the bands (n_bands, 2) as rows [lo, hi)."""
+    # of equal width from 0 to the largest of `radii`; with `edges` (n_bands + 1,) of
+    # touching bands, or a row per band; or of full `width` around `centers`, which may
+    # overlap
     if [n_bands is None, edges is None, centers is None].count(False) != 1:
         raise ValueError(
             "by='band' needs exactly one of n_bands=, edges= or centers= with width=."
@@ -146,32 +89,11 @@ def check_intervals(
 def interval_masks(
     radii: np.ndarray, intervals: np.ndarray, unit: str
 ) -> tuple[sp.csr_array, list[str]]:
-    """Select the frequencies in every band.
-
-    Parameters
-    ----------
-    radii : ndarray of shape (n_frequencies,)
-        Absolute frequencies.
-    intervals : ndarray of shape (n_bands, 2)
-        Bands [lo, hi); those that reach the highest edge of all include it.
-    unit : str
-        Unit of both, for names and errors.
-
-    Returns
-    -------
-    masks : scipy.sparse.csr_array of shape (n_bands, n_frequencies)
-        1 where the frequency lies in the band.
-    names : list of str
-        "0.0 to 2.5 cycles", ...
-
-    Raises
-    ------
-    ValueError
-        If a band contains no frequency.
-    """
+    """Select the frequencies in every band: masks (n_bands, n_frequencies), names."""
     slack = _EDGE_TOLERANCE * max(radii.max(), np.finfo(float).tiny)
     order = np.argsort(radii, kind="stable")
     lows, highs = intervals.T
+    # bands [lo, hi) that reach the highest edge of all include it
     closed = highs == highs.max()
     start = np.searchsorted(radii, lows - slack, sorter=order)
     upper = np.where(closed, highs + slack, highs - slack)
@@ -196,17 +118,11 @@ def interval_masks(
 
 
 class FrequencyTransformer(SignalTransformer):
-    """Base of transforms whose coefficients belong to frequencies.
+    """Base of transforms whose coefficients belong to frequencies."""
 
-    Attributes
-    ----------
-    frequencies_ : ndarray of shape (n_frequencies, n_axes), float64
-        Cycles per signal along each of `axes_`.
-    frequency_of_ : ndarray of shape (n_coefficients_per_channel,), int
-        Row of `frequencies_` that each coefficient of a channel belongs to.
-    """
-
+    # (n_frequencies, n_axes): cycles per signal along each of `axes_`
     frequencies_: np.ndarray
+    # the row of these that each coefficient of a channel belongs to
     frequency_of_: np.ndarray
 
     def _in_unit(self, sample_spacing: Any, unit: str | None) -> tuple[np.ndarray, str]:

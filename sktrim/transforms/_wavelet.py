@@ -22,32 +22,24 @@ MODES: list[str] = pywt.Modes.modes  # pyright: ignore[reportAttributeAccessIssu
 
 
 class Band(NamedTuple):
-    """One array of coefficients of the decomposition.
+    """One array of coefficients of the decomposition."""
 
-    Attributes
-    ----------
-    level : int
-        Level of the decomposition, 1 the finest.
-    key : str
-        "a" (approximation) or "d" (detail) for each axis acted upon, in their order.
-    shape : tuple of int
-        Number of coefficients along each of these axes.
-    """
-
+    # 1 the finest
     level: int
+    # "a" (approximation) or "d" (detail) for each axis acted upon, in their order
     key: str
+    # numbers of coefficients along these axes
     shape: tuple[int, ...]
 
 
 def _restored(wavelet: Any) -> Any:
-    """Give the filters of a wavelet the perfect reconstruction that rounding cost them.
-
-    With a the reversed low-pass filter of the analysis and r that of the synthesis,
-    sum_k a[k] r[k + 2 m] must be 1 for m = 0 and 0 for every other m. Some tables
-    (sym3, sym20, bior4.4, ...) miss that by up to 1e-11, which deep levels of
-    extrapolating modes amplify. Newton's steps of least norm restore it, moving no tap
-    by more than 1e-11. Wavelets that are exact, or far from it (dmey), are left alone.
-    """
+    """Give a wavelet's filters the perfect reconstruction that rounding cost them."""
+    # with a the reversed low-pass filter of the analysis and r that of the synthesis,
+    # sum_k a[k] r[k + 2m] must be 1 for m = 0 and 0 for every other m; some tables
+    # (sym3, sym20, bior4.4, ...) miss that by up to 1e-11, which deep levels of
+    # extrapolating modes amplify; Newton's steps of least norm restore it, moving no
+    # tap by more than 1e-11; wavelets that are exact, or far from it (dmey), are left
+    # alone
     dec_lo, dec_hi, rec_lo, rec_hi = map(np.array, wavelet.filter_bank)
     n_taps = len(dec_lo)
     signs = (-1.0) ** np.arange(n_taps)

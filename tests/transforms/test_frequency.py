@@ -192,6 +192,10 @@ def test_band_options_without_bands_are_refused():
         fitted(20).feature_groups(n_bands=3)
 
 
+def test_numbers_have_a_point_and_four_digits():
+    assert format_numbers([3, 1 / 3]) == ["3.0", "0.3333"]
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
 def test_different_numbers_are_written_differently(values):
     values = np.unique(np.array(values) + 0.0)
