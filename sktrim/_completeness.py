@@ -1,6 +1,7 @@
 """Says where a method that promises completeness does not keep it, and why."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,14 +39,8 @@ def check_on_incomplete(value) -> None:
 
 
 def report_reconstruction(question, errors: np.ndarray) -> None:
-    """Warn where most of the signals is in the residual, and that is not scored.
-
-    Parameters
-    ----------
-    question : Question
-    errors : ndarray of shape (n_samples,)
-        ||x - T^-1(T(x))|| / ||x||.
-    """
+    """Warn where most of the signals is in the residual, and that is not scored."""
+    # `errors` are ||x - T^-1 T x|| / ||x|| of the samples
     if question.residual == "component" or errors.mean() <= LARGE_ERROR:
         return
     warnings.warn(
@@ -58,26 +53,12 @@ def report_reconstruction(question, errors: np.ndarray) -> None:
     )
 
 
-def report_incomplete(question, x, s, target, error, difference) -> None:
-    """Warn or raise where a method that promises completeness is off.
-
-    Parameters
-    ----------
-    question : Question
-    x, s : ndarray
-        Signals and coefficients of all samples.
-    target : Target
-        For all samples.
-    error : ndarray of shape (n_samples, n_targets)
-        Base value plus scores, less the explained output.
-    difference : ndarray of shape (n_samples, n_targets)
-        The explained output less the base value.
-
-    Raises
-    ------
-    IncompleteError
-        If ``question.on_incomplete`` is "raise".
-    """
+def report_incomplete(
+    question, x, s, target, error: np.ndarray, difference: np.ndarray
+) -> None:
+    """Warn or raise where a method that promises completeness is off."""
+    # (n_samples, n_targets): `error` is base value plus scores less the explained
+    # output, `difference` the explained output less the base value
     scorer, known = question.scorer, np.isfinite(error).all(axis=1)
     promised = getattr(scorer, "complete", False) and known.any()
     if not promised or question.on_incomplete == "ignore":
@@ -103,16 +84,12 @@ def report_incomplete(question, x, s, target, error, difference) -> None:
 _LARGEST = 30
 
 
-def report_cancelling(question, values, explained, base) -> None:
-    """Warn where the scores of a method that promises completeness dwarf the output.
-
-    Parameters
-    ----------
-    question : Question
-    values : ndarray of shape (n_samples, n_groups, n_targets)
-    explained, base : ndarray of shape (n_samples, n_targets)
-        The explained output, and what the scores start from.
-    """
+def report_cancelling(
+    question, values: np.ndarray, explained: np.ndarray, base: np.ndarray
+) -> None:
+    """Warn where the scores of a complete method dwarf the output."""
+    # scores (n_samples, n_groups, n_targets), and (n_samples, n_targets) the explained
+    # output and what the scores start from
     scorer = question.scorer
     if not getattr(scorer, "complete", False) or question.on_incomplete == "ignore":
         return
@@ -133,22 +110,10 @@ def report_cancelling(question, values, explained, base) -> None:
 
 
 @torch.no_grad()
-def check_baseline(scorer, model, extras, rows: slice) -> None:
-    """Raise where a method starts from a baseline at which the network has no value.
-
-    Parameters
-    ----------
-    scorer : Scorer
-    model : ComposedModel
-    extras : dict
-        What the scorer's `attribute` takes besides.
-    rows : slice
-        Which samples the model is bound to.
-
-    Raises
-    ------
-    ValueError
-    """
+def check_baseline(scorer, model, extras: dict[str, Any], rows: slice) -> None:
+    """Raise where a method starts from a baseline at which the network has no value."""
+    # `extras` is what `attribute` takes besides, `rows` the samples that the model is
+    # bound to
     baseline = getattr(scorer, "baseline", None)
     if baseline is None or (isinstance(baseline, str) and baseline == "marginal"):
         return

@@ -34,41 +34,17 @@ _IMPORTED_BY = os.getpid()
 """Differs from this process in one that was forked from it."""
 
 
-def explain(question: Question, X, y=None) -> Explanation:
-    """Explain samples.
-
-    Parameters
-    ----------
-    question : Question
-    X : ndarray or CSR matrix of shape (n_samples, ...)
-        Signals, after any preprocessing.
-    y : array-like of shape (n_samples,) or None
-        For ``target="true"``.
-
-    Returns
-    -------
-    Explanation
-    """
+def explain(question: Question, X: Any, y: Any = None) -> Explanation:
+    """Explain signals (n_samples, ...), after any preprocessing."""
     return explain_spaces([question], X, y)[0]
 
 
 @torch.inference_mode(False)
-def explain_spaces(questions: list[Question], X, y=None) -> list[Explanation]:
-    """Explain samples in several spaces; what the spaces share is computed once.
-
-    Parameters
-    ----------
-    questions : list of Question
-        They differ in the transformer and what belongs to it.
-    X : ndarray or CSR matrix of shape (n_samples, ...)
-        Signals, after any preprocessing.
-    y : array-like of shape (n_samples,) or None
-        For ``target="true"``.
-
-    Returns
-    -------
-    list of Explanation
-    """
+def explain_spaces(
+    questions: list[Question], X: Any, y: Any = None
+) -> list[Explanation]:
+    """Explain samples in several spaces; what the spaces share is computed once."""
+    # the questions differ in the transformer and what belongs to it
     first, n_samples = questions[0], X.shape[0]
     outputs, resolved = first.resolve(X, y)
     spaces = [_Space(question, X) for question in questions]
@@ -100,19 +76,14 @@ def _parallel(n_jobs) -> Parallel:
 
 
 class _Workers:
-    """Explains chunks in threads, and outlives every one of them.
+    """Explains chunks in threads, and outlives every one of them."""
 
-    On an error or Ctrl-C those that wait give up and the others are awaited, since
-    they hold the network in evaluation mode. scikit-learn's own `delayed` would change
-    the filters of warnings, which are no thread's own, in every thread.
-
-    Parameters
-    ----------
-    config : dict
-        scikit-learn's, which every thread has of its own.
-    """
+    # on an error or Ctrl-C those that wait give up and the others are awaited, since
+    # they hold the network in evaluation mode; scikit-learn's own `delayed` would
+    # change the filters of warnings, which are no thread's own, in every thread
 
     def __init__(self, config: dict):
+        # scikit-learn's, which every thread has of its own
         self._config = config
         self._idle = threading.Condition()
         self._n_busy, self._stopped = 0, False
@@ -328,18 +299,9 @@ def _n_axes(transformer) -> int | None:
 
 
 class ComponentFunction:
-    """The part of a signal that a group carries: T^-1(M s) - T^-1(0).
+    """The part of a signal that a group carries: T^-1(M s) - T^-1(0)."""
 
-    The residual, one group more, carries x - T^-1(s).
-
-    Parameters
-    ----------
-    question : Question
-    x : ndarray or CSR matrix of shape (n_samples, ...)
-    s : ndarray of shape (n_samples, n_coefficients)
-    signal_shape : tuple of int
-        Layout of what is returned.
-    """
+    # the residual, one group more, carries x - T^-1(s)
 
     def __init__(self, question: Question, x, s: np.ndarray, signal_shape):
         # one in NumPy shares the transformer, which its owner may fit again
@@ -347,6 +309,7 @@ class ComponentFunction:
         self._given = question.inverse if shared else copy.deepcopy(question.inverse)
         self.masks, self.n_masks = question.groups.masks, len(question.groups)
         self.x, self.s = x, s
+        # what is returned is laid out so
         self.signal_shape = signal_shape
 
     @cached_property

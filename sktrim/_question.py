@@ -31,40 +31,15 @@ from sktrim.transforms import LatentDirichletAllocation
 RESIDUALS = ("constant", "component", "drop")
 
 
-def draw_seed(random_state) -> int:
-    """Return a seed from a `random_state` parameter, sparing the global generator.
-
-    Parameters
-    ----------
-    random_state : int, RandomState or None
-
-    Returns
-    -------
-    int
-    """
+def draw_seed(random_state: Any) -> int:
+    """Return a seed from a `random_state` parameter, sparing the global generator."""
     if random_state is None:
         return int(np.random.default_rng().integers(2**31 - 1))
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
-    """Choose background rows: at most n_background, drawn with the seed, in order.
-
-    Parameters
-    ----------
-    n_rows : int
-    n_background : int
-    seed : int
-
-    Returns
-    -------
-    ndarray of int
-
-    Raises
-    ------
-    ValueError
-        If n_background is below 1.
-    """
+    """Choose background rows: at most n_background, drawn with the seed, in order."""
     if n_background < 1:
         raise ValueError(f"n_background={n_background}; expected at least 1.")
     if n_rows <= n_background:
@@ -74,16 +49,11 @@ def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
 
 
 class NumpyInverse(InverseModule):
-    """T^-1 through the transformer's own NumPy code: no gradient passes it.
-
-    Parameters
-    ----------
-    transformer : fitted transformer with ``inverse_transform``
-    """
+    """T^-1 through the transformer's own NumPy code: no gradient passes it."""
 
     is_affine = False
 
-    def __init__(self, transformer):
+    def __init__(self, transformer: Any):
         super().__init__()
         self.transformer = transformer
 
@@ -95,54 +65,21 @@ class NumpyInverse(InverseModule):
         return torch.as_tensor(signal).to(s)
 
 
-def needs_layout(transformer) -> bool:
-    """Tell whether a transformer takes signals n-D, as the network does.
-
-    Parameters
-    ----------
-    transformer : transformer or None
-
-    Returns
-    -------
-    bool
-    """
+def needs_layout(transformer: Any) -> bool:
+    """Tell whether a transformer takes signals n-D, as the network does."""
     return transformer is not None and get_tags(transformer).input_tags.three_d_array
 
 
-def as_rows(transformer, x):
-    """Lay signals out as the transformer takes them: n-D for ours, flat for others.
-
-    Parameters
-    ----------
-    transformer : transformer or None
-    x : ndarray or CSR matrix of shape (n_samples, ...)
-
-    Returns
-    -------
-    ndarray or CSR matrix; a DataFrame where the transformer was fitted on one
-    """
+def as_rows(transformer: Any, x: Any) -> Any:
+    """Lay signals out as the transformer takes them: n-D for ours, flat for others."""
+    # a DataFrame where the transformer was fitted on one
     if not sp.issparse(x) and not needs_layout(transformer):
         x = np.asarray(x).reshape(len(x), -1)
     return named_columns(transformer, x)
 
 
-def coefficients_of(transformer, x) -> np.ndarray:
-    """Compute s = T(x); the signal itself, flat, where there is no transformer.
-
-    Parameters
-    ----------
-    transformer : fitted transformer or None
-    x : ndarray or CSR matrix of shape (n_samples, ...)
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_coefficients)
-
-    Raises
-    ------
-    ValueError
-        If a coefficient is NaN or infinite.
-    """
+def coefficients_of(transformer: Any, x: Any) -> np.ndarray:
+    """Compute s = T(x); the signal itself, flat, where there is no transformer."""
     rows = as_rows(transformer, x)
     s: Any = rows if transformer is None else transformer.transform(rows)
     s = s.toarray() if sp.issparse(s) else np.ascontiguousarray(s)
@@ -158,20 +95,9 @@ def coefficients_of(transformer, x) -> np.ndarray:
     return s
 
 
-def torch_inverse(transformer, x, scorer) -> InverseModule:
-    """Build the torch twin of T^-1, or the NumPy one where no gradient is needed.
-
-    Parameters
-    ----------
-    transformer : fitted transformer or None
-    x : ndarray or CSR matrix
-        Signals that the twin is verified on.
-    scorer : Scorer
-
-    Returns
-    -------
-    InverseModule
-    """
+def torch_inverse(transformer: Any, x: Any, scorer) -> InverseModule:
+    """Build the torch twin of T^-1, or the NumPy one where no gradient is needed."""
+    # x are signals that the twin is verified on
     try:
         inverse = inverse_module(transformer, X=as_rows(transformer, x))
     except InverseNotAvailableError:
@@ -192,43 +118,29 @@ def torch_inverse(transformer, x, scorer) -> InverseModule:
 
 @dataclass
 class Question:
-    """All that is fixed before the samples are seen: what is asked, of what, how.
+    """All that is fixed before the samples are seen: what is asked, of what, how."""
 
-    Parameters
-    ----------
-    network : Network
-        Inspected.
-    transformer : fitted transformer or None
-    inverse : InverseModule
-        In the network's dtype and on its device.
-    groups : FeatureGroups
-    scorer : Scorer
-    target : object
-        The user's `target` parameter.
-    output : str
-        The resolved output rule.
-    residual : {"constant", "component", "drop"}
-    background : ndarray of shape (n_rows, n_coefficients) or None
-    seed : int
-        For scorers that draw; the same for every chunk.
-    n_jobs : int or None
-    verbose : int
-    on_incomplete : {"warn", "raise", "ignore"}
-        What to do where a complete method misses the explained output.
-    """
-
+    # inspected
     network: Network
+    # fitted, or None
     transformer: Any
+    # in the network's dtype and on its device
     inverse: InverseModule
     groups: FeatureGroups
     scorer: Scorer
+    # the user's `target` parameter
     target: Any = "predicted"
+    # resolved: the rule by which scalars are read off the outputs
     output: str = "margin"
+    # "constant", "component" or "drop"
     residual: str = "constant"
+    # of shape (n_rows, n_coefficients)
     background: np.ndarray | None = None
+    # for scorers that draw; the same for every chunk
     seed: int = 0
     n_jobs: int | None = None
     verbose: int = 0
+    # where a complete method misses the explained output: "warn", "raise" or "ignore"
     on_incomplete: str = "warn"
 
     def rows_at_once(self, n_samples: int) -> int:
@@ -264,21 +176,11 @@ class Question:
             )
         return outputs, self.resolve_rule(x, outputs, y, self.output)
 
-    def resolve_rule(self, x, outputs, y, output: str) -> ResolvedTarget:
-        """Decide what is explained for each sample, read off by a rule.
-
-        Parameters
-        ----------
-        x : ndarray or CSR matrix
-        outputs : ndarray of shape (n_samples, n_outputs)
-        y : array-like or None
-        output : str
-            As in `resolve_target`.
-
-        Returns
-        -------
-        ResolvedTarget
-        """
+    def resolve_rule(
+        self, x: Any, outputs: np.ndarray, y: Any, output: str
+    ) -> ResolvedTarget:
+        """Decide what is explained for each sample, read off by a rule."""
+        # the rule `output` is as in `resolve_target`
         target = self.target
         if isinstance(target, str) and target == "predicted":
             target = own_columns(self.network, x, target)
@@ -335,21 +237,11 @@ class Question:
         return extras
 
 
-def check_parts(estimator, transformer, scorer, gradient=None) -> None:
-    """Raise for what is no estimator or transformer, and where gradients are missing.
-
-    Parameters
-    ----------
-    estimator, transformer : object
-        As the user gave them, fitted or not.
-    scorer : Scorer
-    gradient : bool or None
-        Whether the network has one, where that is known.
-
-    Raises
-    ------
-    TypeError
-    """
+def check_parts(
+    estimator: Any, transformer: Any, scorer, gradient: bool | None = None
+) -> None:
+    """Raise for what is no estimator or transformer, or lacks a gradient it needs."""
+    # `gradient` says whether the network has one, where that is known
     check_predictor(estimator)
     instance = not isinstance(transformer, type)
     if not (transformer is None or (instance and hasattr(transformer, "transform"))):
@@ -370,17 +262,8 @@ def check_parts(estimator, transformer, scorer, gradient=None) -> None:
     )
 
 
-def names_out(network: Network):
-    """Return the names of the signal's coordinates after preprocessing, if known.
-
-    Parameters
-    ----------
-    network : Network
-
-    Returns
-    -------
-    ndarray of str or None
-    """
+def names_out(network: Network) -> Any:
+    """Return the names of the signal's coordinates after preprocessing, if known."""
     names = None
     for step in network.preprocessing:
         names = _names_after(step, names)
@@ -396,41 +279,18 @@ def _names_after(step, names):
 
 def ask(
     network: Network,
-    x,
+    x: Any,
     *,
-    transformer,
-    scorer,
-    groups,
-    names=None,
-    background=None,
-    **settings,
+    transformer: Any,
+    scorer: str | Scorer,
+    groups: Any,
+    names: Any = None,
+    background: np.ndarray | None = None,
+    **settings: Any,
 ) -> Question:
-    """Settle everything that does not depend on the explained samples.
-
-    Parameters
-    ----------
-    network : Network
-    x : ndarray or CSR matrix of shape (n_samples, ...)
-        Signals; the first ten are tried.
-    transformer : fitted transformer or None
-    scorer : str or Scorer
-    groups : object
-        The user's `groups` parameter.
-    names : sequence of str or None
-        Names of the signal's own coordinates.
-    background : ndarray of shape (n_rows, n_coefficients) or None
-    **settings
-        The remaining fields of `Question`.
-
-    Returns
-    -------
-    Question
-
-    Raises
-    ------
-    ValueError
-        If the parts do not fit together.
-    """
+    """Settle everything that does not depend on the explained samples."""
+    # `names` are those of the signal's own coordinates, `settings` the remaining fields
+    # of `Question`
     scorer = check_scorer(scorer)
     check_parts(network.estimator, transformer, scorer, network.has_gradient)
     if settings["residual"] not in RESIDUALS:
@@ -438,6 +298,7 @@ def ask(
             f"residual={settings['residual']!r}; expected one of "
             f"{', '.join(RESIDUALS)}."
         )
+    # the signals are tried
     sample = x[:10]
     network.inspect(network.to_tensor(sample))
     settings["output"] = check_output(settings["output"], network)

@@ -16,18 +16,8 @@ CHECKS: Any = {
 """What `check_array` is told about signals."""
 
 
-def check_signals(x, network: Network):
-    """Check what reaches the network: numbers, finite, at least one row.
-
-    Parameters
-    ----------
-    x : array-like or CSR matrix of shape (n_samples, ...)
-    network : Network
-
-    Returns
-    -------
-    ndarray or CSR matrix of float32 or float64
-    """
+def check_signals(x: Any, network: Network) -> Any:
+    """Return what reaches the network, checked: numbers, finite, at least one row."""
     what = "The preprocessed X" if network.preprocessing else "X"
     check_numbers(x)
     x = check_array(x, input_name=what, **CHECKS)
@@ -35,21 +25,8 @@ def check_signals(x, network: Network):
     return x
 
 
-def check_numbers(X) -> None:
-    """Raise for what would become numbers that nobody meant, or a single input.
-
-    Parameters
-    ----------
-    X : object
-        As the user gave it.
-
-    Raises
-    ------
-    TypeError
-        For several inputs (a dict, or arrays of several shapes).
-    ValueError
-        For masked values, datetimes and strings.
-    """
+def check_numbers(X: Any) -> None:
+    """Raise for what would become numbers that nobody meant, or a single input."""
     if isinstance(X, Mapping) or _several_arrays(X):
         named = f" ({', '.join(map(str, X))})" if isinstance(X, Mapping) else ""
         raise TypeError(
@@ -98,22 +75,10 @@ def _kinds(X) -> Iterator[tuple[str, str]]:
             yield "U", "object"
 
 
-def check_rows(X, layout: tuple[int, ...]) -> None:
-    """Raise where signals are not laid out as they were in `fit`.
-
-    Flat rows of another width are left to scikit-learn's own check, and so is
-    what has no shape yet.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, ...)
-    layout : tuple of int
-        Shape of one signal in `fit`.
-
-    Raises
-    ------
-    ValueError
-    """
+def check_rows(X: Any, layout: tuple[int, ...]) -> None:
+    """Raise where signals are not laid out as they were in `fit`."""
+    # flat rows of another width are left to scikit-learn's own check, and so is what
+    # has no shape yet
     shape = getattr(X, "shape", ())
     if len(shape) < 2 or len(shape) == 2 == len(layout) + 1 or shape[1:] == layout:
         return
@@ -123,19 +88,8 @@ def check_rows(X, layout: tuple[int, ...]) -> None:
     )
 
 
-def check_columns(names, fitted) -> None:
-    """Raise where columns do not bear the names, in the order, of those fitted on.
-
-    Parameters
-    ----------
-    names : sequence of str or None
-        Names of the columns that are given; None where they have none.
-    fitted : fitted estimator or None
-
-    Raises
-    ------
-    ValueError
-    """
+def check_columns(names: Any, fitted: Any) -> None:
+    """Raise where columns do not bear the names, in the order, of those fitted on."""
     expected = getattr(fitted, "feature_names_in_", None)
     if names is None or expected is None or list(names) == list(expected):
         return
@@ -148,18 +102,8 @@ def check_columns(names, fitted) -> None:
     )
 
 
-def check_same_columns(names, others) -> None:
-    """Raise where background rows have other columns, or another order, than X.
-
-    Parameters
-    ----------
-    names, others : sequence of str or None
-        Names of the columns of X and of the background.
-
-    Raises
-    ------
-    ValueError
-    """
+def check_same_columns(names: Any, others: Any) -> None:
+    """Raise where background rows have other columns, or another order, than X."""
     if names is None or others is None or list(names) == list(others):
         return
     raise ValueError(
@@ -168,17 +112,8 @@ def check_same_columns(names, others) -> None:
     )
 
 
-def check_background(background, x) -> None:
-    """Raise where background rows are laid out otherwise than X.
-
-    Parameters
-    ----------
-    background, x : ndarray or CSR matrix
-
-    Raises
-    ------
-    ValueError
-    """
+def check_background(background: Any, x: Any) -> None:
+    """Raise where background rows are laid out otherwise than X."""
     if background.shape[1:] != x.shape[1:]:
         raise ValueError(
             f"background has signals of shape {background.shape[1:]}, but X has "
