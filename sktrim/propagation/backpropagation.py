@@ -10,6 +10,7 @@ import torch
 from .carrier import Carrier, find_carriers, is_plain
 from .decomposition import check_model, outputs_of, run_model
 from .endings import ending_of, give_ending, without_ending
+from .layouts import laid_out
 from .method import Call, Method
 from .registry import UnsupportedOperationError, find_rule, rule
 from .rules_shape import _mark_aliases
@@ -26,7 +27,7 @@ class ModifiedBackpropagation(Method):
 
     def enter(self, x: torch.Tensor, rel: Any = None) -> Carrier:
         """Return the carrier of an input; cloned, since models write in place."""
-        rel = rel.clone() if is_plain(rel) else rel
+        rel = laid_out(rel.clone(), x) if is_plain(rel) else rel
         return Carrier(self, x.clone(), rel)
 
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -58,7 +59,9 @@ class ModifiedBackpropagation(Method):
     def overwrite(self, target: Carrier, result: Carrier) -> None:
         """Store a result; through the storage where other carriers look at it."""
         if not target.aliased:
-            target.full, target.rel = result.full, result.rel
+            full, rel = target.full, result.rel
+            target.rel = laid_out(rel, full) if is_plain(rel) else rel
+            target.full = laid_out(result.full, full)
             target.aliased = result.aliased
             return
         target.full.copy_(result.full)

@@ -9,6 +9,7 @@ import torch
 
 from .carrier import Carrier, is_plain, map_carriers
 from .endings import ending_of, give_ending
+from .layouts import laid_out
 from .lowrank import LowRank, NeedsDense
 from .method import Call, Method
 from .registry import find_rule
@@ -129,7 +130,7 @@ class ContextualDecomposition(Method):
             target.full.copy_(result.full)
             target.rel.copy_(result.rel)
         else:
-            target.full, target.rel = result.full, result.rel
+            target.full, target.rel = laid_out(result.full, target.full), result.rel
             target.aliased = result.aliased
 
 

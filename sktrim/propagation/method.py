@@ -12,6 +12,7 @@ import torch
 from .adoption import adopt
 from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .endings import ending_of, follow_ending, give_ending
+from .layouts import as_predicted
 from .registry import Operation, UnsupportedOperationError, find_operation, spell
 
 _HERE = str(Path(__file__).parent)
@@ -69,7 +70,7 @@ class Call:
         result = self.func(*args, **kwargs)
         if self.operation.name == "batch_norm":
             _straighten(result)
-        return result
+        return as_predicted(self.operation.name, result)
 
     def bind(self, *names: str, **defaults: Any) -> list[Any]:
         """Return the arguments in the order of names, then of defaults."""
@@ -155,6 +156,8 @@ class Method:
             self.refuse(func, "writes a query in place")
         if call.operation.name == "as_strided":
             self.refuse(func, "changes the strides in place")
+        if call.operation.options.get("view"):
+            return self._turn_in_place(call, func)
         before = self.snapshot(target)
         call.args, call.kwargs = call.replaced(
             lambda carrier: before if carrier is target else carrier
@@ -166,6 +169,16 @@ class Method:
         ending = ending_of(result)
         self.overwrite(target, result)
         give_ending(target, ending)
+        return target
+
+    def _turn_in_place(self, call: Call, func: Callable) -> Any:
+        """Make a carrier a view of itself: nothing is written."""
+        target = call.args[0]
+        view = self.apply(call)
+        if view.full.shape != target.full.shape:
+            self.refuse(func, "changes the shape in place")
+        follow_ending(self, call, view)
+        vars(target).update(vars(view))
         return target
 
     def refuse(

@@ -25,6 +25,7 @@ import torch
 from .backpropagation import passed, plainly, with_gradient
 from .carrier import Carrier, is_plain
 from .deeplift import finite, on_base
+from .layouts import laid_out
 from .method import Call
 from .registry import rule
 from .rules_select import pool_arguments
@@ -140,7 +141,7 @@ def pool(method: Any, call: Call) -> Any:
     name = call.operation.name
 
     def picked(tensor: torch.Tensor) -> tuple:
-        windows = Windows(tensor, name, given)
+        windows = Windows(tensor, name, given, wants_indices)
 
         def tied() -> torch.Tensor:
             several = torch.zeros_like(windows.winners, dtype=torch.bool)
@@ -152,7 +153,8 @@ def pool(method: Any, call: Call) -> Any:
         (windows, mine), (start, other) = map(picked, (x.full, x.rel))
 
     out = share_out(method, call, x, mine, other, windows.sources)
-    result = Carrier(method, out.unflatten(0, windows.values.shape), start.values)
+    out = laid_out(out.unflatten(0, windows.values.shape), windows.values)
+    result = Carrier(method, out, start.values)
     return (result, windows.found) if wants_indices else result
 
 
@@ -183,8 +185,8 @@ def extreme(method: Any, call: Call) -> Any:
         out = out.unsqueeze(d)
     full, base = plainly(call), on_base(call)
     if is_plain(full):
-        return Carrier(method, out, base)
-    return type(full)((Carrier(method, out, base[0]), full[1]))
+        return Carrier(method, laid_out(out, full), base)
+    return type(full)((Carrier(method, laid_out(out, full[0]), base[0]), full[1]))
 
 
 @rule("deeplift", "maximum", "minimum", "fmax", "fmin")
@@ -226,7 +228,7 @@ def ranked(method: Any, call: Call) -> Any:
     running = call.operation.name.startswith("cum")
     out = _in_rows(method, call, flat, in_rows(full), in_rows(base), running)
     out = out.movedim(-1, dim)
-    out = out if kept else out.squeeze(dim)
+    out = laid_out(out if kept else out.squeeze(dim), full[0])
     return type(full)((Carrier(method, out, base[0]), full[1]))
 
 
@@ -248,7 +250,7 @@ def _in_rows(
         value, index = (t.reshape(rows, width) for t in found)
 
         def tied() -> torch.Tensor:
-            ordered = tensor.detach().reshape(rows, size).sort(-1).values
+            ordered = tensor.detach().reshape(rows, size).contiguous().sort(-1).values
             value_ = value.contiguous()
             first = torch.searchsorted(ordered, value_)
             last = torch.searchsorted(ordered, value_, right=True)

@@ -194,7 +194,7 @@ def select(method: Any, call: Call) -> Any:
 def _pool(method: Any, call: Call) -> Any:
     carrier, given, wants_indices = pool_arguments(call)
     x, name = relevance_of(method, carrier), call.operation.name
-    windows = Windows(x, name, given)
+    windows = Windows(x, name, given, wants_indices)
     shared = pooled_parts(x[None], windows)[0]
     # the mean of equal values may differ from them in the last bit
     result = Carrier(method, passed(shared, windows.values))

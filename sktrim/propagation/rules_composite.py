@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from .axes import axis_kept
 from .carrier import Carrier
+from .layouts import laid_out, missed_quick_path
 from .method import Call
 from .registry import EVERY, rule
 
@@ -26,7 +27,9 @@ def add_product(method: Any, call: Call) -> Any:
     inner = torch.outer if call.operation.name == "addr" else torch.matmul
     product = inner(a, b)
     product = product if alpha == 1 else product * alpha
-    return product + (value if beta == 1 else value * beta)
+    value = value if beta == 1 else value * beta
+    # torch lays the sum out as its first operand
+    return value + product if inner is torch.outer else product + value
 
 
 def product_with_weights(method: Any, call: Call) -> Any:
@@ -143,7 +146,15 @@ def attention(method: Any, call: Call) -> Any:
     if causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     weights = torch.softmax(_masked(scores, mask), -1)
-    return torch.matmul(weights, v)
+    return _as_fused(torch.matmul(weights, v), q, call)
+
+
+def _as_fused(out: Any, q: Any, call: Call) -> Any:
+    """Lay the result of several heads out as torch's kernels for them do."""
+    if out.dim() != 4 or (q.is_cpu and q.is_contiguous()):
+        return out
+    with torch.no_grad():
+        return laid_out(out, call.on_full())
 
 
 def _masked(scores: Any, mask: Any) -> Any:
@@ -174,8 +185,12 @@ def multi_head_attention(method: Any, call: Call) -> Any:
         _masked_heads(torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-2, -1)), a),
         -1,
     )
-    mixed = torch.matmul(weights, v).permute(2, 0, 1, 3).flatten(2)
+    # (n, heads, L, d) -> (n, L, heads, d), or (L, n, heads, d)
+    mixed = torch.matmul(weights, v).transpose(1, 2)
+    quick = missed_quick_path()
+    mixed = (mixed if quick else mixed.transpose(0, 1)).flatten(2)
     out = F.linear(mixed, a["out_proj_weight"], a["out_proj_bias"])
+    out = out.transpose(0, 1) if quick else out
     if a["need_weights"]:
         weights = weights.mean(1) if a["average_attn_weights"] else weights
     if not batched:

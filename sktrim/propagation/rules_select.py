@@ -8,6 +8,7 @@ import torch
 
 from .axes import axis_kept, axis_reduced
 from .carrier import Carrier, is_plain
+from .layouts import laid_out
 from .method import Call
 from .registry import rule
 from .ties import Windows, evened_parts, extreme_parts, pooled_parts
@@ -20,10 +21,11 @@ _ADAPTIVE = ("output_size", "return_indices")
 def pool(method: Any, call: Call) -> Any:
     """Take the relevant part of the winners of the whole, window by window."""
     x, given, wants_indices = pool_arguments(call)
-    windows = Windows(x.full, call.operation.name, given)
+    windows = Windows(x.full, call.operation.name, given, wants_indices)
     full = windows.values
     if x.full.requires_grad:
         full = x.full.flatten().take(windows.winners).view(full.shape)
+        full = laid_out(full, windows.values)
     rel = pooled_parts(x.rel, windows)
     result = Carrier(method, full, rel, axis_kept(x, full))
     return (result, windows.found) if wants_indices else result

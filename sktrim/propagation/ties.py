@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from .layouts import pooled_as_predicted
+
 # so many values of all masks are gathered at once, or one of every tied window
 _AT_ONCE = 2**18
 # places of a window up to which each is looked at by itself, values from which on
@@ -41,9 +43,12 @@ def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.T
 
 
 class Windows:
-    """A max pooling of x, its windows and where their largest values are."""
+    """A max pooling of x, its windows and where their largest values are.
 
-    def __init__(self, x: torch.Tensor, name: str, options: Any) -> None:
+    `indexed`: the model is given the indices too.
+    """
+
+    def __init__(self, x: torch.Tensor, name: str, options: Any, indexed: bool) -> None:
         spatial = int(name[-2])
         self.x, self.name = x.detach(), name
         self.shape = tuple(x.shape[-spatial:])
@@ -65,7 +70,9 @@ class Windows:
             pool = getattr(F, name)
             pooled = *pool(self.x, **options, return_indices=True), None
         # what torch gives, and where it finds it, flat in the last axes
-        self.values, self.found, self._several = pooled
+        values, self.found, self._several = pooled
+        given = {**options, "return_indices": indexed}
+        self.values = pooled_as_predicted(values, self.x, name, given)
         self.sizes = tuple(self.found.shape[-spatial:])
         planes = self.found.numel() // math.prod(self.sizes)
         self.origins = torch.arange(planes, device=x.device) * math.prod(self.shape)

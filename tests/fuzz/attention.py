@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 
 RULES = {}
+# written here in terms of operations that lay their result out otherwise
+COMPOSED = frozenset("layer_norm rms_norm group_norm instance_norm normalize".split())
 
 
 def modified(*names):

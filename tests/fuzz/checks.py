@@ -1,7 +1,6 @@
 """What must hold of every method on every program."""
 
 import random
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -77,8 +76,8 @@ TRAINED = ("deeplift", "lrp")
 def trains(f, x):
     """Tell whether plain autograd gets through a program, with one row too."""
     try:
-        plain_gradient(f, x, nullcontext())
-        plain_gradient(f, x[:1], nullcontext())
+        plain_gradient(f, x, references.Predicted())
+        plain_gradient(f, x[:1], references.Predicted())
     except Skipped:
         return False
     return True
@@ -236,7 +235,7 @@ def plain_gradient(f, x, mode):
 def modified_gradient(method, mode):
     def check_program(program):
         f, x = program.build(), program.inputs()
-        plain_gradient(f, x, nullcontext())
+        plain_gradient(f, x, references.Predicted())
         expected, whole = plain_gradient(f, x, mode())
         found, out = gradient_of(method(), f, x)
         agree("the output", out.detach(), whole.detach(), 1e-9)
@@ -361,7 +360,9 @@ def _alike(f, g, x):
     """
     if not trains(f, x):
         return True
-    a, b = (_or_zero(plain_gradient(h, x, nullcontext())[0], x) for h in (f, g))
+    a, b = (
+        _or_zero(plain_gradient(h, x, references.Predicted())[0], x) for h in (f, g)
+    )
     return torch.allclose(a, b)
 
 
@@ -441,7 +442,9 @@ def endings(program):
         raise Skipped("plain autograd fails")
     found, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
     with torch.enable_grad():
-        wanted = whole(plain.clone()) if lost is not None else kept(f(plain.clone()))
+        with references.Predicted():
+            inner = whole if lost is not None else lambda v: kept(f(v))
+            wanted = inner(plain.clone())
         _pull(explained_output(whole, found)[0], found)
         _pull(wanted, plain)
     agree("the gradient", _or_zero(found.grad, x), _or_zero(plain.grad, x))

@@ -34,14 +34,35 @@ class _Rectified(torch.autograd.Function):
         return gradient.clamp(min=0), None
 
 
-class _Mode(TorchFunctionMode):
+class Predicted(TorchFunctionMode):
+    """Results lie in memory as in a prediction, which is made without gradients."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        return predicted(func(*args, **kwargs), func, args, kwargs)
+
+
+def predicted(out, func, args, kwargs):
+    """Return what a call gave in the layout that it has without gradients."""
+    if func.__name__ == "multi_head_attention_forward":
+        # the quick path of `nn.MultiheadAttention` has the rows first
+        return out[0].transpose(0, 1).contiguous().transpose(0, 1), out[1]
+    if func.__name__ not in ("max_pool1d", *attention.COMPOSED):
+        return out
+    with torch.no_grad():
+        like = func(*args, **kwargs)
+    room = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype)
+    return out if out.stride() == like.stride() else room.copy_(out)
+
+
+class _Mode(Predicted):
     function: type
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         cap = _cap(func, args, kwargs)
         if cap is None:
-            return func(*args, **kwargs)
+            return super().__torch_function__(func, types, args, kwargs)
         out = self.function.apply(args[0], cap)
         if func.__name__.endswith("_") or kwargs.get("inplace"):
             return args[0].copy_(out)
@@ -118,8 +139,9 @@ class _Held(TorchFunctionMode):
             raise attention.NotInterpreted("relevance of equal values")
         elif name in attention.RULES:
             out = attention.RULES[name](_Held, func, *args, **kwargs)
+            out = predicted(out, func, args, kwargs)
         else:
-            return func(*args, **given)
+            return predicted(func(*args, **given), func, args, given)
         return x.copy_(out) if writes else out
 
 
@@ -148,7 +170,7 @@ AFFINE = frozenset(
 )
 
 
-class Affine(TorchFunctionMode):
+class Affine(Predicted):
     """Notes whether all that a program does is affine for certain."""
 
     def __init__(self):
@@ -158,4 +180,4 @@ class Affine(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = func.__name__.strip("_")
         self.holds &= name in AFFINE
-        return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)

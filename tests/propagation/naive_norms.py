@@ -130,5 +130,7 @@ def heads(run, func, args, kwargs):
         t.unflatten(-1, (count, -1)).permute(1, 2, 0, 3) for t in qkv.chunk(3, -1)
     )
     weights = torch.softmax((q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1), -1)
-    mixed = (weights @ v).permute(2, 0, 1, 3).flatten(2)
-    return F.linear(mixed, a["out_proj_weight"], a["out_proj_bias"]), None
+    # rows first in memory, as the quick path of a prediction has them
+    mixed = (weights @ v).transpose(1, 2).flatten(2)
+    out = F.linear(mixed, a["out_proj_weight"], a["out_proj_bias"])
+    return out.transpose(0, 1), None
