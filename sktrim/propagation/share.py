@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -69,8 +70,7 @@ def bias_share(
         pool = _positions(options, linear, bias)
         return _inverse_share(options, rel, linear, pool, beside).reciprocal_()
     pool = () if axis is None else _positions(options, linear, bias, axis)
-    magnitudes = _magnitudes(options, rel, linear, pool)
-    share = _divide(options, *magnitudes, axis, otherwise, beside)
+    share = _divide(options, rel, linear, pool, axis, otherwise, beside)
     return _settle(options, share, axis)
 
 
@@ -92,18 +92,23 @@ def _is_quick(
 
 def _divide(
     options: Any,
-    part: torch.Tensor,
-    total: torch.Tensor,
-    least: torch.Tensor,
+    rel: torch.Tensor,
+    linear: torch.Tensor,
+    pool: tuple[int, ...],
     axis: int | None,
     otherwise: Any,
     beside: torch.Tensor | None,
 ) -> torch.Tensor:
+    part, total, least = _magnitudes(options, rel, linear, ())
+    few = total <= _nothing(beside, total.dtype)
+    few = _all(few, pool)
+    part, total, least = (_sum(v, pool) for v in (part, total, least))
     dims = tuple(d for d in range(-least.ndim, 0) if d != axis)
     dims = dims if axis is not None else ()
+    none = _all(few, dims)
     sums = _sum(part, dims), _sum(total, dims)
-    whole, settled = _whole_share(options, *sums, axis, otherwise, beside)
-    small = total <= _noise(total.dtype) * _mean(least, dims) + _nothing(beside, total)
+    whole, settled = _whole_share(options, *sums, none, axis, otherwise)
+    small = few | (total <= _noise(total.dtype) * _mean(least, dims))
     share = torch.where(small, whole, part / torch.where(small, 1, total))
     # wholly relevant, or not at all: no unit's round-off may say otherwise
     return share if settled is None else torch.where(settled, whole, share)
@@ -125,35 +130,39 @@ def _inverse_share(
         # (|a| + |l - a|) / |a| = 1 + |l / a - 1|
         inverse = torch.div(linear, rel, out=options.scratch(rel))
         inverse.sub_(1).abs_().add_(1)
-    masks, rows = _special(inverse, least).nonzero(as_tuple=True)
+    nothing = _nothing(beside, linear.dtype) * math.prod(linear.shape[d] for d in pool)
+    masks, rows = _special(inverse, least, nothing).nonzero(as_tuple=True)
     if len(masks):
         every = 4 * len(masks) > len(rel) * len(linear)
         picked = (rel, linear) if every else (rel[masks, rows][None], linear[rows])
-        magnitudes = _magnitudes(options, *picked, pool)
 
         def own(needed: torch.Tensor) -> torch.Tensor:
             shares = options.start.along(-linear.ndim, linear.shape, needed)
             return shares if every else shares[masks, rows][None]
 
-        careful = 1 / _divide(options, *magnitudes, -linear.ndim, own, beside)
+        careful = 1 / _divide(options, *picked, pool, -linear.ndim, own, beside)
         if every:
             return _settle(options, careful, -linear.ndim, inverse=True)
         inverse[masks, rows] = careful[0]
     return _settle(options, inverse, -linear.ndim, inverse=True)
 
 
-def _special(inverse: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Tell which masks and samples have a 0/0, or are all or nothing."""
+def _special(inverse: torch.Tensor, least: torch.Tensor, nothing: Any) -> torch.Tensor:
+    """Tell which masks and samples may have a 0/0, or are all or nothing."""
     units, noise = least.flatten(1), _noise(inverse.dtype)
     # all or nothing shows at the unit where the whole is largest
     top = units.argmax(1, keepdim=True).expand(len(inverse), -1, -1)
     at = inverse.flatten(2).gather(2, top).squeeze(2)
     inside = (at < 1 / noise) & (at > 1 / (1 - noise))
-    return ~inside | (units.amin(1) <= noise * units.mean(1))
+    return ~inside | (units.amin(1) <= noise * units.mean(1) + nothing)
 
 
 def _noise(dtype: torch.dtype) -> float:
     return min(_NOISE * torch.finfo(dtype).eps, _MOST_NOISE)
+
+
+def _all(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
+    return values.all(dims, keepdim=True) if dims else values
 
 
 def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
@@ -182,7 +191,8 @@ def whole_share(
     # where the sample axis is not known, that over the axes `pool`
     dims = dims if axis is not None else pool
     part, total, _ = _magnitudes(options, rel, full, dims)
-    return _settle(options, _whole_share(options, part, total, axis)[0], axis)
+    share, _ = _whole_share(options, part, total, total == 0, axis)
+    return _settle(options, share, axis)
 
 
 def _positions(
@@ -226,21 +236,21 @@ def _whole_share(
     options: Any,
     part: torch.Tensor,
     total: torch.Tensor,
+    none: torch.Tensor,
     axis: int | None,
     otherwise: Any = None,
-    beside: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return the share of a whole operation, and where it is all or nothing."""
-    # `otherwise` is the share where it is 0/0, or gives it for the masks in need
-    none = total <= _nothing(beside, total)
+    # `otherwise` is the share where it is nothing but round-off, as `none` says, or
+    # gives it for the masks in need
     share = part / torch.where(none, 1, total)
     if not share.numel():
         return share, None
     low, high = (value.item() for value in share.aminmax())
-    noise = _noise(total.dtype)
-    if low > noise and high < 1 - noise:
+    noise, nothing = _noise(total.dtype), bool(none.any())
+    if low > noise and high < 1 - noise and not nothing:
         return share, None
-    if none.any():
+    if nothing:
         if otherwise is None:
             otherwise = options.start.along(axis, part.shape[1:], none)
         elif callable(otherwise):
@@ -250,10 +260,10 @@ def _whole_share(
     return share, (share == 0) | (share == 1)
 
 
-def _nothing(beside: torch.Tensor | None, total: torch.Tensor) -> Any:
+def _nothing(beside: torch.Tensor | None, dtype: torch.dtype) -> Any:
     if beside is None or not beside.numel():
         return 0
-    return beside.detach().abs().amax() * _NOTHING * torch.finfo(total.dtype).eps
+    return beside.detach().abs().amax() * _NOTHING * torch.finfo(dtype).eps
 
 
 def _sum(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:

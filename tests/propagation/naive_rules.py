@@ -159,12 +159,14 @@ def shares(run, a, c, bias_shape, axis, fallback=None, beside=None):
     part, total = _sum(size_a, pool), _sum(size_a + size_c, pool)
     whole_part, whole = _sum(size_a, every), _sum(size_a + size_c, every)
     last = run.share if fallback is None else fallback
-    some = whole > nothing
+    few = size_a + size_c <= nothing
+    few = few.all(pool, keepdim=True) if pool else few
+    some = ~(few.all(every, keepdim=True) if every else few)
     over_all = torch.where(some, whole_part / torch.where(some, whole, 1), last)
     over_all = torch.where(over_all < NOISE, 0, over_all)
     over_all = torch.where(over_all > 1 - NOISE, 1, over_all)
     level = _mean(_sum((a + c).abs(), pool), every)
-    none = total <= 100 * eps * level + nothing
+    none = few | (total <= 100 * eps * level)
     share = torch.where(none, over_all, part / torch.where(none, 1, total))
     settled = (over_all == 0) | (over_all == 1)
     return torch.where(settled, over_all, share)

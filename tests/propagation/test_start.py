@@ -286,23 +286,50 @@ def test_groups_of_a_signal_of_zeros_share_by_their_weights(bias, partition, n_s
     assert found.base_values[0] == pytest.approx(0, abs=1e-9)
 
 
+LAYERS = {
+    "three units": lambda v: (F.linear(v, drawn(3, 8), drawn(3)), drawn(3)),
+    "many units": lambda v: (F.linear(v, drawn(500, 8), drawn(500)), drawn(500)),
+    "positions": lambda v: (
+        F.conv1d(v[:, None], drawn(3, 1, 2), drawn(3), padding=100),
+        drawn(3)[:, None].expand(3, 207),
+    ),
+    "average": lambda v: (v.mean(1, keepdim=True) + 0.4, 0.4 + 0 * drawn(1)),
+}
+
+
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("bias", ["channel", "proportional"])
-def test_what_round_off_leaves_of_nothing_decides_no_share(bias, grad):
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_round_off_leaves_of_nothing_decides_no_share(name, bias, grad):
     torch.manual_seed(0)
-    weight, b = torch.randn(3, 1).double(), torch.randn(3).double()
 
     def net(v):
-        nothing = torch.cat([v, -v.flip(1)], 1).sum(1, keepdim=True)
-        return F.linear(nothing, weight, b)
+        # for some rows and parts of them exactly nothing, for others nearly so
+        return LAYERS[name](v * 3 - v - v - v)[0]
 
-    x = torch.randn(4, 8, dtype=torch.float64)
-    rel = torch.rand(5, 4, 8, dtype=torch.float64) * x
+    x = torch.randn(16, 8, dtype=torch.float64)
+    rel = torch.rand(5, 16, 8, dtype=torch.float64) * x
     with torch.set_grad_enabled(grad):
         found, _ = contextual_decomposition(net, x, rel, bias=bias)
     part, rest = rel.abs().sum(2), (x - rel).abs().sum(2)
-    share = part / (part + rest)
-    torch.testing.assert_close(found, share[..., None] * b, rtol=1e-9, atol=1e-12)
+    expected = LAYERS[name](x)[1]
+    share = (part / (part + rest)).reshape(5, 16, *(1,) * expected.ndim)
+    torch.testing.assert_close(found, share * expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", ["channel", "proportional"])
+def test_one_unit_among_many_that_are_nothing_decides_its_share(bias, grad):
+    # far more units than the machine epsilon of single precision makes up for
+    weight = torch.zeros(300_000, 2)
+    weight[7] = torch.tensor([1.0, 0.0])
+    x = torch.tensor([[0.5, 3.0]])
+    rel = torch.tensor([[[0.1, 2.0]]])
+    with torch.set_grad_enabled(grad):
+        found, _ = contextual_decomposition(
+            lambda v: F.linear(v, weight, torch.ones(len(weight))), x, rel, bias=bias
+        )
+    torch.testing.assert_close(found[0, 0, 7].item(), 0.1 + 0.2)
 
 
 NORMS = {
