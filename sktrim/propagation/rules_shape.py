@@ -123,13 +123,22 @@ def write_item(method: Any, call: Call) -> None:
         before = whole_share(method, target.rel, target.full, target.axis)
     target.full[index] = value
     target.rel[(slice(None), *index)] = 0
-    bias = torch.zeros_like(target.full)
+    bias = _nothing_like(target.full)
     bias[index] = value
     if bias.any():
         linear = target.full - bias
         part = target.rel.clone()
         shared = add_bias(method, part, linear, bias, target.axis, otherwise=before)
-        target.rel.copy_(shared)
+        places = (slice(None), *index)
+        target.rel[places] = shared[places]
+
+
+def _nothing_like(full: torch.Tensor) -> torch.Tensor:
+    """Return zeros; along an axis that is expanded there is one of them, as in full."""
+    one = full
+    for axis, stride in enumerate(full.stride()):
+        one = one.narrow(axis, 0, 1) if stride == 0 and full.shape[axis] else one
+    return torch.zeros_like(one).expand(full.shape)
 
 
 def _write_parts(target: torch.Tensor, index: tuple, parts: torch.Tensor) -> None:

@@ -309,7 +309,10 @@ def write_item(run, func, args, kwargs):
         return
     before = whole_share(run, target)
     index = mapped(_full, index)
-    b = torch.zeros_like(target.full)
+    # an axis that is expanded is a single place in memory
+    once = [d for d, stride in enumerate(target.full.stride()) if stride == 0]
+    sizes = [1 if d in once else n for d, n in enumerate(target.full.shape)]
+    b = torch.zeros(sizes, dtype=target.full.dtype).expand(target.full.shape)
     b[index] = value
     for part in (target.rel, target.irr):
         part[index] = 0
@@ -317,8 +320,8 @@ def write_item(run, func, args, kwargs):
     if not b.any():
         return
     parts = with_bias(run, target.rel, target.irr, b, target.axis, before)
-    target.rel.copy_(parts[0])
-    target.irr.copy_(parts[1])
+    for part, shared in zip((target.rel, target.irr), parts, strict=True):
+        part[index] = shared[index]
 
 
 # one value at a time

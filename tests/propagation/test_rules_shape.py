@@ -214,3 +214,25 @@ NAMED = {
 @pytest.mark.parametrize("name", NAMED)
 def test_reshapes_in_named_spelling(name):
     assert_twins(NAMED[name], lambda x: x.reshape(len(x), 6), drawn(3, 2, 3))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", ["context", "channel", "proportional"])
+@pytest.mark.parametrize("index", [1, slice(0, 1)])
+def test_a_write_into_an_expanded_value_reaches_all_of_it(index, bias, grad):
+    def write(x):
+        h = (x * 1.5).unsqueeze(1)
+        wide = h.expand(-1, 3, -1)
+        wide[:, index, 2:] = 0.5
+        return torch.cat([h.flatten(1), wide.flatten(1)], 1)
+
+    x = drawn(4, 6)
+    rel = torch.stack([0.3 * x, x * (x > 0), x, 0 * x])
+    with torch.set_grad_enabled(grad):
+        found, rest = contextual_decomposition(write, x, rel, bias=bias)
+    # as what is left is shared
+    part, other = (v[..., :2].abs().sum(2) for v in (rel, x - rel))
+    share = (part / (part + other))[..., None] * (bias != "context")
+    expected = torch.cat([1.5 * rel[..., :2], (0.5 * share).expand(-1, -1, 4)], 2)
+    torch.testing.assert_close(found + rest, write(x).expand_as(found))
+    torch.testing.assert_close(found, expected.repeat(1, 1, 4))
