@@ -384,19 +384,19 @@ def weights_of_one(b):
 def product(b):
     h = b.pick(1, 2, 3, 4)
     g = _alike(b, h)
-    b.let(
-        one_of(
-            b,
-            f"{h} * {g}",
-            f"{h} * {g}.sigmoid()",
-            f"{h} + {g}",
-            f"{h} - 0.5 * {g}",
-            f"{h} / (1 + {g}.abs())",
-            f"{h} * {h}.mean(-1, keepdim=True)",
-            f"{h} - {h}.mean(-1, keepdim=True)",
-            f"{h} + {h}",
-        )
-    )
+    choices = [
+        f"{h} * {g}",
+        f"{h} * {g}.sigmoid()",
+        f"{h} + {g}",
+        f"{h} - 0.5 * {g}",
+        f"{h} / (1 + {g}.abs())",
+        f"{h} + {h}",
+    ]
+    # the last axis of a vector is that of the rows
+    if b.value(h).ndim > 1:
+        choices.append(f"{h} * {h}.mean(-1, keepdim=True)")
+        choices.append(f"{h} - {h}.mean(-1, keepdim=True)")
+    b.let(one_of(b, *choices))
 
 
 @template(1.2)
