@@ -93,7 +93,9 @@ class Probe(torch.Tensor):
         out = super().__torch_function__(func, types, args, kwargs or {})
         if func.__name__ == "multi_head_attention_forward":
             # rows first in memory, as the quick path of a prediction has them
-            out = out[0].transpose(0, 1).contiguous().transpose(0, 1), out[1]
+            with torch._C.DisableTorchFunctionSubclass():
+                first = out[0].transpose(0, 1).contiguous().transpose(0, 1)
+            out = first.as_subclass(cls), out[1]
         if func.__name__ in ("__setitem__", "__get__") and out is None:
             return out
         constant = func.__name__ in ("zeros_like", "ones_like")
