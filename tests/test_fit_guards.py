@@ -352,6 +352,7 @@ def test_a_regressor_that_ends_in_a_sigmoid_gives_its_value(scorer):
 @pytest.mark.parametrize("wrap", [lambda p: p, FrozenEstimator])
 def test_a_pipeline_may_end_in_a_bare_module(wrap):
     X = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)).eval()
     scaler = StandardScaler().fit(X)
     pipeline = Pipeline([("scale", scaler), ("net", net)])
