@@ -26,7 +26,7 @@ from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
-from sktrim.groups import last_step
+from sktrim.groups._resolve import last_step
 from sktrim.scorers import Attribution, scorer_name
 from sktrim.scorers._composed import SharedGradients
 

@@ -14,18 +14,13 @@ from sktrim._chunks import chunks, rows_in_memory
 from sktrim._estimators import check_predictor, has_gradient, net_inside, unwrap
 from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
-from sktrim._names import coefficient_names
 from sktrim._predictor import named_columns
-from sktrim.groups import FeatureGroups, check_groups, last_step
+from sktrim.groups import FeatureGroups, check_groups
+from sktrim.groups._resolve import coefficient_names, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.network import Network
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
-from sktrim.targets import (
-    ResolvedTarget,
-    check_output,
-    own_columns,
-    resolve_target,
-)
+from sktrim.targets import ResolvedTarget, check_output, own_columns, resolve_target
 from sktrim.transforms import LatentDirichletAllocation
 
 RESIDUALS = ("constant", "component", "drop")
