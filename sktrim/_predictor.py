@@ -3,20 +3,10 @@
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import nn
 
-
-def named_columns(estimator: Any, rows: Any) -> Any:
-    """Name the columns where an estimator was fitted on named ones."""
-    # `rows` are an ndarray (n_samples, ...) or a CSR matrix
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None or sp.issparse(rows) or rows.shape[1:] != (len(names),):
-        return rows
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=names)
+from sktrim.inverse._affine import named_columns
 
 
 class PredictorModule(nn.Module):

@@ -14,10 +14,11 @@ from sktrim._chunks import chunks, rows_in_memory
 from sktrim._estimators import check_predictor, has_gradient, net_inside, unwrap
 from sktrim._memory import to_numpy
 from sktrim._modes import evaluation_mode
-from sktrim._predictor import named_columns
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.groups._resolve import coefficient_names, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
+from sktrim.inverse._affine import named_columns
+from sktrim.inverse._numpy import NumpyInverse
 from sktrim.network import Network
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import ResolvedTarget, check_output, own_columns, resolve_target
@@ -41,23 +42,6 @@ def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
         return np.arange(n_rows)
     rng = np.random.default_rng(seed)
     return np.sort(rng.choice(n_rows, n_background, replace=False))
-
-
-class NumpyInverse(InverseModule):
-    """T^-1 through the transformer's own NumPy code: no gradient passes it."""
-
-    is_affine = False
-
-    def __init__(self, transformer: Any):
-        super().__init__()
-        self.transformer = transformer
-
-    def forward(self, s: torch.Tensor) -> torch.Tensor:
-        """Rebuild signals, shape (..., n_features), from coefficients."""
-        flat = s.detach().reshape(-1, s.shape[-1]).double().cpu().numpy()
-        signal = np.ascontiguousarray(self.transformer.inverse_transform(flat))
-        signal = signal.reshape(*s.shape[:-1], -1)
-        return torch.as_tensor(signal).to(s)
 
 
 def needs_layout(transformer: Any) -> bool:

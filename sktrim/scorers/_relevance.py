@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from sklearn import get_config
 
-from sktrim._twins import IdentityTwin
+from sktrim.inverse._modules import IdentityTwin
 from sktrim.propagation.relevance import RULES, Rule, alpha_beta, divided, named_rule
 from sktrim.propagation.relevance_input import Raw
 from sktrim.propagation.relevance_run import run_for_relevance

@@ -36,13 +36,13 @@ from sklearn.preprocessing import (
 )
 from torch.func import jvp, vjp, vmap
 
-from sktrim._twins import IdentityTwin, MatrixTwin, ScaleTwin, SequentialTwin
 from sktrim.inverse import (
     InverseModule,
     InverseNotAvailableError,
     forward_module,
     inverse_module,
 )
+from sktrim.inverse._modules import IdentityTwin, MatrixTwin, ScaleTwin, SequentialTwin
 from sktrim.transforms import (
     CosineTransformer,
     FourierTransformer,

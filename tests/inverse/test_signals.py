@@ -5,13 +5,9 @@ import pytest
 import pywt
 import torch
 
-from sktrim import _signal_twins
+from sktrim.inverse import _signals as _signal_twins
 from sktrim.inverse import inverse_module
-from sktrim.transforms import (
-    CosineTransformer,
-    FourierTransformer,
-    WaveletTransformer,
-)
+from sktrim.transforms import CosineTransformer, FourierTransformer, WaveletTransformer
 
 torch.set_num_threads(1)
 

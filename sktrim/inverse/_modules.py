@@ -8,15 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "IdentityTwin",
-    "InverseModule",
-    "MatrixTwin",
-    "ScaleTwin",
-    "SequentialTwin",
-    "chain",
-]
-
 
 class InverseModule(nn.Module):
     r"""The inverse T^-1 of a fitted transform, as a differentiable torch module.

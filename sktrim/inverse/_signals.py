@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sktrim._twins import InverseModule, as_buffer
+from sktrim.inverse._modules import InverseModule, as_buffer
 from sktrim.transforms._base import SignalTransformer
 from sktrim.transforms._cosine import CosineTransformer
 from sktrim.transforms._fourier import FourierTransformer
 from sktrim.transforms._wavelet import WaveletTransformer
-
-__all__ = ["CosineTwin", "FourierTwin", "WaveletTwin"]
 
 # up to this length a matrix product beats FFTs and convolutions
 _DENSE = 256

@@ -8,10 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 
-from sktrim._predictor import named_columns
-from sktrim._twins import MatrixTwin, ScaleTwin
-
-__all__ = ["NotAffineError", "as_rows", "read_affine", "some_rows", "transformed"]
+from sktrim.inverse._modules import MatrixTwin, ScaleTwin
 
 _N_ROWS = 32
 _MEBIBYTE = 2**20
@@ -156,3 +153,14 @@ def read_affine(
     if _agrees(probe, twin, rows) and _agrees(probe, twin, step * rows):
         return twin
     raise NotAffineError("it is not affine: its values are not those of s @ W + b")
+
+
+def named_columns(estimator: Any, rows: Any) -> Any:
+    """Name the columns where an estimator was fitted on named ones."""
+    # `rows` are an ndarray (n_samples, ...) or a CSR matrix
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or sp.issparse(rows) or rows.shape[1:] != (len(names),):
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=names)

@@ -1,0 +1,17 @@
+"""Inverses of fitted transformers as differentiable torch modules, and f o T^-1."""
+
+from sktrim.inverse._modules import InverseModule
+from sktrim.inverse._registry import (
+    InverseNotAvailableError,
+    forward_module,
+    inverse_module,
+)
+from sktrim.inverse._trim_model import TrimModel
+
+__all__ = [
+    "InverseModule",
+    "InverseNotAvailableError",
+    "TrimModel",
+    "forward_module",
+    "inverse_module",
+]
