@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from sktrim._explanation.arrays import LARGE_ERROR
-from sktrim._modes import evaluation_mode
 from sktrim.groups._resolve import last_step
+from sktrim.network._evaluation import evaluation_mode
 from sktrim.scorers._baselines import baseline_rows
 
 ON_INCOMPLETE = ("warn", "raise", "ignore")

@@ -22,11 +22,11 @@ from sktrim._completeness import (
     report_incomplete,
     report_reconstruction,
 )
-from sktrim._memory import to_numpy
-from sktrim._modes import evaluation_mode
 from sktrim._question import Question, coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.groups._resolve import last_step
+from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._network import to_numpy
 from sktrim.scorers import Attribution, scorer_name
 from sktrim.scorers._composed import SharedGradients
 

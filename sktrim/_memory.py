@@ -1,6 +1,5 @@
-"""How much memory a pass through a network takes, and the way back to NumPy."""
+"""How much memory a pass takes, and how many rows fit into what there is."""
 
-import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -21,12 +20,6 @@ def keep_freed_memory() -> None:
     # glibc raises its threshold to the size of the largest block that it has seen
     # freed, at most 32 MB; the block is never touched, so it takes no memory
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
-
-
-def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Bring a tensor to NumPy, which has no bfloat16: float32 then."""
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 class ByteCounter(TorchDispatchMode):

@@ -11,15 +11,15 @@ import torch
 from sklearn.utils import check_random_state, get_tags
 
 from sktrim._chunks import chunks, rows_in_memory
-from sktrim._estimators import check_predictor, has_gradient, net_inside, unwrap
-from sktrim._memory import to_numpy
-from sktrim._modes import evaluation_mode
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.groups._resolve import coefficient_names, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.inverse._affine import named_columns
 from sktrim.inverse._numpy import NumpyInverse
 from sktrim.network import Network
+from sktrim.network._estimators import check_predictor, has_gradient, net_inside, unwrap
+from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._network import to_numpy
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.targets import ResolvedTarget, check_output, own_columns, resolve_target
 from sktrim.transforms import LatentDirichletAllocation

@@ -18,17 +18,8 @@ from sklearn.utils.validation import (
 )
 
 from sktrim._completeness import ON_INCOMPLETE
-from sktrim._estimators import is_trained, unwrap
 from sktrim._explain import explain
-from sktrim._fitting import (
-    clone_keeping_modules,
-    dressed,
-    fit_network,
-    has_probabilities,
-)
 from sktrim._function import transform_importance
-from sktrim._guards import check_network
-from sktrim._modes import evaluation_mode
 from sktrim._question import (
     RESIDUALS,
     Question,
@@ -40,7 +31,6 @@ from sktrim._question import (
     names_out,
     pick_rows,
 )
-from sktrim._signal_axes import settle_axes
 from sktrim._signals import (
     CHECKS,
     check_columns,
@@ -51,6 +41,16 @@ from sktrim._signals import (
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
+from sktrim.network._checks import check_network
+from sktrim.network._estimators import is_trained, unwrap
+from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._fit import (
+    clone_keeping_modules,
+    dressed,
+    fit_network,
+    has_probabilities,
+)
+from sktrim.network._layer import settle_axes
 from sktrim.scorers import check_scorer
 from sktrim.targets import (
     OUTPUTS,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sktrim import FourierTransformer, Scorer, TransformImportance
-from sktrim._modes import evaluation_mode
+from sktrim.network._evaluation import evaluation_mode
 from sktrim.scorers import get_scorer_names
 from tests.nets import small_conv
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sktrim._memory import to_numpy
 from sktrim.evaluation._trace import (
     check_scores,
     rank_groups,
@@ -14,6 +13,7 @@ from sktrim.evaluation._trace import (
     walk,
 )
 from sktrim.inspection import FaithfulnessDisplay
+from sktrim.network._network import to_numpy
 
 ORDERS = ("scores", "random", "magnitude")
 

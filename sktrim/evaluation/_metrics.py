@@ -7,15 +7,10 @@ import numpy as np
 import torch
 from sklearn.exceptions import UndefinedMetricWarning
 
-from sktrim._memory import to_numpy
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._faithfulness import curve_steps, faithfulness_curves
-from sktrim.evaluation._trace import (
-    check_scores,
-    rank_groups,
-    replacement_rows,
-    walk,
-)
+from sktrim.evaluation._trace import check_scores, rank_groups, replacement_rows, walk
+from sktrim.network._network import to_numpy
 
 
 def _read_prediction(model, target):

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from sktrim._memory import to_numpy
-from sktrim._modes import evaluation_mode
 from sktrim.evaluation._variants import with_network, with_target
+from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._network import to_numpy
 
 RESAMPLINGS = ("bootstrap", "block_bootstrap", "cross_validation", "subsample")
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
-from sktrim._memory import to_numpy
+from sktrim.network._network import to_numpy
 
 REPLACEMENTS = ("zero", "mean", "rows")
 _MOST_ROWS = 2048

@@ -9,9 +9,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from sktrim._estimators import unwrap
-from sktrim._modes import evaluation_mode
 from sktrim.network import resolve_network
+from sktrim.network._estimators import unwrap
+from sktrim.network._evaluation import evaluation_mode
 from sktrim.scorers import check_scorer
 
 

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from sktrim._modes import evaluation_mode
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._simulation import (
     N_TEST,
@@ -26,6 +25,7 @@ from sktrim.evaluation._simulation import (
 from sktrim.evaluation._trace import as_list
 from sktrim.inverse import inverse_module
 from sktrim.network import Network
+from sktrim.network._evaluation import evaluation_mode
 from sktrim.scorers import (
     Attribution,
     ComposedModel,

@@ -11,10 +11,9 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier
 from skorch.dataset import Dataset
 from torch import nn
 
-from sktrim._estimators import is_skorch, unwrap
-from sktrim._memory import to_numpy
-from sktrim._modes import Draws, asking_ourselves, evaluation_mode
-from sktrim.network import Network
+from sktrim.network._estimators import is_skorch, unwrap
+from sktrim.network._evaluation import Draws, asking_ourselves, evaluation_mode
+from sktrim.network._network import Network, to_numpy
 from sktrim.targets import predicted_columns
 
 

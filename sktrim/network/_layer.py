@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from sktrim._modes import evaluation_mode
+from sktrim.network._evaluation import evaluation_mode
 from sktrim.transforms._base import SignalTransformer, axes_are_open
 
 _CONVOLUTIONS = {"conv1d": 1, "conv2d": 2}

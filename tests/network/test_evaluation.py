@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sktrim import Scorer, TransformImportance, transform_importance
-from sktrim.network import evaluation_mode
+from sktrim.network._network import evaluation_mode
 from tests.nets import mlp
 
 X = np.random.default_rng(0).standard_normal((6, 12))

@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
-from sktrim._estimators import FixedModule, contains_net, is_skorch, unwrap
+from sktrim.network._estimators import FixedModule, contains_net, is_skorch, unwrap
 
 
 def dressed(estimator: Any) -> Any:
