@@ -23,12 +23,12 @@ from sktrim._completeness import (
     report_reconstruction,
 )
 from sktrim._question import Question, coefficients_of
+from sktrim.composed import SharedGradients
 from sktrim.explanation import Explanation
 from sktrim.groups._resolve import last_step
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
 from sktrim.scorers import Attribution, scorer_name
-from sktrim.scorers._composed import SharedGradients
 
 _IMPORTED_BY = os.getpid()
 """Differs from this process in one that was forked from it."""

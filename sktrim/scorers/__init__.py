@@ -1,10 +1,10 @@
 """Attribution methods: how much each group of coefficients counts."""
 
+from sktrim.composed import ComposedModel, GroupMasks
 from sktrim.scorers._backpropagation import Deconvnet, DeepLift, GuidedBackprop
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._captum import CaptumScorer
 from sktrim.scorers._cd import ContextualDecomposition
-from sktrim.scorers._composed import ComposedModel, GroupMasks
 from sktrim.scorers._gradient import (
     ExpectedGradients,
     Gradient,
