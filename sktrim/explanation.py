@@ -9,10 +9,10 @@ import numpy as np
 
 from sktrim._explanation import io
 from sktrim._explanation.arrays import ExplanationArrays
-from sktrim._explanation.card import ExplanationCard, make_card
 from sktrim._explanation.checks import check_rows
 from sktrim._explanation.files import ExplanationFileError
 from sktrim._explanation.plots import ExplanationPlots
+from sktrim.report import ExplanationCard, make_card
 
 __all__ = ["Explanation", "ExplanationFileError", "TopGroups"]
 

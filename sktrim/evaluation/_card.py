@@ -25,7 +25,7 @@ def explanation_card(trim, X, y=None, *, sample=None, k=5, n_draws=8, verbose=No
 
     Returns
     -------
-    sktrim._explanation.card.ExplanationCard
+    sktrim.report._card.ExplanationCard
         Prints as text and shows as HTML in notebooks.
 
     See Also

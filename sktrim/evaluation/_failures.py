@@ -6,8 +6,8 @@ import numpy as np
 from scipy import stats
 from sklearn.cluster import KMeans
 
-from sktrim._explanation.card import absolute_errors, is_regression, predicted_labels
 from sktrim.evaluation._trace import check_scores
+from sktrim.report._card import absolute_errors, is_regression, predicted_labels
 
 
 @dataclass(frozen=True)
