@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sktrim._explanation.arrays import LARGE_ERROR
+from sktrim.explanation._arrays import LARGE_ERROR
 from sktrim.groups._resolve import last_step
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.scorers._baselines import baseline_rows

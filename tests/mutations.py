@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from sktrim._explanation.files import write_arrays
 from sktrim.explanation import Explanation, ExplanationFileError
+from sktrim.explanation._files import write_arrays
 from tests.explanations import assert_same, make
 
 

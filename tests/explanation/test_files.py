@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sktrim._explanation.files import write_arrays
 from sktrim.explanation import Explanation, ExplanationFileError
+from sktrim.explanation._files import write_arrays
 from tests.explanations import assert_same, make
 from tests.mutations import try_many
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
-from sktrim._explanation.arrays import LARGE_ERROR
+from sktrim.explanation._arrays import LARGE_ERROR
+from sktrim.explanation._queries import ExplanationQueries
 from sktrim.inspection import (
     BarDisplay,
     ComponentsDisplay,
@@ -16,9 +16,6 @@ from sktrim.inspection import (
     HeatmapDisplay,
 )
 from sktrim.inspection._style import check_option
-
-if TYPE_CHECKING:
-    from sktrim.explanation import Explanation
 
 
 class ExplanationPlots:
@@ -33,7 +30,7 @@ class ExplanationPlots:
         What is drawn.
     """
 
-    def __init__(self, explanation: Explanation):
+    def __init__(self, explanation: ExplanationQueries):
         self._explanation = explanation
 
     def bar(
@@ -297,7 +294,7 @@ class ExplanationPlots:
             ax=ax,
         )
 
-    def _choose(self, target, sample) -> Explanation:
+    def _choose(self, target, sample) -> ExplanationQueries:
         chosen = self._explanation
         if not len(chosen):
             raise ValueError(
@@ -316,7 +313,9 @@ class ExplanationPlots:
     def _label(self) -> str:
         return f"importance ({self._explanation.scorer}, {self._explanation.output})"
 
-    def _title(self, title: str | None, chosen: Explanation, sample) -> str | None:
+    def _title(
+        self, title: str | None, chosen: ExplanationQueries, sample
+    ) -> str | None:
         if title is not None:
             return title
         words = [] if sample is None else [f"sample {sample}"]
@@ -336,7 +335,7 @@ def _channels(names: list[str]) -> list[str]:
     return ["" if match is None else match[0] for match in found]
 
 
-def _whole_unit(chosen: Explanation) -> str | None:
+def _whole_unit(chosen: ExplanationQueries) -> str | None:
     """Say what bare cycles are cycles per: the image, or the signal."""
     if chosen.unit != "cycles":
         return chosen.unit
@@ -346,14 +345,14 @@ def _whole_unit(chosen: Explanation) -> str | None:
     return "cycles/image" if n_axes > 1 else "cycles/signal"
 
 
-def _signal(chosen: Explanation):
+def _signal(chosen: ExplanationQueries):
     if chosen.signals is None:
         return None
     signals = chosen.signals
     return sp.csr_array(signals).toarray()[0] if sp.issparse(signals) else signals[0]
 
 
-def _heatmap_kind(chosen: Explanation, sample) -> str:
+def _heatmap_kind(chosen: ExplanationQueries, sample) -> str:
     """Choose a map over the signal where the groups are the numbers of it."""
     if len(chosen) != 1:
         return "matrix"
@@ -367,7 +366,7 @@ def _heatmap_kind(chosen: Explanation, sample) -> str:
     return "groups" if _coordinates(chosen) is None else "plane"
 
 
-def _coordinates(chosen: Explanation) -> np.ndarray | None:
+def _coordinates(chosen: ExplanationQueries) -> np.ndarray | None:
     """Give where the groups lie in a plane, if they do."""
     groups = chosen.feature_groups
     if groups is None or groups.coordinates is None:
@@ -375,7 +374,7 @@ def _coordinates(chosen: Explanation) -> np.ndarray | None:
     return groups.coordinates if groups.coordinates.shape[1] == 2 else None
 
 
-def _plane(chosen: Explanation) -> np.ndarray:
+def _plane(chosen: ExplanationQueries) -> np.ndarray:
     coordinates = _coordinates(chosen)
     if coordinates is None:
         raise ValueError(
@@ -385,7 +384,7 @@ def _plane(chosen: Explanation) -> np.ndarray:
     return coordinates
 
 
-def _one_sample(chosen: Explanation) -> Explanation:
+def _one_sample(chosen: ExplanationQueries) -> ExplanationQueries:
     if len(chosen) != 1:
         raise ValueError(
             f"a map over the signal is drawn of one sample, not {len(chosen)}; say "
@@ -394,7 +393,7 @@ def _one_sample(chosen: Explanation) -> Explanation:
     return chosen
 
 
-def _mappable_shape(chosen: Explanation) -> tuple[int, ...]:
+def _mappable_shape(chosen: ExplanationQueries) -> tuple[int, ...]:
     _one_sample(chosen)
     n_groups, shape = chosen.values.shape[1], chosen.signal_shape
     if shape is None or int(np.prod(shape)) != n_groups:

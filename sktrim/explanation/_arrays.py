@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from sktrim._explanation.checks import (
+from sktrim.explanation._checks import (
     check_coefficients,
     check_feature_groups,
     check_names,
@@ -19,7 +19,7 @@ from sktrim._explanation.checks import (
     check_target_names,
     check_values,
 )
-from sktrim._explanation.components import ComponentSource
+from sktrim.explanation._components import ComponentSource
 
 LARGE_ERROR = 0.5
 """A reconstruction error beyond this is warned of and written on plots."""

@@ -1,1 +1,0 @@
-"""How an Explanation keeps, checks, joins, writes and draws its arrays."""
