@@ -1,6 +1,10 @@
 """How much memory a pass takes, and how many rows fit into what there is."""
 
+from collections.abc import Iterator
+
 import torch
+from sklearn import get_config
+from sklearn.utils import gen_batches
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -53,3 +57,24 @@ def _is_tensor(value) -> bool:
 
 def _storage(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+CACHE_BYTES = 2**24
+
+
+def rows_in_working_memory(bytes_per_row: int) -> int:
+    """Return how many rows scikit-learn's working memory holds, at least one."""
+    budget = get_config()["working_memory"] * 2**20
+    return max(1, int(budget // max(1, bytes_per_row)))
+
+
+def rows_in_memory(bytes_per_row: int) -> int:
+    """Return how many rows to hold at once while each costs so much, at least one."""
+    useful = max(1, int(CACHE_BYTES // max(1, bytes_per_row)))
+    # bounded by ``sklearn.set_config(working_memory=...)`` and by what is useful
+    return min(useful, rows_in_working_memory(bytes_per_row))
+
+
+def chunks(n: int, size: int) -> Iterator[slice]:
+    """Yield slices, none longer than `size` or 1, that cover ``range(n)`` in order."""
+    yield from gen_batches(n, max(1, size))

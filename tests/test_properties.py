@@ -58,7 +58,7 @@ def test_samples_do_not_know_of_each_other(case, order, budget):
     close = {"rtol": 1e-9, "atol": 1e-9 * scale}
     np.testing.assert_allclose(explained(X[order]), whole[order], **close)
     np.testing.assert_allclose(explained(X[2:3]), whole[2:3], **close)
-    with mock.patch("sktrim._chunks.CACHE_BYTES", budget):
+    with mock.patch("sktrim._memory.CACHE_BYTES", budget):
         np.testing.assert_allclose(explained(X), whole, **close)
 
 

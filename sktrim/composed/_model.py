@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from sktrim._chunks import rows_in_memory, rows_in_working_memory
+from sktrim._memory import rows_in_memory, rows_in_working_memory
 from sktrim.propagation import Mixtures, OutputMismatchError
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sktrim._chunks import chunks, rows_in_memory
+from sktrim._memory import chunks, rows_in_memory
 from sktrim.scorers._base import Scorer
 from sktrim.scorers._baselines import baseline_rows
 from sktrim.scorers._channels_last import in_channels_last

@@ -2,14 +2,11 @@
 
 import torch
 
-from sktrim._chunks import chunks
+from sktrim._memory import chunks
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.backpropagation_gaps import completeness_gaps
 from sktrim.propagation.deeplift import DeepLiftRescale, check_baseline
-from sktrim.propagation.rules_backward_relu import (
-    Deconvolution,
-    GuidedBackpropagation,
-)
+from sktrim.propagation.rules_backward_relu import Deconvolution, GuidedBackpropagation
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows, check_positive
 from sktrim.scorers._gradient import _gradients

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sktrim._chunks import chunks
+from sktrim._memory import chunks
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows
 

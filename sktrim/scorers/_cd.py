@@ -2,7 +2,7 @@
 
 import torch
 
-from sktrim._chunks import chunks, rows_in_memory, rows_in_working_memory
+from sktrim._memory import chunks, rows_in_memory, rows_in_working_memory
 from sktrim.propagation import (
     DenseParts,
     LowRankParts,

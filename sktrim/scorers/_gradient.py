@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.special import roots_legendre
 
-from sktrim._chunks import chunks
+from sktrim._memory import chunks
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows, check_positive

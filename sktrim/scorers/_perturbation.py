@@ -2,7 +2,7 @@
 
 import torch
 
-from sktrim._chunks import chunks
+from sktrim._memory import chunks
 from sktrim.scorers._amounts import Replacing
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import sktrim
 from sktrim import TransformImportance, transform_importance
-from sktrim._completeness import (
+from sktrim.importance._completeness import (
     CancellationWarning,
     IncompleteError,
     QuadratureWarning,

@@ -133,7 +133,7 @@ def test_neither_chunks_nor_neighbours_nor_repetition_matter(X, scorer, monkeypa
     np.testing.assert_array_equal(whole.values, again.values)
     one = transform_importance(mlp(), X[4:5], **options)
     np.testing.assert_allclose(whole.values[4:5], one.values, rtol=1e-9, atol=1e-12)
-    monkeypatch.setattr("sktrim._chunks.CACHE_BYTES", 2**13)
+    monkeypatch.setattr("sktrim._memory.CACHE_BYTES", 2**13)
     small = transform_importance(mlp(), X, **options)
     np.testing.assert_allclose(whole.values, small.values, rtol=1e-9, atol=1e-12)
 

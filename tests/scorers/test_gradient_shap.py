@@ -102,7 +102,7 @@ def test_chunks_share_what_is_drawn(X, monkeypatch):
     pca = PCA(5).fit(X)
     options = {"transformer": pca, "background": X, "random_state": 1}
     whole = transform_importance(mlp(), X, scorer="gradient_shap", **options)
-    monkeypatch.setattr("sktrim._chunks.CACHE_BYTES", 2**10)
+    monkeypatch.setattr("sktrim._memory.CACHE_BYTES", 2**10)
     parts = transform_importance(mlp(), X, scorer="gradient_shap", **options)
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-12)
 

@@ -25,7 +25,7 @@ from sktrim import (
     WaveletTransformer,
     transform_importance,
 )
-from sktrim._completeness import IncompleteError
+from sktrim.importance._completeness import IncompleteError
 from sktrim.scorers import IntegratedGradients
 from tests.nets import classifier, linear_net, mlp, regressor, small_conv
 
@@ -154,7 +154,7 @@ def test_batch_chunk_order_and_jobs_do_not_matter(images, monkeypatch):
         alone = np.concatenate([trim.transform(images[i : i + 1]) for i in range(9)])
         np.testing.assert_allclose(alone, whole, rtol=1e-9, atol=1e-12)
         with monkeypatch.context() as patch:
-            patch.setattr("sktrim._chunks.CACHE_BYTES", 60_000)
+            patch.setattr("sktrim._memory.CACHE_BYTES", 60_000)
             np.testing.assert_allclose(
                 trim.transform(images), whole, rtol=1e-9, atol=1e-12
             )

@@ -17,10 +17,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sktrim._completeness import ON_INCOMPLETE
-from sktrim._explain import explain
-from sktrim._function import transform_importance
-from sktrim._question import (
+from sktrim.evaluation import faithfulness_score
+from sktrim.explanation import Explanation
+from sktrim.importance._completeness import ON_INCOMPLETE
+from sktrim.importance._explain import explain
+from sktrim.importance._question import (
     RESIDUALS,
     Question,
     as_rows,
@@ -31,15 +32,13 @@ from sktrim._question import (
     names_out,
     pick_rows,
 )
-from sktrim._signals import (
+from sktrim.importance._signals import (
     CHECKS,
     check_columns,
     check_numbers,
     check_rows,
     check_signals,
 )
-from sktrim.evaluation import faithfulness_score
-from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
 from sktrim.network._estimators import is_trained, unwrap
@@ -59,8 +58,6 @@ from sktrim.targets import (
     probabilities,
     resolve_target,
 )
-
-__all__ = ["TransformImportance", "transform_importance"]
 
 
 class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):

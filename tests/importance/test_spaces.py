@@ -105,7 +105,7 @@ def test_small_chunks_do_not_mix(monkeypatch):
     whole = transform_importance(
         mlp(), X, transformer=lossless(), scorer="integrated_gradients"
     )
-    monkeypatch.setattr("sktrim._chunks.CACHE_BYTES", 2**10)
+    monkeypatch.setattr("sktrim._memory.CACHE_BYTES", 2**10)
     parts = transform_importance(
         mlp(), X, transformer=lossless(), scorer="integrated_gradients"
     )

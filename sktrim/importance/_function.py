@@ -4,16 +4,22 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
-from sktrim._completeness import check_on_incomplete
-from sktrim._explain import explain_spaces
-from sktrim._question import ask, coefficients_of, draw_seed, names_out, pick_rows
-from sktrim._signals import (
+from sktrim.explanation import Explanation
+from sktrim.importance._completeness import check_on_incomplete
+from sktrim.importance._explain import explain_spaces
+from sktrim.importance._question import (
+    ask,
+    coefficients_of,
+    draw_seed,
+    names_out,
+    pick_rows,
+)
+from sktrim.importance._signals import (
     check_background,
     check_columns,
     check_same_columns,
     check_signals,
 )
-from sktrim.explanation import Explanation
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
 from sktrim.network._estimators import unwrap

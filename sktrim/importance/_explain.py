@@ -15,17 +15,17 @@ from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from tqdm.auto import tqdm
 
-from sktrim._chunks import chunks
-from sktrim._completeness import (
+from sktrim._memory import chunks
+from sktrim.composed import SharedGradients
+from sktrim.explanation import Explanation
+from sktrim.groups._resolve import last_step
+from sktrim.importance._completeness import (
     check_baseline,
     report_cancelling,
     report_incomplete,
     report_reconstruction,
 )
-from sktrim._question import Question, coefficients_of
-from sktrim.composed import SharedGradients
-from sktrim.explanation import Explanation
-from sktrim.groups._resolve import last_step
+from sktrim.importance._question import Question, coefficients_of
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
 from sktrim.scorers import Attribution, scorer_name

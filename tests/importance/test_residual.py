@@ -10,13 +10,13 @@ import scipy.sparse as sp
 from sklearn.decomposition import PCA, TruncatedSVD
 
 from sktrim import FourierTransformer, TransformImportance, transform_importance
-from sktrim._completeness import ReconstructionWarning
 from sktrim.evaluation import (
     explanation_scores,
     faithfulness_curves,
     randomisation_test,
 )
 from sktrim.explanation import Explanation
+from sktrim.importance._completeness import ReconstructionWarning
 from tests.explanations import assert_same
 from tests.nets import linear_net, mlp
 

@@ -36,7 +36,7 @@ def two_threads():
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("backend", ["multiprocessing", "threading"])
 def test_workers_give_what_one_gives(backend, two_threads, monkeypatch):
-    monkeypatch.setattr("sktrim._chunks.CACHE_BYTES", 2**20)
+    monkeypatch.setattr("sktrim._memory.CACHE_BYTES", 2**20)
     X = np.random.default_rng(0).standard_normal((50, 4000))
     trim = TransformImportance(
         mlp(4000),

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils import check_random_state, get_tags
 
-from sktrim._chunks import chunks, rows_in_memory
+from sktrim._memory import chunks, rows_in_memory
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.groups._resolve import coefficient_names, last_step
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
