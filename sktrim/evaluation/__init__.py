@@ -5,11 +5,7 @@ from typing import TYPE_CHECKING
 from sktrim.evaluation._agreement import ScorerAgreement, scorer_agreement
 from sktrim.evaluation._by_value import ImportanceByValue, importance_by_value
 from sktrim.evaluation._card import explanation_card
-from sktrim.evaluation._failures import (
-    FailureCluster,
-    FailureReport,
-    failure_report,
-)
+from sktrim.evaluation._failures import FailureCluster, FailureReport, failure_report
 from sktrim.evaluation._faithfulness import (
     FaithfulnessCurves,
     FaithfulnessReport,
@@ -26,10 +22,7 @@ from sktrim.evaluation._metrics import (
     sparsity_score,
     sufficient_fraction,
 )
-from sktrim.evaluation._randomisation import (
-    RandomisationResult,
-    randomisation_test,
-)
+from sktrim.evaluation._randomisation import RandomisationResult, randomisation_test
 from sktrim.evaluation._stability import (
     Perturbed,
     StabilityReport,
@@ -38,7 +31,7 @@ from sktrim.evaluation._stability import (
 )
 
 if TYPE_CHECKING:
-    from sktrim.evaluation.recovery import (
+    from sktrim.evaluation.recovery._benchmark import (
         RecoveryResult,
         RecoverySetting,
         RecoveryTable,
@@ -89,7 +82,7 @@ __all__ = [
 def __getattr__(name):
     """Import the benchmark when it is asked for: it also runs as a script."""
     if name in _RECOVERY:
-        from sktrim.evaluation import recovery
+        from sktrim.evaluation.recovery import _benchmark as recovery
 
         return getattr(recovery, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

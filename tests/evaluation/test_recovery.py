@@ -5,21 +5,20 @@ import pytest
 import torch
 from torch import nn
 
-from sktrim.evaluation import _simulation as simulation
-from sktrim.evaluation import recovery
-from sktrim.evaluation._simulation import StackedNetworks, get_regime, simulate
-from sktrim.evaluation.recovery import (
-    RecoverySetting,
-    default_settings,
-    recovery_benchmark,
-)
+from sktrim.datasets import _simulated as simulation
+from sktrim.datasets._simulated import get_regime, simulate
+from sktrim.evaluation import RecoverySetting, recovery_benchmark
+from sktrim.evaluation.recovery import _benchmark as recovery
+from sktrim.evaluation.recovery.__main__ import main
+from sktrim.evaluation.recovery._benchmark import default_settings
+from sktrim.evaluation.recovery._networks import StackedNetworks, train_networks
 from sktrim.scorers import GradientShap, Occlusion, Scorer
 
 
 @pytest.fixture
 def short(monkeypatch):
     """Smaller networks' training, for tests of the machinery."""
-    monkeypatch.setattr(simulation, "N_STEPS", 40)
+    monkeypatch.setattr("sktrim.evaluation.recovery._networks.N_STEPS", 40)
     monkeypatch.setattr(simulation, "N_TEST", 300)
 
 
@@ -113,7 +112,7 @@ def test_networks_learn_and_the_default_finds_the_frequency():
 
 def test_oracle_and_constant_scores_are_what_they_are(short):
     regime = get_regime("reference")
-    _, problems = simulation.train_networks(regime, 0, 1)
+    _, problems = train_networks(regime, 0, 1)
     settings = [Constant(), Oracle(problems[0].truth), Oracle(0)]
     constant, right, wrong = recovery_benchmark(settings, n_networks=1, n_rows=20)
     assert right.error == 0
@@ -138,7 +137,7 @@ def test_the_background_is_held_out_from_all_else(short):
     recorder = Recorder()
     recovery_benchmark([recorder], n_networks=1, n_rows=92)
     explained, background = (rows.numpy() for rows in recorder.seen)
-    _, (problem,) = simulation.train_networks(get_regime("reference"), 0, 1)
+    _, (problem,) = train_networks(get_regime("reference"), 0, 1)
     everything = problem.transformer.transform(problem.test)
     np.testing.assert_allclose(explained, everything[:92], atol=1e-5)
     np.testing.assert_allclose(background, everything[92:-8], atol=1e-5)
@@ -171,7 +170,7 @@ def test_other_spaces(short, regime):
 def test_the_table_says_what_is_circular(short, capsys):
     setting = RecoverySetting(Occlusion("marginal", absolute=True), label="marginal")
     assert setting.is_circular
-    recovery.main(["--networks", "1", "--rows", "5", "--scorer", "cd", "gradient"])
+    main(["--networks", "1", "--rows", "5", "--scorer", "cd", "gradient"])
     printed = capsys.readouterr()
     assert "cd" in printed.out
     assert "circular" not in printed.out
@@ -182,9 +181,7 @@ def test_the_table_says_what_is_circular(short, capsys):
 
 
 def test_json_holds_every_network(short, capsys):
-    recovery.main(
-        "--networks 2 --rows 5 --regime n1000 --scorer cd --json --seed 3".split()
-    )
+    main("--networks 2 --rows 5 --regime n1000 --scorer cd --json --seed 3".split())
     (result,) = json.loads(capsys.readouterr().out)
     assert result["regime"] == "n1000"
     assert len(result["errors"]) == 2
@@ -216,5 +213,5 @@ def test_unknown_options_are_named(call, message):
 )
 def test_bad_values_on_the_command_line_are_told_in_a_line(arguments, capsys):
     with pytest.raises(SystemExit):
-        recovery.main(arguments)
+        main(arguments)
     assert "expected" in capsys.readouterr().err.splitlines()[-1]

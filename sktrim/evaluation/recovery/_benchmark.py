@@ -3,7 +3,6 @@
 ``python -m sktrim.evaluation.recovery`` prints the table.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,15 +13,10 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from sktrim.datasets._simulated import N_TEST, Problem, get_regime
 from sktrim.evaluation._correlation import row_correlations
-from sktrim.evaluation._simulation import (
-    N_TEST,
-    REGIMES,
-    Problem,
-    get_regime,
-    train_networks,
-)
 from sktrim.evaluation._trace import as_list
+from sktrim.evaluation.recovery._networks import train_networks
 from sktrim.inverse import inverse_module
 from sktrim.network import Network
 from sktrim.network._evaluation import evaluation_mode
@@ -520,45 +514,3 @@ def _run(regime, settings, n_networks, n_rows, seed, bar) -> list[RecoveryResult
                     values.append(value)
             bar.update()
     return results
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table; see ``python -m sktrim.evaluation.recovery --help``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sktrim.evaluation.recovery", description=__doc__
-    )
-    parser.add_argument("--networks", type=int, help="networks per regime")
-    parser.add_argument("--rows", type=int, help="test rows per network")
-    parser.add_argument(
-        "--regime",
-        nargs="+",
-        default=["reference"],
-        choices=[*REGIMES, "all"],
-        help="what the networks are trained on",
-    )
-    parser.add_argument("--scorer", nargs="+", help="names; default: the whole table")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print JSON instead")
-    given = parser.parse_args(arguments)
-    regimes = list(REGIMES) if "all" in given.regime else given.regime
-    try:
-        for name in given.scorer or ():
-            check_scorer(name)
-        for name in regimes:
-            _plan(name, given.networks, given.rows)
-        np.random.SeedSequence(given.seed)
-    except ValueError as error:
-        parser.error(str(error))
-    table = recovery_benchmark(
-        given.scorer,
-        regimes=regimes,
-        n_networks=given.networks,
-        n_rows=given.rows,
-        random_state=given.seed,
-        verbose=1,
-    )
-    print(table.to_json() if given.json else table)
-
-
-if __name__ == "__main__":
-    main()

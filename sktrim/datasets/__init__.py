@@ -1,0 +1,1 @@
+"""Data to try explanations on, simulated so that the answer is known."""
