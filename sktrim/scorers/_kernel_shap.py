@@ -7,9 +7,9 @@ import torch
 from scipy.special import binom
 from sklearn.linear_model import LinearRegression
 
-from sktrim.scorers._amounts import Replacing, Subsets, portions, responses
 from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import check_positive
+from sktrim.scorers._coalitions import Replacing, Subsets, portions, responses
 
 
 class KernelShap(Replacing):

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from sklearn.linear_model import Ridge, lars_path_gram
 
-from sktrim.scorers._amounts import Replacing, portions, responses
 from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import check_positive
+from sktrim.scorers._coalitions import Replacing, portions, responses
 
 
 class Lime(Replacing):

@@ -1,8 +1,8 @@
 """Scorers by name."""
 
-from sktrim.scorers._backpropagation import Deconvnet, DeepLift, GuidedBackprop
 from sktrim.scorers._base import Scorer
 from sktrim.scorers._cd import ContextualDecomposition
+from sktrim.scorers._deeplift import DeepLift
 from sktrim.scorers._gradient import (
     ExpectedGradients,
     Gradient,
@@ -12,10 +12,10 @@ from sktrim.scorers._gradient import (
     SquaredGradient,
 )
 from sktrim.scorers._gradient_shap import GradientShap
+from sktrim.scorers._guided import Deconvnet, GuidedBackprop
 from sktrim.scorers._kernel_shap import KernelShap
 from sktrim.scorers._lime import Lime
-from sktrim.scorers._perturbation import Occlusion
-from sktrim.scorers._relevance import (
+from sktrim.scorers._lrp import (
     DeepTaylor,
     LRPAlphaBeta,
     LRPComposite,
@@ -26,6 +26,7 @@ from sktrim.scorers._relevance import (
     LRPZBox,
     LRPZPlus,
 )
+from sktrim.scorers._occlusion import Occlusion
 from sktrim.scorers._shapley import Shapley
 
 SCORERS: dict[str, type[Scorer]] = {

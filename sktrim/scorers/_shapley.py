@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from scipy.special import gammaln
 
-from sktrim.scorers._amounts import Replacing, Subsets, portions, responses
 from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import check_positive
+from sktrim.scorers._coalitions import Replacing, Subsets, portions, responses
 
 
 class Shapley(Replacing):

@@ -202,7 +202,7 @@ def test_drawn_subsets_come_close_to_all_of_them(X):
 def test_more_groups_than_parts_take_the_same_values(X, monkeypatch):
     options = {"scorer": Shapley(), "groups": LABELS}
     by_parts = transform_importance(mlp(), X, **options)
-    monkeypatch.setattr("sktrim.scorers._amounts._MOST_PARTS", 2)
+    monkeypatch.setattr("sktrim.scorers._coalitions._MOST_PARTS", 2)
     by_coefficients = transform_importance(mlp(), X, **options)
     np.testing.assert_allclose(by_parts.values, by_coefficients.values, atol=1e-12)
 
@@ -297,6 +297,8 @@ def test_the_layout_of_the_weights_changes_nothing(build, monkeypatch):
     options = {"scorer": "shapley", "groups": np.arange(144) % 4}
     fast = transform_importance(net, X, **options)
     assert [p.stride() for p in net.parameters()] == strides
-    monkeypatch.setattr("sktrim.scorers._amounts.in_channels_last", lambda model: model)
+    monkeypatch.setattr(
+        "sktrim.scorers._coalitions.in_channels_last", lambda model: model
+    )
     plain = transform_importance(net, X, **options)
     np.testing.assert_allclose(fast.values, plain.values, atol=1e-6)

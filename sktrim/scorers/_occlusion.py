@@ -3,7 +3,7 @@
 import torch
 
 from sktrim._memory import chunks
-from sktrim.scorers._amounts import Replacing
+from sktrim.scorers._coalitions import Replacing
 
 
 class Occlusion(Replacing):
