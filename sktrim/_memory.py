@@ -60,6 +60,7 @@ def _storage(tensor: torch.Tensor) -> int:
 
 
 CACHE_BYTES = 2**24
+"""A chunk beyond this gains nothing on a CPU; measured on small and large networks."""
 
 
 def rows_in_working_memory(bytes_per_row: int) -> int:

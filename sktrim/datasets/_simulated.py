@@ -1,4 +1,4 @@
-"""Simulated problems whose answer is known, and many small networks trained at once."""
+"""Simulated problems whose answer is known."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +11,6 @@ from sktrim.transforms import FourierTransformer, WaveletTransformer
 
 N_FEATURES = 100
 N_TEST = 3000
-"""Twelve epochs of 37,500 rows in batches of 128, in every regime."""
 
 
 @dataclass(frozen=True)

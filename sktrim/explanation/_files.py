@@ -16,6 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from sktrim.exceptions import ExplanationFileError
+
 try:
     import fcntl
 except ImportError:  # Windows, which keeps files from being removed while open
@@ -23,15 +25,6 @@ except ImportError:  # Windows, which keeps files from being removed while open
 
 CHECKSUM = "checksum"
 _LARGEST_CODE_POINT = 0x10FFFF
-
-
-class ExplanationFileError(ValueError):
-    """A file is not what `Explanation.save` wrote.
-
-    See Also
-    --------
-    sktrim.Explanation.load : What raises it.
-    """
 
 
 def check_kind(name: str, array: np.ndarray, kinds: str) -> None:

@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sktrim.exceptions import ExplanationFileError
 from sktrim.explanation._components import StoredComponents
-from sktrim.explanation._files import (
-    CHECKSUM,
-    Archive,
-    ExplanationFileError,
-    check_kind,
-    write_arrays,
-)
+from sktrim.explanation._files import CHECKSUM, Archive, check_kind, write_arrays
 from sktrim.explanation._queries import ExplanationQueries
 from sktrim.groups import FeatureGroups
 

@@ -6,28 +6,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from sktrim.exceptions import (
+    CancellationWarning,
+    IncompleteError,
+    QuadratureWarning,
+    ReconstructionWarning,
+)
 from sktrim.explanation._arrays import LARGE_ERROR
 from sktrim.groups._resolve import last_step
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.scorers._baselines import baseline_rows
 
 ON_INCOMPLETE = ("warn", "raise", "ignore")
-
-
-class QuadratureWarning(UserWarning):
-    """The scores of a complete method do not add up as they should."""
-
-
-class CancellationWarning(UserWarning):
-    """Scores that nearly cancel: they are far larger than what they explain."""
-
-
-class ReconstructionWarning(UserWarning):
-    """The transform leaves out most of the signals."""
-
-
-class IncompleteError(ValueError):
-    """The scores of a complete method do not add up, and that was to be an error."""
 
 
 def check_on_incomplete(value) -> None:

@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from sktrim.exceptions import InverseNotAvailableError
 from sktrim.inverse._affine import (
     NotAffineError,
     as_rows,
@@ -29,29 +30,6 @@ from sktrim.transforms import (
     LinearDictionary,
     WaveletTransformer,
 )
-
-
-class InverseNotAvailableError(ValueError):
-    """The inverse of a transformer has no differentiable torch module.
-
-    Its message names the transformer, the reason and the ways out.
-
-    See Also
-    --------
-    sktrim.inverse_module : What raises it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.preprocessing import PowerTransformer
-    >>> from sktrim.inverse import InverseNotAvailableError, inverse_module
-    >>> power = PowerTransformer().fit(np.random.default_rng(0).normal(size=(50, 2)))
-    >>> try:
-    ...     inverse_module(power)
-    ... except InverseNotAvailableError as error:
-    ...     print(str(error).partition(":")[0])
-    There is no torch module for the inverse of PowerTransformer
-    """
 
 
 def _not_available(transformer: Any, reason: str) -> InverseNotAvailableError:

@@ -11,18 +11,11 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier
 from skorch.dataset import Dataset
 from torch import nn
 
+from sktrim.exceptions import NotTheEstimatorError, RowsDependError
 from sktrim.network._estimators import is_skorch, unwrap
 from sktrim.network._evaluation import Draws, asking_ourselves, evaluation_mode
 from sktrim.network._network import Network, to_numpy
 from sktrim.targets import predicted_columns
-
-
-class RowsDependError(ValueError):
-    """What the network gives for a row depends on other rows, or on chance."""
-
-
-class NotTheEstimatorError(ValueError):
-    """What the estimator predicts is not what its network gives."""
 
 
 def check_network(network: Network, X: Any) -> None:

@@ -10,10 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-
-class ChangedMeanwhileError(RuntimeError):
-    """The network was changed, by another thread perhaps, while it was explained."""
-
+from sktrim.exceptions import ChangedMeanwhileError
 
 _OURS = threading.local()
 

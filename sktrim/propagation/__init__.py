@@ -1,5 +1,8 @@
 """Rules over torch operations: how each treats a decomposed value."""
 
+from sktrim.exceptions import OutputMismatchError, UnsupportedOperationError
+from sktrim.propagation.registry import register_operation
+
 from .as_it_is import AsItIs
 from .chunked import DenseParts, LowRankParts, decompose
 from .decomposition import (
@@ -11,11 +14,6 @@ from .decomposition import (
 )
 from .interactions import pairwise_interactions
 from .mixtures import Mixtures
-from .registry import (
-    OutputMismatchError,
-    UnsupportedOperationError,
-    register_operation,
-)
 
 __all__ = [
     "AsItIs",

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from sktrim.exceptions import UnsupportedOperationError
+from sktrim.propagation.registry import find_rule, rule
+
 from .carrier import Carrier, find_carriers, is_plain
 from .decomposition import check_model, outputs_of, run_model
 from .endings import ending_of, give_ending, without_ending
 from .layouts import laid_out
 from .method import Call, Method
-from .registry import UnsupportedOperationError, find_rule, rule
 from .rules_shape import _mark_aliases
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import torch
 
+from sktrim.exceptions import SlippedPastError
+
 _META = torch.device("meta")
-
-
-class SlippedPastError(RuntimeError):
-    """A carrier reached code of torch that does not ask `__torch_function__`."""
 
 
 class Carrier(torch.Tensor):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sktrim.exceptions import UnsupportedOperationError
+
 from . import (  # noqa: F401  the rules register themselves
     operations,
     rules_affine,
@@ -25,7 +27,6 @@ from .contextual import ContextualDecomposition
 from .endings import ending_of, without_ending
 from .lowrank import LowRank
 from .passthrough import PassThrough
-from .registry import UnsupportedOperationError
 from .start import RowsDiffer
 from .state import KeptState
 from .type_checks import type_check

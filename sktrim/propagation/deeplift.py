@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from sktrim.exceptions import OutputMismatchError
+
 from .backpropagation import ModifiedBackpropagation
 from .carrier import Carrier, find_carriers, map_carriers
 from .method import Call
-from .registry import OutputMismatchError
 
 
 class DeepLiftRescale(ModifiedBackpropagation):

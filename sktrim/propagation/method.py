@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 
 import torch
 
+from sktrim.exceptions import UnsupportedOperationError
+from sktrim.propagation.registry import Operation, find_operation, spell
+
 from .adoption import adopt
 from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .endings import ending_of, follow_ending, give_ending
 from .layouts import as_predicted
-from .registry import Operation, UnsupportedOperationError, find_operation, spell
 
 _HERE = str(Path(__file__).parent)
 _BY_PATTERN = {

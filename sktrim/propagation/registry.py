@@ -26,40 +26,6 @@ KINDS = MappingProxyType(
 )
 
 
-class UnsupportedOperationError(TypeError):
-    """An operation of the model has no rule.
-
-    The message names the operation, the place in the model that called it and
-    the line that would register it.
-
-    See Also
-    --------
-    sktrim.propagation.register_operation : The line that it proposes.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktrim import UnsupportedOperationError, contextual_decomposition
-    >>> x = torch.ones(1, 2)
-    >>> try:
-    ...     contextual_decomposition(torch.special.bessel_j0, x, x)
-    ... except UnsupportedOperationError as error:
-    ...     print("bessel_j0" in str(error))
-    True
-    """
-
-
-class OutputMismatchError(RuntimeError):
-    """What a network gave under the rules is not what it gives by itself.
-
-    An explanation of it would be one of another network.
-
-    See Also
-    --------
-    sktrim.UnsupportedOperationError : Where there is no rule at all.
-    """
-
-
 @dataclass(frozen=True)
 class Operation:
     """One declared operation."""

@@ -7,15 +7,12 @@ from typing import Any, NoReturn
 
 import torch
 
+from sktrim.exceptions import InputWrittenError
+
 from .backpropagation import run
 from .carrier import Carrier
 from .method import Method
-from .registry import UnsupportedOperationError
 from .relevance_input import Raw
-
-
-class InputWrittenError(UnsupportedOperationError):
-    """A model writes into a view of its input, of which others keep what it was."""
 
 
 def refuse_write(method: Method, func: Callable) -> NoReturn:

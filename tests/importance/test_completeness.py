@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from sktrim import Scorer, TransformImportance, transform_importance
-from sktrim.importance._completeness import IncompleteError, QuadratureWarning
+from sktrim.exceptions import IncompleteError, QuadratureWarning
 from sktrim.scorers import (
     Attribution,
     DeepLift,

@@ -25,7 +25,7 @@ from sktrim import (
     WaveletTransformer,
     transform_importance,
 )
-from sktrim.importance._completeness import IncompleteError
+from sktrim.exceptions import IncompleteError
 from sktrim.scorers import IntegratedGradients
 from tests.nets import classifier, linear_net, mlp, regressor, small_conv
 

@@ -15,8 +15,8 @@ from sktrim.evaluation import (
     faithfulness_curves,
     randomisation_test,
 )
+from sktrim.exceptions import ReconstructionWarning
 from sktrim.explanation import Explanation
-from sktrim.importance._completeness import ReconstructionWarning
 from tests.explanations import assert_same
 from tests.nets import linear_net, mlp
 

@@ -12,11 +12,7 @@ from torch import nn
 
 import sktrim
 from sktrim import TransformImportance, transform_importance
-from sktrim.importance._completeness import (
-    CancellationWarning,
-    IncompleteError,
-    QuadratureWarning,
-)
+from sktrim.exceptions import CancellationWarning, IncompleteError, QuadratureWarning
 from sktrim.inverse import InverseModule, inverse_module
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers import DeepLift, LRPComposite
