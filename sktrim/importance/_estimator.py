@@ -44,8 +44,8 @@ from sktrim.network._checks import check_network
 from sktrim.network._estimators import is_trained, unwrap
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._fit import (
+    as_estimator,
     clone_keeping_modules,
-    dressed,
     fit_network,
     has_probabilities,
 )
@@ -516,7 +516,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(dressed(self.estimator))
+        inner = get_tags(as_estimator(self.estimator))
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags

@@ -15,7 +15,7 @@ from torch import nn
 from sktrim.network._estimators import FixedModule, contains_net, is_skorch, unwrap
 
 
-def dressed(estimator: Any) -> Any:
+def as_estimator(estimator: Any) -> Any:
     """Give a bare module an estimator's clothes; pass estimators through."""
     inner = unwrap(estimator)
     return FixedModule(inner) if isinstance(inner, nn.Module) else estimator
