@@ -118,7 +118,7 @@ def scaled(
     return with_gradient(x, value, torch.mul, multiplier)
 
 
-def passed(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def identity_gradient(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Return a value of the shape of x whose gradient in x is 1."""
     return with_gradient(x, value, _same)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .backpropagation import passed, plainly, with_gradient
+from .backpropagation import identity_gradient, plainly, with_gradient
 from .carrier import Carrier, map_carriers
 from .method import Call
 from .registry import rule
@@ -74,7 +74,7 @@ def activation(method: Any, call: Call) -> Carrier:
     x, value = relevance_of(method, call.carriers[0]), plainly(call)
     if x.is_complex():
         method.refuse(call.func, "of a complex value has no rule")
-    return Carrier(method, passed(x.expand(value.shape), value))
+    return Carrier(method, identity_gradient(x.expand(value.shape), value))
 
 
 @rule("lrp", "abs")

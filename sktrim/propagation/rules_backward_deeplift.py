@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from . import rules_backward_deeplift_select  # noqa: F401  the rules register themselves
-from .backpropagation import mark_aliases, passed, plainly, scaled, wrap
+from .backpropagation import identity_gradient, mark_aliases, plainly, scaled, wrap
 from .carrier import Carrier, map_carriers
 from .deeplift import DeepLiftRescale, finite, occurrences, on_base
 from .method import Call
@@ -172,7 +172,7 @@ def products(method: Any, call: Call) -> Any:
         if method.is_inverse(a) != method.is_inverse(b):
             return multiply_inverse(call, *((b, a) if method.is_inverse(a) else (a, b)))
     split = _with_other_half_way(call, 0) + _with_other_half_way(call, 1)
-    return Carrier(method, passed(split, plainly(call)), on_base(call))
+    return Carrier(method, identity_gradient(split, plainly(call)), on_base(call))
 
 
 def _with_other_half_way(call: Call, chosen: int) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .backpropagation import passed, plainly, with_gradient, wrap
+from .backpropagation import identity_gradient, plainly, with_gradient, wrap
 from .carrier import Carrier
 from .deeplift import finite, on_base
 from .method import Call
@@ -53,7 +53,7 @@ def divide(method: Any, call: Call) -> Any:
         return inverse * a
     k, u = _coefficients(a.full.detach(), b.full.detach(), a.rel, b.rel)
     split = a.full * finite(k) - b.full * finite(u)
-    return Carrier(method, passed(split, plainly(call)), on_base(call))
+    return Carrier(method, identity_gradient(split, plainly(call)), on_base(call))
 
 
 def multiply_inverse(call: Call, x: Carrier, inverse: Carrier) -> Carrier:
@@ -64,7 +64,9 @@ def multiply_inverse(call: Call, x: Carrier, inverse: Carrier) -> Carrier:
     lead = torch.nan_to_num(a0 / (a + a0), 0.5)
     middle, held = r0 + lead * (r - r0), lead * x.rel + (1 - lead) * x.full.detach()
     split = x.full * middle + inverse.full * held
-    return Carrier(inverse.method, passed(split, plainly(call)), on_base(call))
+    return Carrier(
+        inverse.method, identity_gradient(split, plainly(call)), on_base(call)
+    )
 
 
 @rule("deeplift", "layer_norm")
@@ -207,7 +209,7 @@ def variance(method: Any, call: Call) -> Any:
 
 def _to_the_bit(method: Any, call: Call, found: Any) -> Carrier:
     """Return torch's own values: a model may ask whether a deviation is 0."""
-    return Carrier(method, passed(found.full, plainly(call)), on_base(call))
+    return Carrier(method, identity_gradient(found.full, plainly(call)), on_base(call))
 
 
 @rule("deeplift", "softmax", "softmin", "log_softmax")

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from .backpropagation import passed, plainly, with_gradient
+from .backpropagation import identity_gradient, plainly, with_gradient
 from .carrier import Carrier, is_plain
 from .deeplift import finite, on_base
 from .layouts import laid_out
@@ -196,7 +196,7 @@ def larger(method: Any, call: Call) -> Any:
     largest = call.operation.name in ("max", "maximum", "fmax")
     out = torch.relu(a - b) + b if largest else a - torch.relu(a - b)
     # a huge constant, as masks are, has swallowed what it was compared with
-    return Carrier(method, passed(out.full, plainly(call)), on_base(call))
+    return Carrier(method, identity_gradient(out.full, plainly(call)), on_base(call))
 
 
 def _bounded(value: Any) -> Any:

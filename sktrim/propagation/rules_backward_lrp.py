@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 from .backpropagation import (
     ModifiedBackpropagation,
+    identity_gradient,
     mark_aliases,
-    passed,
     plainly,
     with_gradient,
     wrap,
@@ -197,7 +197,7 @@ def _pool(method: Any, call: Call) -> Any:
     windows = Windows(x, name, given, wants_indices)
     shared = pooled_parts(x[None], windows)[0]
     # the mean of equal values may differ from them in the last bit
-    result = Carrier(method, passed(shared, windows.values))
+    result = Carrier(method, identity_gradient(shared, windows.values))
     return (result, windows.found) if wants_indices else result
 
 
@@ -391,7 +391,7 @@ def _scaled(method: Any, call: Call) -> Carrier:
     if value.shape != x.full.shape or value.is_complex():
         result = _joined(method, call)
     else:
-        result = Carrier(method, passed(relevance_of(method, x), value))
+        result = Carrier(method, identity_gradient(relevance_of(method, x), value))
     result.rel = x.rel if divides else None
     return result
 
