@@ -14,7 +14,7 @@ from .relevance import AffineMap, Rule, divided, pairs, share_out
 
 
 @dataclass
-class Raw:
+class AffineInput:
     """A value that is an affine function of the input."""
 
     # its gradient is relevance over value; where the value is the input itself, moved,
@@ -39,7 +39,7 @@ class Raw:
             return self._step(call, full, None)
         return type(full)(self._step(call, f, i) for i, f in enumerate(full))
 
-    def _step(self, call: Any, full: torch.Tensor, index: int | None) -> Raw:
+    def _step(self, call: Any, full: torch.Tensor, index: int | None) -> AffineInput:
         func, given = call.func, (call.args, call.kwargs)
 
         def step(value: torch.Tensor) -> torch.Tensor:
@@ -98,13 +98,13 @@ class _Folded(torch.autograd.Function):
 def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
     """Return the result of the first layer as a function of the coefficients."""
     source, rule = layer.source, layer.rule
-    raw = source.rel
+    affine = source.rel
     # the model may write into what it is given
     kept = value.detach().clone()
-    s, n = raw.leaf.detach(), len(raw.leaf)
+    s, n = affine.leaf.detach(), len(affine.leaf)
     width = value.numel() // max(1, n)
     _check_size(method, rule, s.shape[1], width, s.element_size())
-    if not _Linear(raw, layer.map, n, width).leads():
+    if not _Linear(affine, layer.map, n, width).leads():
         method.refuse(
             layer.map.function, "of an input whose samples are not first has no rule"
         )
@@ -112,7 +112,7 @@ def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
     @cache
     def share() -> Callable[[torch.Tensor], torch.Tensor]:
         # in the backward pass: a batch norm may yet be merged with the layer
-        return _sharing(rule, _Linear(raw, layer.map, n, width), s, kept)
+        return _sharing(rule, _Linear(affine, layer.map, n, width), s, kept)
 
     def pull(relevance: torch.Tensor) -> torch.Tensor:
         return share()(relevance)
@@ -120,8 +120,8 @@ def fold(method: Any, layer: Any, value: torch.Tensor) -> torch.Tensor:
     def twin_pull(relevance: torch.Tensor) -> torch.Tensor:
         return share_out(rule, layer.map, source.full.detach(), relevance)
 
-    twin = raw.relevance if rule.low is None else None
-    return _Folded.apply(raw.leaf, twin, (value.detach(), pull, twin_pull))
+    twin = affine.relevance if rule.low is None else None
+    return _Folded.apply(affine.leaf, twin, (value.detach(), pull, twin_pull))
 
 
 def _sharing(
@@ -129,7 +129,7 @@ def _sharing(
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the function from the relevance of the results to that of s."""
     n, value = len(s), value.detach().reshape(len(s), -1)
-    if linear.raw.residual is None and not linear.varies():
+    if linear.affine.residual is None and not linear.varies():
         matrix = linear.matrix(s)
         folded = AffineMap(_dense, matrix, value - s @ matrix)
         return lambda relevance: share_out(rule, folded, s, relevance.reshape(n, -1))
@@ -154,19 +154,19 @@ def _dense(x: torch.Tensor, weight: torch.Tensor, bias: Any) -> torch.Tensor:
 class _Linear:
     """The linear part of the way from coefficients to the first layer's results."""
 
-    raw: Raw
+    affine: AffineInput
     layer: AffineMap
     n: int
     width: int
 
     def results(self, signal: torch.Tensor) -> torch.Tensor:
-        for step in self.raw.steps:
+        for step in self.affine.steps:
             signal = step(signal)
         return self.layer.function(signal, self.layer.weight.detach(), None)
 
     def linear(self, signal: torch.Tensor) -> torch.Tensor:
         """Return the results without what an input of zeros gives, exactly."""
-        if not self.raw.steps:
+        if not self.affine.steps:
             return self.results(signal)
         # a difference would leave round-off, which a signed rule takes for a part
         zeros = torch.zeros(signal.shape, dtype=signal.dtype, device=signal.device)
@@ -176,12 +176,12 @@ class _Linear:
 
     def _probed(self, amounts: torch.Tensor) -> torch.Tensor:
         """Return the results (n, width) of amounts (n, 1) of some coefficients."""
-        like = self.raw.leaf.detach()
+        like = self.affine.leaf.detach()
         some = torch.linspace(1, 2, like.shape[1]).to(like)
         coefficients = amounts * some
-        if self.raw.residual is not None:
+        if self.affine.residual is not None:
             coefficients = coefficients[:, :-1]
-        signal = self.raw.synthesis(coefficients[None])[0]
+        signal = self.affine.synthesis(coefficients[None])[0]
         found = self.linear(signal)
         if found.numel() != self.n * self.width:
             return found.new_ones(self.n, 1)
@@ -190,14 +190,14 @@ class _Linear:
     @torch.no_grad()
     def leads(self) -> bool:
         """Tell whether a sample's results stand together, in the order of samples."""
-        amounts = torch.zeros_like(self.raw.leaf[:, :1])
+        amounts = torch.zeros_like(self.affine.leaf[:, :1])
         amounts[:1] = 1
         return self.n < 2 or not self._probed(amounts)[1:].any()
 
     @torch.no_grad()
     def varies(self) -> bool:
         """Tell whether the map differs from sample to sample, by a mask for example."""
-        found = self._probed(torch.ones_like(self.raw.leaf[:, :1]))
+        found = self._probed(torch.ones_like(self.affine.leaf[:, :1]))
         size = found.abs().max() * 64 * torch.finfo(found.dtype).eps
         return bool((found - found[:1]).abs().max() > size)
 
@@ -205,7 +205,7 @@ class _Linear:
     def columns(self, s: torch.Tensor) -> Callable[[int], torch.Tensor]:
         """Return the map of a sample, (n_coefficients, width), from its number."""
         shared = None if self.varies() else self.matrix(s)
-        carried = None if self.raw.residual is None else self.residual()
+        carried = None if self.affine.residual is None else self.residual()
 
         def of_sample(i: int) -> torch.Tensor:
             matrix = self._matrix_of(s, i) if shared is None else shared
@@ -219,11 +219,11 @@ class _Linear:
     @torch.no_grad()
     def _matrix_of(self, s: torch.Tensor, sample: int) -> torch.Tensor:
         """Return what the unit coefficients give in the place of one sample."""
-        count = s.shape[1] - (self.raw.residual is not None)
+        count = s.shape[1] - (self.affine.residual is not None)
         units, step = torch.eye(count).to(s), max(1, 2**22 // (self.n * self.width))
         pieces = []
         for some in units.split(step):
-            signals = self.raw.synthesis(some[:, None].expand(-1, self.n, -1))
+            signals = self.affine.synthesis(some[:, None].expand(-1, self.n, -1))
             found = torch.vmap(self.linear)(signals).reshape(len(some), self.n, -1)
             pieces.append(found[:, sample])
         return torch.cat(pieces)
@@ -231,13 +231,13 @@ class _Linear:
     @torch.no_grad()
     def residual(self) -> torch.Tensor:
         """Return the results (n, width) of the residuals."""
-        signal: Any = self.raw.residual
+        signal: Any = self.affine.residual
         return self.linear(signal).reshape(self.n, -1)
 
     @torch.no_grad()
     def matrix(self, s: torch.Tensor) -> torch.Tensor:
         """Return the results (n_coefficients, width) of the unit coefficients."""
-        n, count = self.n, s.shape[1] - (self.raw.residual is not None)
+        n, count = self.n, s.shape[1] - (self.affine.residual is not None)
         out = s.new_empty(count, self.width)
         # n go in at a time, since a model may have read the number of samples
         step = n * max(1, 2**22 // max(1, n * self.width))
@@ -245,7 +245,7 @@ class _Linear:
             stop = min(count, start + step)
             units = s.new_zeros(-(-(stop - start) // n) * n, count)
             units[: stop - start, start:stop].fill_diagonal_(1)
-            signals = self.raw.synthesis(units.reshape(-1, n, count))
+            signals = self.affine.synthesis(units.reshape(-1, n, count))
             found = torch.vmap(self.linear)(signals).reshape(len(signals), n, -1)
             out[start:stop] = found.reshape(-1, self.width)[: stop - start]
         return out

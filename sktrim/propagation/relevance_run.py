@@ -12,7 +12,7 @@ from sktrim.exceptions import InputWrittenError
 from .backpropagation import run
 from .carrier import Carrier
 from .method import Method
-from .relevance_input import Raw
+from .relevance_input import AffineInput
 
 
 def refuse_write(method: Method, func: Callable) -> NoReturn:
@@ -21,18 +21,18 @@ def refuse_write(method: Method, func: Callable) -> NoReturn:
 
 
 def run_for_relevance(
-    method: Any, model: Callable, x: torch.Tensor, raw: Raw
+    method: Any, model: Callable, x: torch.Tensor, affine: AffineInput
 ) -> Carrier:
     """Return the output of a model at x (n, *signal), before its ending."""
     try:
-        return run(model, method.enter(x, raw))
+        return run(model, method.enter(x, affine))
     except InputWrittenError:
         # a write into a view of an input that a transform or a rule for the first layer
         # needs as it was
-        if not (raw.is_signal and _one_rule(method.composite)):
+        if not (affine.is_signal and _one_rule(method.composite)):
             raise
         # the relevance of x itself: no layer then needs to know it for the input
-        return run(model, method.enter(raw.closed(x)))
+        return run(model, method.enter(affine.closed(x)))
 
 
 def _one_rule(composite: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import torch
 from .backpropagation import with_gradient
 from .carrier import Carrier
 from .relevance import Rule, divided, pairs, stabilised
-from .relevance_input import Raw
+from .relevance_input import AffineInput
 
 
 @dataclass
@@ -30,19 +30,19 @@ def relevance_of(method: Any, carrier: Carrier) -> torch.Tensor:
     """Return an activation whose gradient is its relevance."""
     if isinstance(carrier.rel, Refused):
         method.refuse(carrier.rel.func, carrier.rel.why)
-    raw: Any = carrier.rel
-    return raw.closed(carrier.full) if is_raw(carrier) else carrier.full
+    affine: Any = carrier.rel
+    return affine.closed(carrier.full) if is_affine_input(carrier) else carrier.full
 
 
-def is_raw(carrier: Carrier) -> bool:
+def is_affine_input(carrier: Carrier) -> bool:
     """Tell whether a value is an affine function of the input yet."""
-    return isinstance(carrier.rel, Raw)
+    return isinstance(carrier.rel, AffineInput)
 
 
 def multiplier_of(method: Any, carrier: Carrier, share: float = 1.0) -> torch.Tensor:
     """Return an activation whose gradient is a share of its relevance over value."""
-    x = carrier.full if is_raw(carrier) else relevance_of(method, carrier)
-    if is_raw(carrier):
+    x = carrier.full if is_affine_input(carrier) else relevance_of(method, carrier)
+    if is_affine_input(carrier):
         if share == 1:
             return x
         return with_gradient(x, x.detach(), torch.mul, x.new_tensor(share))

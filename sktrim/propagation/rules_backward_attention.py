@@ -19,7 +19,7 @@ from .registry import rule
 from .relevance_values import (
     Divisor,
     divide_by_itself,
-    is_raw,
+    is_affine_input,
     multiplier_of,
     relevance_of,
 )
@@ -37,7 +37,7 @@ def softmax(method: Any, call: Call) -> Carrier:
 def _shown(method: Any, carrier: Carrier) -> torch.Tensor:
     """Return the activation whose gradient is relevance over value, 0 at -inf."""
     hidden = carrier.full.detach() == -torch.inf
-    if is_raw(carrier) or not hidden.any():
+    if is_affine_input(carrier) or not hidden.any():
         return multiplier_of(method, carrier)
     x = Carrier(method, relevance_of(method, carrier).masked_fill(hidden, 0))
     return multiplier_of(method, x).masked_fill(hidden, -torch.inf)

@@ -26,7 +26,7 @@ from .relevance_values import (
     Divisor,
     Refused,
     divide_by_itself,
-    is_raw,
+    is_affine_input,
     multiplier_of,
     relevance_of,
 )
@@ -105,7 +105,7 @@ class RelevancePropagation(ModifiedBackpropagation):
 
     def overwrite(self, target: Carrier, result: Carrier) -> None:
         """Store a result; what is known of the input's views must stay true."""
-        if target.aliased and is_raw(target):
+        if target.aliased and is_affine_input(target):
             refuse_write(self, torch.Tensor.copy_)
         super().overwrite(target, result)
 
@@ -121,7 +121,7 @@ def move(method: Any, call: Call) -> Any:
         return _joined(method, call, _plain_sum)
     if _conjugates(call):
         return _conjugated(method, call)
-    if len(carriers) == 1 and is_raw(carriers[0]):
+    if len(carriers) == 1 and is_affine_input(carriers[0]):
         full = call.on_full()
         raws = carriers[0].rel.moved(call, full)
         result = wrap(method, full, raws)
@@ -149,7 +149,7 @@ def _conjugates(call: Call) -> bool:
 def _conjugated(method: Any, call: Call) -> Carrier:
     """Turn the sign of imaginary parts, not that of their relevance."""
     x = call.carriers[0]
-    if is_raw(x):
+    if is_affine_input(x):
         full = call.on_full()
         result = wrap(method, full, x.rel.moved(call, full))
         mark_aliases(call, result)
@@ -169,7 +169,7 @@ rule("lrp", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")(pass_on
 def write_item(method: Any, call: Call) -> None:
     """Write into the storage, which every view of it sees."""
     target = call.args[0]
-    if is_raw(target) and target.aliased:
+    if is_affine_input(target) and target.aliased:
         refuse_write(method, call.func)
     if isinstance(target.rel, Conjugated):
         method.refuse(call.func, _CONJUGATED)
@@ -216,7 +216,7 @@ def mixture(method: Any, call: Call) -> Any:
         return product(method, call)
     if kind != "average" and len(carriers) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
-    if len(carriers) == 1 and is_raw(carriers[0]):
+    if len(carriers) == 1 and is_affine_input(carriers[0]):
         full = call.on_full()
         return wrap(method, full, carriers[0].rel.moved(call, full))
     sums = kind == "average" or call.operation.name == "cumsum"
@@ -281,7 +281,7 @@ def convolution(method: Any, call: Call) -> Carrier:
 def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
     if not isinstance(x, Carrier) or _count(call) > 1:
         return varying_layer(method, call)
-    first = is_raw(x) and "first" in method.composite
+    first = is_affine_input(x) and "first" in method.composite
     chosen = method.composite["first" if first else layer.kind]
     opened, value = None, None
     if chosen.sides:
@@ -307,9 +307,9 @@ def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
         full = divide_by_itself(layer.opened, layer.rule, size, method.absorbed)
         return Carrier(method, full, layer)
     x = layer.source
-    if is_raw(x) and not x.rel.is_signal:
+    if is_affine_input(x) and not x.rel.is_signal:
         return Carrier(method, fold(method, layer, value), layer)
-    target = x.rel.relevance if is_raw(x) else relevance_of(method, x)
+    target = x.rel.relevance if is_affine_input(x) else relevance_of(method, x)
 
     def pull(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         return share_out(layer.rule, layer.map, values, gradient)
@@ -369,7 +369,7 @@ def arithmetic(method: Any, call: Call) -> Any:
         return product(method, call)
     if name == "div" and isinstance(call.bind("input", "other")[1], Carrier):
         return quotient(method, call)
-    if _count(call) == 1 and is_raw(carriers[0]):
+    if _count(call) == 1 and is_affine_input(carriers[0]):
         return mixture(method, call)
     if name in ("mul", "div", "neg"):
         return _scaled(method, call)

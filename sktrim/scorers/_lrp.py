@@ -10,7 +10,7 @@ from sklearn import get_config
 
 from sktrim.inverse._modules import IdentityTwin
 from sktrim.propagation.relevance import RULES, Rule, alpha_beta, divided, named_rule
-from sktrim.propagation.relevance_input import Raw
+from sktrim.propagation.relevance_input import AffineInput
 from sktrim.propagation.relevance_run import run_for_relevance
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
 from sktrim.scorers._base import Attribution, Scorer
@@ -160,8 +160,8 @@ class LRPComposite(Scorer):
             t.detach().clone().requires_grad_() for t in (point, point, model.s)
         )
         with torch.enable_grad():
-            raw = _raw(model, twin, leaf)
-            carrier = run_for_relevance(method, function, x, raw)
+            affine = _affine_input(model, twin, leaf)
+            carrier = run_for_relevance(method, function, x, affine)
             model.check_output(carrier.full)
             out = relevance_of(method, carrier).reshape(len(x), -1)
         starts = self._starts(target, out.detach())
@@ -239,13 +239,13 @@ def _is_identity(model) -> bool:
     return isinstance(model.inverse, IdentityTwin) and not bool(model.r.any())
 
 
-def _raw(model, twin, leaf) -> Raw:
+def _affine_input(model, twin, leaf) -> AffineInput:
     def synthesis(s):
         # an inverse that is not affine is run through like a part of the network
         return model.linear(model.extend(s)) if model.is_affine else s
 
     residual = model.r if model.component and model.is_affine else None
-    return Raw(twin, _is_identity(model), leaf, synthesis, residual)
+    return AffineInput(twin, _is_identity(model), leaf, synthesis, residual)
 
 
 def _amplification(found, at_signal):

@@ -15,7 +15,7 @@ from sktrim.propagation import (
 )
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.relevance import named_rule
-from sktrim.propagation.relevance_input import Raw
+from sktrim.propagation.relevance_input import AffineInput
 from sktrim.propagation.relevance_run import run_for_relevance
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
@@ -306,9 +306,11 @@ def relevance(f, x, rules):
     """Return relevance of the input, as `sktrim.scorers.LRPComposite` does."""
     method = RelevancePropagation(rules)
     point, twin_, leaf = (x.detach().clone().requires_grad_() for _ in range(3))
-    raw = Raw(twin_, True, leaf.flatten(1), lambda s: s.unflatten(-1, x.shape[1:]))
+    affine = AffineInput(
+        twin_, True, leaf.flatten(1), lambda s: s.unflatten(-1, x.shape[1:])
+    )
     with torch.enable_grad():
-        out = relevance_of(method, run_for_relevance(method, f, point, raw))
+        out = relevance_of(method, run_for_relevance(method, f, point, affine))
         weights = 1 + 0.3 * torch.arange(out[0].numel(), dtype=out.dtype)
         start = (weights * out.detach().flatten(1)).reshape(out.shape)
         parts = torch.autograd.grad(out, (point, twin_, leaf), start, allow_unused=True)

@@ -22,7 +22,7 @@ from sktrim.propagation.carrier import Carrier, find_carriers
 from sktrim.propagation.contextual import ContextualDecomposition
 from sktrim.propagation.passthrough import PassThrough
 from sktrim.propagation.relevance import named_rule
-from sktrim.propagation.relevance_input import Raw
+from sktrim.propagation.relevance_input import AffineInput
 from sktrim.propagation.relevance_run import run_for_relevance
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation
@@ -166,8 +166,10 @@ def outputs(f, x):
             if base is not None:
                 found["baseline"] = out.rel
     point, twin, leaf = (x.clone().requires_grad_() for _ in range(3))
-    raw = Raw(twin, True, leaf.flatten(1), lambda s: s.unflatten(-1, x.shape[1:]))
-    found["lrp"] = run_for_relevance(METHODS["lrp"](), f, point, raw).full.detach()
+    affine = AffineInput(
+        twin, True, leaf.flatten(1), lambda s: s.unflatten(-1, x.shape[1:])
+    )
+    found["lrp"] = run_for_relevance(METHODS["lrp"](), f, point, affine).full.detach()
     found["endings"] = explained_output(f, x.clone().requires_grad_())[0].detach()
     signals, weights = torch.stack([x, 2 * x]), torch.eye(2).double()
     found["mixtures"] = Mixtures(signals).run(f, f, weights)

@@ -8,7 +8,7 @@ from torch import nn
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.relevance import RULES
-from sktrim.propagation.relevance_input import Raw
+from sktrim.propagation.relevance_input import AffineInput
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
 from sktrim.propagation.rules_backward_relu import (
@@ -180,8 +180,8 @@ def test_relevance_under_autocast(rule):
 def relevance(f, x, rules):
     method = RelevancePropagation({**rules, "join": RULES["epsilon"]})
     leaf, twin, s = (x.clone().requires_grad_() for _ in range(3))
-    raw = Raw(twin, True, s, lambda s: s)
-    out = relevance_of(method, run(f, method.enter(leaf, raw)))
+    affine = AffineInput(twin, True, s, lambda s: s)
+    out = relevance_of(method, run(f, method.enter(leaf, affine)))
     parts = torch.autograd.grad(out.sum(), (leaf, twin), allow_unused=True)
     ratio, own = (torch.zeros_like(x) if p is None else p for p in parts)
     return ratio * x + own
