@@ -7,10 +7,10 @@ import torch
 
 from sktrim.evaluation._trace import (
     check_scores,
+    over_chunks,
     rank_groups,
     replacement_rows,
     unit_of,
-    walk,
 )
 from sktrim.inspection import FaithfulnessDisplay
 from sktrim.network._network import to_numpy
@@ -194,9 +194,9 @@ def curve_steps(n_groups: int, max_steps: int) -> np.ndarray:
     return np.unique(np.linspace(0, n_groups, n_points).round().astype(int))
 
 
-def _magnitude_order(tracer, groups, random_state) -> np.ndarray:
+def _magnitude_order(curves, groups, random_state) -> np.ndarray:
     """Order the groups by the size of their coefficients."""
-    s = to_numpy(tracer.model.s[:, : groups.n_coefficients])
+    s = to_numpy(curves.model.s[:, : groups.n_coefficients])
     return rank_groups(groups.aggregate(s.astype(float) ** 2), random_state)
 
 
@@ -210,19 +210,19 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
     if "random" in orders:
         ranked["random"] = rank_groups(np.zeros_like(scores), random_state + 1)
 
-    def visit(tracer, rows):
+    def visit(curves, rows):
         found = []
         for name in orders:
             if name == "magnitude":
-                order = _magnitude_order(tracer, trim.groups_, random_state)
+                order = _magnitude_order(curves, trim.groups_, random_state)
             else:
                 order = ranked[name][rows]
-            order = torch.as_tensor(order, device=tracer.model.s.device)
-            found.extend(tracer.curves(order, steps))
+            order = torch.as_tensor(order, device=curves.model.s.device)
+            found.extend(curves.along(order, steps))
         return tuple(found)
 
     rows = replacement_rows(trim, options["replacement"], options["n_rows"])
-    found = walk(
+    found = over_chunks(
         trim, X, y, visit, rows=rows, verbose=options["verbose"], n_samples=len(scores)
     )
     output = "probability of the explained class"

@@ -9,7 +9,12 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._faithfulness import curve_steps, faithfulness_curves
-from sktrim.evaluation._trace import check_scores, rank_groups, replacement_rows, walk
+from sktrim.evaluation._trace import (
+    check_scores,
+    over_chunks,
+    rank_groups,
+    replacement_rows,
+)
 from sktrim.network._network import to_numpy
 
 
@@ -112,15 +117,15 @@ def sufficient_fraction(
     steps = curve_steps(scores.shape[1], max_steps)
     order = rank_groups(scores, random_state)
 
-    def visit(tracer, rows):
-        ranked = torch.as_tensor(order[rows], device=tracer.model.s.device)
-        kept = tracer.restored(tracer.weights(ranked, steps))
+    def visit(curves, rows):
+        ranked = torch.as_tensor(order[rows], device=curves.model.s.device)
+        kept = curves.restored(curves.weights(ranked, steps))
         whole = torch.ones_like(kept[:1])
-        found = tracer.values(torch.cat([kept[:-1], whole]))
+        found = curves.values(torch.cat([kept[:-1], whole]))
         return (to_numpy(found.T),)
 
     rows = replacement_rows(trim, replacement, 1)
-    (found,) = walk(
+    (found,) = over_chunks(
         trim,
         X,
         y,
@@ -369,21 +374,21 @@ def marginal_changes(
     """
     rows = replacement_rows(trim, "rows", n_rows) if rows is None else rows
 
-    def visit(tracer, _):
-        model, masks = tracer.model, 1 - tracer.complement
+    def visit(curves, _):
+        model, masks = curves.model, 1 - curves.complement
         at_once = max(1, model.rows_at_once() // len(model.s))
-        whole = tracer.read(model.output(model.x))
+        whole = curves.read(model.output(model.x))
         total: Any = 0
-        for row in tracer.rows:
+        for row in curves.rows:
             away = row - model.s
             changes = [
-                tracer.read(model(model.s + some[:, None] * away)) - whole
+                curves.read(model(model.s + some[:, None] * away)) - whole
                 for some in masks.split(at_once)
             ]
             total = total + torch.cat(changes).abs()
-        return (to_numpy((total / len(tracer.rows)).T),)
+        return (to_numpy((total / len(curves.rows)).T),)
 
-    return walk(trim, X, y, visit, rows=rows, verbose=verbose)[0]
+    return over_chunks(trim, X, y, visit, rows=rows, verbose=verbose)[0]
 
 
 def localisation_score(

@@ -87,7 +87,7 @@ def read_target(model, target):
     return lambda outputs: target(outputs)[..., 0]
 
 
-class Tracer:
+class ReplacementCurves:
     """Outputs of one chunk of samples at partly replaced coefficients."""
 
     def __init__(self, model, masks: torch.Tensor, rows: np.ndarray, read: Callable):
@@ -133,7 +133,7 @@ class Tracer:
     def _points_at_once(self) -> int:
         return max(1, min(self.model.rows_at_once(), _MOST_ROWS) // len(self.model.s))
 
-    def curves(self, order, steps) -> tuple[np.ndarray, np.ndarray]:
+    def along(self, order, steps) -> tuple[np.ndarray, np.ndarray]:
         """Trace deletion and insertion, (n_samples, n_points); shared ends run once."""
         trace = self._in_signals if self.moves_signals else self._in_coefficients
         whole, deletion, emptied, insertion = trace(order, steps)
@@ -189,7 +189,7 @@ class Tracer:
 
 
 @torch.inference_mode(False)
-def walk(
+def over_chunks(
     trim,
     X,
     y,
@@ -200,8 +200,8 @@ def walk(
     verbose: int | None = None,
     n_samples: int | None = None,
 ) -> list[np.ndarray]:
-    """Call a function on the tracer of each chunk and gather what it returns."""
-    # `visit(tracer, chunk)`, with the slice of samples, returns a tuple of arrays with
+    """Call a function on the curves of each chunk and gather what it returns."""
+    # `visit(curves, chunk)`, with the slice of samples, returns a tuple of arrays with
     # one row per sample; `rows` are the replacements; `n_samples` is the length of the
     # bar
     found = []
@@ -212,6 +212,7 @@ def walk(
     ):
         for chunk, model, target, masks in trim.composed_models(X, y):
             dense = masks.dense(slice(0, len(trim.groups_)))
-            found.append(visit(Tracer(model, dense, rows, read(model, target)), chunk))
+            curves = ReplacementCurves(model, dense, rows, read(model, target))
+            found.append(visit(curves, chunk))
             bar.update(chunk.stop - chunk.start)
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]

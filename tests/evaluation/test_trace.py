@@ -9,7 +9,7 @@ from torch import nn
 
 from sktrim import FourierTransformer, TransformImportance
 from sktrim.evaluation import faithfulness_curves
-from sktrim.evaluation._trace import Tracer
+from sktrim.evaluation._trace import ReplacementCurves
 from tests.nets import mlp, seeded
 
 GROUPS = {
@@ -38,7 +38,9 @@ def both_ways(trim, X, monkeypatch, **options):
     """The curves as they come, and with every point taken through T^-1."""
     found = faithfulness_curves(trim, X, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(Tracer, "_in_signals", Tracer._in_coefficients)
+        patch.setattr(
+            ReplacementCurves, "_in_signals", ReplacementCurves._in_coefficients
+        )
         expected = faithfulness_curves(trim, X, **options)
     return found, expected
 
@@ -67,13 +69,13 @@ def test_the_residual_is_held_as_asked(X, residual, monkeypatch):
 
 def test_only_whole_groups_are_moved_in_signals(X, monkeypatch):
     moved = []
-    original = Tracer._in_signals
+    original = ReplacementCurves._in_signals
 
     def recorded(self, *args):
         moved.append(1)
         return original(self, *args)
 
-    monkeypatch.setattr(Tracer, "_in_signals", recorded)
+    monkeypatch.setattr(ReplacementCurves, "_in_signals", recorded)
     for groups in ("apart", "soft"):
         trim = TransformImportance(mlp(), groups=GROUPS[groups]).fit(X)
         faithfulness_curves(trim, X)
