@@ -43,10 +43,10 @@ class ModifiedBackpropagation(Method):
 
     def apply(self, call: Call) -> Any:
         """Return the result of a call by the rule of its operation."""
-        found = find_rule(self.key, call.operation)
-        if found is None:
+        rule = find_rule(self.key, call.operation)
+        if rule is None:
             self.refuse(call.func)
-        return found(self, call)
+        return rule(self, call)
 
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; cloned where the write hits its storage."""
@@ -147,10 +147,10 @@ def wrap(method: Any, full: Any, rel: Any = None) -> Any:
 
 def mark_aliases(call: Call, result: Any) -> None:
     """Note which carriers of a view share their storage with its argument."""
-    found = list(_outputs(result))
+    outputs = list(_outputs(result))
     for carrier in call.carriers:
         if carrier.full.layout == torch.strided:
-            _mark_aliases(carrier, found)
+            _mark_aliases(carrier, outputs)
 
 
 def _outputs(result: Any) -> Iterator[Carrier]:

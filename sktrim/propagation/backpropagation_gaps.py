@@ -116,9 +116,9 @@ def _flow(scalar: torch.Tensor, pairs: list) -> float:
     total = 0.0
     for full, rel in pairs:
         if full.requires_grad:
-            (found,) = torch.autograd.grad(
+            (multiplier,) = torch.autograd.grad(
                 scalar, full, retain_graph=True, allow_unused=True
             )
-            if found is not None:
-                total += float((found.conj() * (full.detach() - rel)).real.sum())
+            if multiplier is not None:
+                total += float((multiplier.conj() * (full.detach() - rel)).real.sum())
     return total

@@ -96,21 +96,21 @@ def is_plain(value: Any) -> bool:
 
 def find_carriers(value: Any) -> Iterator[Carrier]:
     """Yield the carriers in nested arguments."""
-    found: list[Carrier] = []
-    _collect((value,), found)
-    return iter(found)
+    carriers: list[Carrier] = []
+    _collect((value,), carriers)
+    return iter(carriers)
 
 
-def _collect(values: Any, found: list[Carrier]) -> None:
+def _collect(values: Any, carriers: list[Carrier]) -> None:
     # once or more for every operation: no generators, and no calls for plain items
     for item in values:
         kind = type(item)
         if kind is tuple or kind is list:
-            _collect(item, found)
+            _collect(item, carriers)
         elif kind is dict:
-            _collect(item.values(), found)
+            _collect(item.values(), carriers)
         elif isinstance(item, Carrier):
-            found.append(item)
+            carriers.append(item)
 
 
 def map_carriers(function: Callable[[Carrier], Any], value: Any) -> Any:

@@ -181,7 +181,7 @@ def decompose(
     method = ContextualDecomposition(bias, nonlinearity, False)
     at_once = max(1, min(rows_at_once, parts.n_masks))
     step = max(1, rows_at_once // at_once)
-    found, outputs = [], []
+    rels, outputs = [], []
     with nothing_kept(model):
         for start in range(0, len(x), step):
             rows = slice(start, min(start + step, len(x)))
@@ -191,9 +191,9 @@ def decompose(
                 part, share = parts.take(rows, masks), parts.share(masks)
                 rel, output = _run(method, model, x[rows], part, share, strip)
                 pieces.append(rel)
-            found.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
+            rels.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
             outputs.append(output)
-    return torch.cat(found, 1), torch.cat(outputs)
+    return torch.cat(rels, 1), torch.cat(outputs)
 
 
 def _run(

@@ -59,10 +59,10 @@ class ContextualDecomposition(Method):
         # `Start`
         pairs = list(zip(inputs, parts, strict=True))
         wholes = [value for value, part in pairs if part is not None]
-        given = [part for part in parts if part is not None]
+        relevant = [part for part in parts if part is not None]
         self.n_samples = len(wholes[-1])
         self._folded.clear()
-        self.start = Start(wholes, given, weights, self.partition)
+        self.start = Start(wholes, relevant, weights, self.partition)
         # cloned, since models write
         return [
             value
@@ -80,10 +80,10 @@ class ContextualDecomposition(Method):
         own = options.get("decomposition")
         if own is not None:
             return _apply_own(self, own, call)
-        found = find_rule(self.key, call.operation)
-        if found is None:
+        rule = find_rule(self.key, call.operation)
+        if rule is None:
             self.refuse(call.func)
-        return found(self, call)
+        return rule(self, call)
 
     def constant(self, full: torch.Tensor, value: Carrier, axis: int | None) -> Any:
         """Return the parts of a constant, shared as what is written into it is."""

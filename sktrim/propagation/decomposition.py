@@ -75,9 +75,9 @@ def nothing_kept(model: Callable) -> Iterator[None]:
     """Put back what a model keeps of the carriers that it meets here, and raise."""
     with KeptState(model) as state:
         yield
-    if state.found:
+    if state.names:
         raise UnsupportedOperationError(
-            f"The model keeps what passes through it in {', '.join(state.found)}, and "
+            f"The model keeps what passes through it in {', '.join(state.names)}, and "
             "here that is a stand-in for a tensor, which nothing must meet later; it "
             "was put back as it was. Let the model return such a value, keep it in "
             "training mode only, or remove the hook that records it; or use a scorer "
@@ -328,7 +328,7 @@ def propagate(
     [x], [part] = list(inputs), parts
     part = part.dense() if isinstance(part, LowRank) else part
     rows = [slice(i, i + 1) for i in range(len(x))]
-    found = [
+    by_row = [
         propagate(
             method,
             model,
@@ -339,7 +339,7 @@ def propagate(
         )
         for row in rows
     ]
-    rels, fulls = zip(*found, strict=True)
+    rels, fulls = zip(*by_row, strict=True)
     return torch.cat(rels, 1), torch.cat(fulls)
 
 

@@ -34,13 +34,13 @@ class DeepLiftRescale(ModifiedBackpropagation):
 
     def is_inverse(self, value: Any) -> bool:
         """Tell whether a value was got by dividing: ``rsqrt(v)``, ``1 / v``."""
-        found = self._inverses.get(id(value))
-        return found is not None and found() is value
+        marked = self._inverses.get(id(value))
+        return marked is not None and marked() is value
 
     def mark_inverse(self, result: Any) -> None:
         """Remember that values were got by dividing."""
-        found = result if isinstance(result, Carrier) else list(result)
-        for carrier in find_carriers(found):
+        results = result if isinstance(result, Carrier) else list(result)
+        for carrier in find_carriers(results):
             self._inverses[id(carrier)] = weakref.ref(carrier)
 
 
@@ -73,12 +73,12 @@ def finite(multiplier: torch.Tensor) -> torch.Tensor:
 
 
 def check_baseline(
-    found: torch.Tensor, expected: torch.Tensor, output: torch.Tensor
+    carried: torch.Tensor, expected: torch.Tensor, output: torch.Tensor
 ) -> None:
     """Raise if what was carried of the baseline is not the model's output there."""
     scale = torch.maximum(expected.abs().amax(), output.detach().abs().amax())
-    off = (found - expected).abs().amax() / scale
-    if off > torch.finfo(found.dtype).eps ** 0.5:
+    off = (carried - expected).abs().amax() / scale
+    if off > torch.finfo(carried.dtype).eps ** 0.5:
         raise OutputMismatchError(
             "At the baseline the network takes another path than at the sample, so "
             f"that DeepLIFT has no difference to share out: it is off by {off:.2g} of "

@@ -65,9 +65,9 @@ def missed_quick_path() -> bool:
     frame = None if frame is None else frame.f_back
     if frame is None or frame.f_code is not _MODULE:
         return False
-    found = frame.f_locals
-    biased = found["self"].in_proj_bias is not None
-    return biased and "has_torch_function" in found["why_not_fast_path"]
+    names = frame.f_locals
+    biased = names["self"].in_proj_bias is not None
+    return biased and "has_torch_function" in names["why_not_fast_path"]
 
 
 _FUNCTION = F.multi_head_attention_forward.__code__

@@ -56,8 +56,8 @@ class Call:
     @property
     def carriers(self) -> list[Carrier]:
         """The distinct carriers among the arguments."""
-        found = find_carriers((self.args, self.kwargs))
-        return list({id(carrier): carrier for carrier in found}.values())
+        every = find_carriers((self.args, self.kwargs))
+        return list({id(carrier): carrier for carrier in every}.values())
 
     def replaced(self, function: Callable[[Carrier], Any]) -> tuple[tuple, dict]:
         """Return the arguments with every carrier replaced."""
@@ -77,10 +77,10 @@ class Call:
     def bind(self, *names: str, **defaults: Any) -> list[Any]:
         """Return the arguments in the order of names, then of defaults."""
         order = (*names, *defaults)
-        given = dict(zip(order, self.args, strict=False)) | self.kwargs
-        if "self" in given:
-            given.setdefault(order[0], given["self"])
-        return [given.get(name, defaults.get(name)) for name in order]
+        arguments = dict(zip(order, self.args, strict=False)) | self.kwargs
+        if "self" in arguments:
+            arguments.setdefault(order[0], arguments["self"])
+        return [arguments.get(name, defaults.get(name)) for name in order]
 
 
 def _straighten(result: torch.Tensor) -> None:

@@ -208,8 +208,8 @@ class Mixtures(Method):
             return None
         if names and rows.ndim != weight.ndim:
             return None
-        given = zip(names, rest, strict=True)
-        options = {name: value for name, value in given if value is not None}
+        pairs = zip(names, rest, strict=True)
+        options = {name: value for name, value in pairs if value is not None}
         pushed = self._push(call, rows, weight, bias, options)
         weights = self._weights if bias is None else self._and_one
         return pushed.restore(weights @ pushed.table)

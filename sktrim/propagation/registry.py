@@ -71,9 +71,9 @@ def find_rule(method: str, operation: Operation) -> Callable | None:
     """Return the rule of a method for an operation or its kind, or of every method."""
     name, kind = operation.name, f"kind:{operation.kind}"
     for place in ((method, name), (method, kind), (EVERY, name), (EVERY, kind)):
-        found = _rules.get(place)
-        if found is not None:
-            return found
+        rule = _rules.get(place)
+        if rule is not None:
+            return rule
     return None
 
 

@@ -245,10 +245,10 @@ def _one_side(
             whole = whole + (out if t.sign == 1 else -out)
         # of the contributions' sum, at once: its gradient is sign * weight
         shares = torch.autograd.grad(whole, inputs, divided(part, whole.detach()))
-    found = torch.zeros_like(x)
+    at_inputs = torch.zeros_like(x)
     for value, weight in zip(inputs, shares, strict=True):
-        found.addcmul_(value.detach(), weight)
-    return found
+        at_inputs.addcmul_(value.detach(), weight)
+    return at_inputs
 
 
 def divided(part: torch.Tensor, whole: torch.Tensor) -> Any:

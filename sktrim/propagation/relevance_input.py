@@ -40,10 +40,10 @@ class AffineInput:
         return type(full)(self._step(call, f, i) for i, f in enumerate(full))
 
     def _step(self, call: Any, full: torch.Tensor, index: int | None) -> AffineInput:
-        func, given = call.func, (call.args, call.kwargs)
+        func, arguments = call.func, (call.args, call.kwargs)
 
         def step(value: torch.Tensor) -> torch.Tensor:
-            args, kwargs = map_carriers(lambda _: value, given)
+            args, kwargs = map_carriers(lambda _: value, arguments)
             out = func(*args, **kwargs)
             return out if index is None else out[index]
 
@@ -182,10 +182,10 @@ class _Linear:
         if self.affine.residual is not None:
             coefficients = coefficients[:, :-1]
         signal = self.affine.synthesis(coefficients[None])[0]
-        found = self.linear(signal)
-        if found.numel() != self.n * self.width:
-            return found.new_ones(self.n, 1)
-        return found.reshape(self.n, -1)
+        results = self.linear(signal)
+        if results.numel() != self.n * self.width:
+            return results.new_ones(self.n, 1)
+        return results.reshape(self.n, -1)
 
     @torch.no_grad()
     def leads(self) -> bool:
@@ -197,9 +197,9 @@ class _Linear:
     @torch.no_grad()
     def varies(self) -> bool:
         """Tell whether the map differs from sample to sample, by a mask for example."""
-        found = self._probed(torch.ones_like(self.affine.leaf[:, :1]))
-        size = found.abs().max() * 64 * torch.finfo(found.dtype).eps
-        return bool((found - found[:1]).abs().max() > size)
+        results = self._probed(torch.ones_like(self.affine.leaf[:, :1]))
+        size = results.abs().max() * 64 * torch.finfo(results.dtype).eps
+        return bool((results - results[:1]).abs().max() > size)
 
     @torch.no_grad()
     def columns(self, s: torch.Tensor) -> Callable[[int], torch.Tensor]:
@@ -224,8 +224,8 @@ class _Linear:
         pieces = []
         for some in units.split(step):
             signals = self.affine.synthesis(some[:, None].expand(-1, self.n, -1))
-            found = torch.vmap(self.linear)(signals).reshape(len(some), self.n, -1)
-            pieces.append(found[:, sample])
+            results = torch.vmap(self.linear)(signals).reshape(len(some), self.n, -1)
+            pieces.append(results[:, sample])
         return torch.cat(pieces)
 
     @torch.no_grad()
@@ -246,8 +246,8 @@ class _Linear:
             units = s.new_zeros(-(-(stop - start) // n) * n, count)
             units[: stop - start, start:stop].fill_diagonal_(1)
             signals = self.affine.synthesis(units.reshape(-1, n, count))
-            found = torch.vmap(self.linear)(signals).reshape(len(signals), n, -1)
-            out[start:stop] = found.reshape(-1, self.width)[: stop - start]
+            results = torch.vmap(self.linear)(signals).reshape(len(signals), n, -1)
+            out[start:stop] = results.reshape(-1, self.width)[: stop - start]
         return out
 
 

@@ -175,8 +175,8 @@ def _batch_norm_arguments(call: Call) -> Any:
         )
         return [x, mean, variance, weight, bias, training, eps]
     names = {"weight": None, "bias": None, "training": False, "momentum": 0.1}
-    found = call.bind("input", "running_mean", "running_var", **names, eps=1e-5)
-    return [*found[:6], found[7]]
+    values = call.bind("input", "running_mean", "running_var", **names, eps=1e-5)
+    return [*values[:6], values[7]]
 
 
 @rule("cd", "neg")

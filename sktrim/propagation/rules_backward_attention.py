@@ -168,11 +168,11 @@ def _closed(
 
 def product(method: Any, call: Call) -> Any:
     """Give every factor that varies an equal share; divisors are constants."""
-    found: list[Carrier] = []
-    map_carriers(found.append, (call.args, call.kwargs))
-    factors = [c for c in found if not isinstance(c.rel, Divisor)]
+    carriers: list[Carrier] = []
+    map_carriers(carriers.append, (call.args, call.kwargs))
+    factors = [c for c in carriers if not isinstance(c.rel, Divisor)]
     held = bool(factors)
-    share = 1 / len(factors if held else found)
+    share = 1 / len(factors if held else carriers)
 
     def factor(carrier: Carrier) -> torch.Tensor:
         if held and isinstance(carrier.rel, Divisor):

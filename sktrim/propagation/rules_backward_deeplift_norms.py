@@ -207,9 +207,9 @@ def variance(method: Any, call: Call) -> Any:
     return _to_the_bit(method, call, total)
 
 
-def _to_the_bit(method: Any, call: Call, found: Any) -> Carrier:
+def _to_the_bit(method: Any, call: Call, out: Any) -> Carrier:
     """Return torch's own values: a model may ask whether a deviation is 0."""
-    return Carrier(method, identity_gradient(found.full, plainly(call)), on_base(call))
+    return Carrier(method, identity_gradient(out.full, plainly(call)), on_base(call))
 
 
 @rule("deeplift", "softmax", "softmin", "log_softmax")

@@ -74,11 +74,11 @@ def share_out(
         return with_gradient(x.full, y.clone(), _shared, x.full, index, slope)
     slope[rows] = 0
     width = sources(rows[:1])[0].shape[1]
-    found = [
+    shares = [
         _shares(some, full, rel, y[some], y0[some], *sources(some))
         for some in rows.split(max(1, _AT_ONCE // width))
     ]
-    more = [torch.cat(parts) for parts in zip(*found, strict=True)]
+    more = [torch.cat(parts) for parts in zip(*shares, strict=True)]
     if len(more[0].unique_consecutive()) < len(rows):
         method.refuse(call.func, "in an order of its own has no rule")
     return with_gradient(x.full, y.clone(), _shared, x.full, index, slope, *more)
@@ -137,11 +137,11 @@ _POOLS = [f"{a}max_pool{d}d" for a in ("", "adaptive_") for d in (1, 2, 3)]
 @rule("deeplift", *_POOLS)
 def pool(method: Any, call: Call) -> Any:
     """Pick the largest of every window."""
-    x, given, wants_indices = pool_arguments(call)
+    x, options, wants_indices = pool_arguments(call)
     name = call.operation.name
 
     def picked(tensor: torch.Tensor) -> tuple:
-        windows = Windows(tensor, name, given, wants_indices)
+        windows = Windows(tensor, name, options, wants_indices)
 
         def tied() -> torch.Tensor:
             several = torch.zeros_like(windows.winners, dtype=torch.bool)
@@ -155,7 +155,7 @@ def pool(method: Any, call: Call) -> Any:
     out = share_out(method, call, x, mine, other, windows.sources)
     out = laid_out(out.unflatten(0, windows.values.shape), windows.values)
     result = Carrier(method, out, start.values)
-    return (result, windows.found) if wants_indices else result
+    return (result, windows.indices) if wants_indices else result
 
 
 @rule("deeplift", "max", "min", "amax", "amin")
@@ -221,8 +221,8 @@ def ranked(method: Any, call: Call) -> Any:
     dim = call.kwargs.get("dim", call.args[place] if len(call.args) > place else -1)
     kept = full[0].ndim == x.full.ndim
 
-    def in_rows(found: Any) -> list[torch.Tensor]:
-        return [(t if kept else t.unsqueeze(dim)).movedim(dim, -1) for t in found]
+    def in_rows(pair: Any) -> list[torch.Tensor]:
+        return [(t if kept else t.unsqueeze(dim)).movedim(dim, -1) for t in pair]
 
     flat = Carrier(method, x.full.movedim(dim, -1), x.rel.movedim(dim, -1))
     running = call.operation.name.startswith("cum")
@@ -246,8 +246,8 @@ def _in_rows(
     rows = x.full.numel() // max(1, size)
     origins = size * torch.arange(rows, device=x.full.device)[:, None]
 
-    def picked(tensor: torch.Tensor, found: Any) -> Picked:
-        value, index = (t.reshape(rows, width) for t in found)
+    def picked(tensor: torch.Tensor, ranking: Any) -> Picked:
+        value, index = (t.reshape(rows, width) for t in ranking)
 
         def tied() -> torch.Tensor:
             ordered = tensor.detach().reshape(rows, size).contiguous().sort(-1).values

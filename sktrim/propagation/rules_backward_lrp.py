@@ -192,13 +192,13 @@ def select(method: Any, call: Call) -> Any:
 
 
 def _pool(method: Any, call: Call) -> Any:
-    carrier, given, wants_indices = pool_arguments(call)
+    carrier, options, wants_indices = pool_arguments(call)
     x, name = relevance_of(method, carrier), call.operation.name
-    windows = Windows(x, name, given, wants_indices)
+    windows = Windows(x, name, options, wants_indices)
     shared = pooled_parts(x[None], windows)[0]
     # the mean of equal values may differ from them in the last bit
     result = Carrier(method, identity_gradient(shared, windows.values))
-    return (result, windows.found) if wants_indices else result
+    return (result, windows.indices) if wants_indices else result
 
 
 @rule("lrp", "kind:normalise")
@@ -293,8 +293,8 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
         opened = call.func(*args, **kwargs)
     # what x stands for may be another value by the time others merge
     source = Carrier(method, x.full, x.rel)
-    found = Layer(source, layer, opened, chosen, x.full._version)
-    return _closed(method, found, value)
+    known = Layer(source, layer, opened, chosen, x.full._version)
+    return _closed(method, known, value)
 
 
 def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
@@ -440,6 +440,6 @@ def _per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
 
 
 def _count(call: Call) -> int:
-    found: list[Carrier] = []
-    map_carriers(found.append, (call.args, call.kwargs))
-    return len(found)
+    carriers: list[Carrier] = []
+    map_carriers(carriers.append, (call.args, call.kwargs))
+    return len(carriers)

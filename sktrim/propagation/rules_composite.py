@@ -22,8 +22,8 @@ def add_product(method: Any, call: Call) -> Any:
     """Add beta * input and alpha * (a @ b)."""
     value, a, b, beta, alpha = call.bind("input", "a", "b", beta=1, alpha=1)
     named = sorted(k for k in call.kwargs if k.startswith(("mat", "vec", "batch")))
-    given = [v for v in (a, b) if v is not None] + [call.kwargs[k] for k in named]
-    a, b = given
+    factors = [v for v in (a, b) if v is not None] + [call.kwargs[k] for k in named]
+    a, b = factors
     inner = torch.outer if call.operation.name == "addr" else torch.matmul
     product = inner(a, b)
     product = product if alpha == 1 else product * alpha
@@ -171,9 +171,9 @@ _MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 @rule(EVERY, "multi_head_attention_forward")
 def multi_head_attention(method: Any, call: Call) -> Any:
     """Project, attend per head, project; the weights are returned where asked for."""
-    given = _MULTI_HEAD.bind(*call.args, **call.kwargs)
-    given.apply_defaults()
-    a = given.arguments
+    bound = _MULTI_HEAD.bind(*call.args, **call.kwargs)
+    bound.apply_defaults()
+    a = bound.arguments
     if a["bias_k"] is not None or a["add_zero_attn"] or a["static_k"] is not None:
         method.refuse(call.func, "with bias_k, add_zero_attn or static_k has no rule")
     if a["training"] and a["dropout_p"]:

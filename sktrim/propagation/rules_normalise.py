@@ -102,10 +102,10 @@ def _centred(x: Carrier, dims: tuple[int, ...], eps: float) -> tuple:
 def _deviations(x: torch.Tensor, dims: tuple[int, ...]) -> tuple:
     """Return deviations from the mean, variances, and where round-off makes them."""
     centre = x.mean(dims, keepdim=True)
-    found = x - centre
-    variance = found.square().mean(dims, keepdim=True)
+    deviations = x - centre
+    variance = deviations.square().mean(dims, keepdim=True)
     noise = _NOTHING * torch.finfo(x.dtype).eps * centre
-    return found, variance, variance <= noise.square()
+    return deviations, variance, variance <= noise.square()
 
 
 def _affinely(
@@ -169,11 +169,11 @@ def variance_arguments(call: Call) -> tuple[Any, Any, bool]:
     """Return axes, correction and whether axes are kept, of `torch.var` and `std`."""
     first = call.args[1] if len(call.args) > 1 else None
     names = ("unbiased",) if isinstance(first, bool) else ("dim", "unbiased", "keepdim")
-    given = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
-    correction = given.get("correction", int(given.get("unbiased", True)))
-    dims = given.get("dim", given.get("axis"))
+    arguments = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
+    correction = arguments.get("correction", int(arguments.get("unbiased", True)))
+    dims = arguments.get("dim", arguments.get("axis"))
     correction = 1 if correction is None else correction
-    return None if dims == () else dims, correction, given.get("keepdim", False)
+    return None if dims == () else dims, correction, arguments.get("keepdim", False)
 
 
 def _whole_share(

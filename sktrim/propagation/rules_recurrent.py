@@ -119,25 +119,25 @@ def _elementary(kind: str, x: Any, own: list[Any], apart: bool) -> Callable:
 def _murdoch(method: Any, x: Any, start: list[Any], own: list[Any]) -> Callable:
     """Return a step of Murdoch et al. 2018, equations 10 to 25."""
     w_ih, w_hh, b_ih, b_hh = own
-    (full, x_rel, given), wholly = _parts(x), _wholly_relevant(method, x, start)
+    (full, x_rel, constant), wholly = _parts(x), _wholly_relevant(method, x, start)
     inputs_rel, inputs = F.linear(x_rel, w_ih), F.linear(full, w_ih)
     # an input or a state that is constant counts as a bias
     none = torch.zeros_like(inputs[:1, :1])
-    biases = none if given is None else F.linear(given, w_ih)
+    biases = none if constant is None else F.linear(constant, w_ih)
     biases = biases if b_ih is None else biases + (b_ih + b_hh)
 
     def step(t: int, state: list[Any]) -> list[Any]:
-        (h, h_rel, h_given), (c, c_rel, c_given) = map(_parts, state)
+        (h, h_rel, h_constant), (c, c_rel, c_constant) = map(_parts, state)
         bias = biases[min(t, len(biases) - 1)]
-        bias = bias if h_given is None else bias + F.linear(h_given, w_hh)
+        bias = bias if h_constant is None else bias + F.linear(h_constant, w_hh)
         whole = inputs[t] + F.linear(h, w_hh)
         rel = inputs_rel[:, t] + F.linear(h_rel, w_hh)
         i, f, g, o = (whole + bias).chunk(4, -1)
         parts = zip(*(v.chunk(4, -1) for v in (rel, whole - rel, bias)), strict=True)
         si, sf, sg = _threes(parts)
         kept = (sf[0] + sf[2]) * c_rel
-        if c_given is not None:
-            c, kept = c_given, (sf[0] + wholly[:, t] * sf[2]) * c_given
+        if c_constant is not None:
+            c, kept = c_constant, (sf[0] + wholly[:, t] * sf[2]) * c_constant
         c_new = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         written = si[0] * (sg[0] + sg[2]) + si[2] * sg[0]
         c_new_rel = written + kept + wholly[:, t] * (si[2] * sg[2])
@@ -198,5 +198,5 @@ def _wholly_relevant(method: Any, x: Any, start: list[Any]) -> torch.Tensor:
     none = (x.full.abs().amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     every = (rest.amax(-1, keepdim=True) <= noise).to(x.rel.dtype)
     # a step of zeros takes the share of the sequence, rounded: the larger part has it
-    found = torch.where(none > 0, share[:, None, :, None].round(), every)
-    return found.expand(-1, length, -1, -1)
+    wholly = torch.where(none > 0, share[:, None, :, None].round(), every)
+    return wholly.expand(-1, length, -1, -1)

@@ -20,24 +20,24 @@ _ADAPTIVE = ("output_size", "return_indices")
 @rule("cd", "kind:select")
 def pool(method: Any, call: Call) -> Any:
     """Take the relevant part of the winners of the whole, window by window."""
-    x, given, wants_indices = pool_arguments(call)
-    windows = Windows(x.full, call.operation.name, given, wants_indices)
+    x, options, wants_indices = pool_arguments(call)
+    windows = Windows(x.full, call.operation.name, options, wants_indices)
     full = windows.values
     if x.full.requires_grad:
         full = x.full.flatten().take(windows.winners).view(full.shape)
         full = laid_out(full, windows.values)
     rel = pooled_parts(x.rel, windows)
     result = Carrier(method, full, rel, axis_kept(x, full))
-    return (result, windows.found) if wants_indices else result
+    return (result, windows.indices) if wants_indices else result
 
 
 def pool_arguments(call: Call) -> tuple[Any, dict[str, Any], bool]:
     """Return what is max pooled, the options, and whether indices are returned."""
     names = _ADAPTIVE if call.operation.name.startswith("adaptive") else _FIXED
     x, *values = call.bind("input", *names)
-    given = {k: v for k, v in zip(names, values, strict=True) if v is not None}
-    wants_indices = given.pop("return_indices", False)
-    return x, given, wants_indices or call.func.__name__.endswith("with_indices")
+    options = {k: v for k, v in zip(names, values, strict=True) if v is not None}
+    wants_indices = options.pop("return_indices", False)
+    return x, options, wants_indices or call.func.__name__.endswith("with_indices")
 
 
 @rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")

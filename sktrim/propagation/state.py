@@ -35,7 +35,7 @@ class KeptState:
 
     def __init__(self, model: Callable) -> None:
         # names of what held carriers, known after the run
-        self.found: list[str] = []
+        self.names: list[str] = []
         self._model = model
         self._places: dict[int, _Place] = {}
 
@@ -47,7 +47,7 @@ class KeptState:
     def __exit__(self, *error: Any) -> None:
         for place in self._places.values():
             if place.changed():
-                self.found.extend(place.put_back(self._model))
+                self.names.extend(place.put_back(self._model))
 
     def _add(self, value: Any, name: str, owner: Any = None) -> None:
         self._places[id(value)] = _Place(value, name, owner)

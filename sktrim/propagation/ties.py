@@ -26,20 +26,20 @@ def pooled_parts(parts: torch.Tensor, windows: Windows) -> torch.Tensor:
     """Return the parts of the largest value of every window, in a tie their mean."""
     # `parts` are (K, *x.shape), the windows a max pooling of x
     parts = parts.flatten(1)
-    found = parts.index_select(1, windows.winners)
+    picked = parts.index_select(1, windows.winners)
     tied = windows.ties()
     if len(tied):
         tied, table, counts = windows.tied_sources(tied)
     if len(tied):
         means = _means(parts, table, counts)
-        found = _put(found, tied.expand(len(parts), -1), means)
-    return found.unflatten(1, windows.found.shape)
+        picked = _put(picked, tied.expand(len(parts), -1), means)
+    return picked.unflatten(1, windows.indices.shape)
 
 
-def _put(found: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def _put(parts: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     if torch.is_grad_enabled():
-        return found.scatter(1, at, values)
-    return found.scatter_(1, at, values)
+        return parts.scatter(1, at, values)
+    return parts.scatter_(1, at, values)
 
 
 class Windows:
@@ -70,13 +70,13 @@ class Windows:
             pool = getattr(F, name)
             pooled = *pool(self.x, **options, return_indices=True), None
         # what torch gives, and where it finds it, flat in the last axes
-        values, self.found, self._several = pooled
-        given = {**options, "return_indices": indexed}
-        self.values = pooled_as_predicted(values, self.x, name, given)
-        self.sizes = tuple(self.found.shape[-spatial:])
-        planes = self.found.numel() // math.prod(self.sizes)
+        values, self.indices, self._several = pooled
+        asked = {**options, "return_indices": indexed}
+        self.values = pooled_as_predicted(values, self.x, name, asked)
+        self.sizes = tuple(self.indices.shape[-spatial:])
+        planes = self.indices.numel() // math.prod(self.sizes)
         self.origins = torch.arange(planes, device=x.device) * math.prod(self.shape)
-        flat = self.found.reshape(planes, -1) + self.origins[:, None]
+        flat = self.indices.reshape(planes, -1) + self.origins[:, None]
         # the same, flat in all of x and one after the other
         self.winners = flat.flatten()
 
@@ -110,17 +110,17 @@ class Windows:
         offsets = [
             sum(map(operator.mul, at, steps)) for at in itertools.product(*starts)
         ]
-        found = torch.tensor(offsets, device=x.device)[place.long()]
+        indices = torch.tensor(offsets, device=x.device)[place.long()]
         for axis, (n, s, step) in enumerate(zip(counts, stride, steps, strict=True)):
             shape = [n if i == axis else 1 for i in range(len(counts))]
-            found += (torch.arange(n, device=x.device) * (s * step)).view(shape)
-        return values, found, several
+            indices += (torch.arange(n, device=x.device) * (s * step)).view(shape)
+        return values, indices, several
 
     def ties(self) -> torch.Tensor:
         """Return the windows in which several values are the largest, or a NaN is."""
         several = self._several
         if several is None:
-            several = self._last_winners() != self.found
+            several = self._last_winners() != self.indices
         return several.flatten().nonzero().squeeze(1)
 
     def _last_winners(self) -> torch.Tensor:
@@ -129,8 +129,8 @@ class Windows:
         pool = getattr(F, self.name)
         if self.fixed is None:
             mirrored = self.x.flip(axes)
-            found = pool(mirrored, self.sizes, return_indices=True)[1].flip(axes)
-            return math.prod(self.shape) - 1 - found
+            indices = pool(mirrored, self.sizes, return_indices=True)[1].flip(axes)
+            return math.prod(self.shape) - 1 - indices
         size, stride, padding, dilation = self.fixed
         covered = [
             (n - 1) * s + d * (k - 1) + 1
@@ -140,10 +140,10 @@ class Windows:
         for length, n, p in zip(covered, self.shape, padding, strict=True):
             edges = [p, length - n - p, *edges]
         x = F.pad(self.x, edges, value=-math.inf) if any(edges) else self.x
-        given = {"stride": stride, "dilation": dilation, "return_indices": True}
-        found = pool(x.flip(axes), size, **given)[1].flip(axes)
-        found = math.prod(covered) - 1 - found
-        return self._unpadded(found, covered, padding) if any(edges) else found
+        options = {"stride": stride, "dilation": dilation, "return_indices": True}
+        indices = pool(x.flip(axes), size, **options)[1].flip(axes)
+        indices = math.prod(covered) - 1 - indices
+        return self._unpadded(indices, covered, padding) if any(edges) else indices
 
     def _unpadded(
         self, index: torch.Tensor, covered: list[int], padding: tuple[int, ...]
@@ -272,16 +272,16 @@ def extreme_parts(
     """Return the parts of the extreme along the last axis, their mean in a tie."""
     # `parts` are (K, *values.shape)
     winner = (values.argmax if largest else values.argmin)(-1, keepdim=True)
-    found = parts.gather(-1, winner.expand(len(parts), *winner.shape)).squeeze(-1)
+    picked = parts.gather(-1, winner.expand(len(parts), *winner.shape)).squeeze(-1)
     best = values == values.gather(-1, winner)
     counts = best.sum(-1)
     tied = (counts > 1).flatten().nonzero().squeeze(1)
     if not len(tied):
-        return found
+        return picked
     best, counts = best.flatten(0, -2)[tied], counts.flatten()[tied]
     some = torch.where(best, parts.flatten(1, -2)[:, tied], 0)
     means = some.sum(-1) / counts
-    flat = _put(found.flatten(1), tied.expand(len(parts), -1), means)
+    flat = _put(picked.flatten(1), tied.expand(len(parts), -1), means)
     return flat.unflatten(1, winner.shape[:-1])
 
 
