@@ -54,11 +54,9 @@ def pooled_as_predicted(
 
 
 def missed_quick_path() -> bool:
-    """Tell whether an `nn.MultiheadAttention` took the long way for a stand-in alone.
-
-    Its quick path gives batch, positions and features in this order; the long way
-    gives positions first and lets the module turn them.
-    """
+    """Tell whether `nn.MultiheadAttention` took the long way for a stand-in alone."""
+    # its quick path gives batch, positions and features in this order; the long way
+    # gives positions first and lets the module turn them
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code is not _FUNCTION:
         frame = frame.f_back

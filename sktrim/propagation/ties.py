@@ -43,10 +43,7 @@ def _put(parts: torch.Tensor, at: torch.Tensor, values: torch.Tensor) -> torch.T
 
 
 class Windows:
-    """A max pooling of x, its windows and where their largest values are.
-
-    `indexed`: the model is given the indices too.
-    """
+    """A max pooling of x, its windows and where their largest values are."""
 
     def __init__(self, x: torch.Tensor, name: str, options: Any, indexed: bool) -> None:
         spatial = int(name[-2])
@@ -71,6 +68,7 @@ class Windows:
             pooled = *pool(self.x, **options, return_indices=True), None
         # what torch gives, and where it finds it, flat in the last axes
         values, self.indices, self._several = pooled
+        # whether the model too asks for the indices
         asked = {**options, "return_indices": indexed}
         self.values = pooled_as_predicted(values, self.x, name, asked)
         self.sizes = tuple(self.indices.shape[-spatial:])
