@@ -11,6 +11,7 @@ from .carrier import Carrier, is_plain, map_carriers
 from .endings import ending_of, give_ending
 from .layouts import laid_out
 from .lowrank import LowRank, NeedsDense
+from .masking import unmasked
 from .method import Call, Method
 from .registry import find_rule
 from .share import whole_share
@@ -91,6 +92,7 @@ class ContextualDecomposition(Method):
             _multiply_out(value, None)
         written = cast(torch.Tensor, value.rel)
         rel = full.new_zeros(len(written), *full.shape)
+        full = unmasked(full)
         if self.bias == "context" or not full.any():
             return rel
         if axis is not None:

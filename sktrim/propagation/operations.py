@@ -59,11 +59,13 @@ declare(
 
 # phi(0) = 0 and piecewise linear: phi(rel) alone gives f on the full mask, 0 on none
 declare("elementwise", "relu leaky_relu prelu relu6", rectifier=True)
+# "weighs": of a low number it is 0, as softmax is
+declare("elementwise", "exp exp2 sigmoid", weighs=True)
 declare(
     "elementwise",
-    """elu selu celu gelu silu mish tanh sigmoid softplus logsigmoid softsign
+    """elu selu celu gelu silu mish tanh softplus logsigmoid softsign
     hardswish hardsigmoid hardtanh hardshrink softshrink tanhshrink threshold rrelu
-    clamp clamp_min clamp_max abs exp exp2 expm1 erf sin cos tan atan sinh cosh asinh
+    clamp clamp_min clamp_max abs expm1 erf sin cos tan atan sinh cosh asinh
     sinc square""",
 )
 # singular or undefined at 0: the whole value is shared, there is no phi(rel)

@@ -12,10 +12,11 @@ from .axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
 from .carrier import Carrier, is_plain
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
+from .masking import unmasked
 from .method import Call
 from .registry import rule
 from .rules_composite import product_with_weights
-from .share import add_bias, leading, unmasked
+from .share import add_bias, leading
 
 
 @rule("cd", "kind:affine")

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from .carrier import Carrier, is_plain
+from .masking import masked, unmasked, without_weight
 from .method import Call
 from .registry import find_operation, rule
-from .share import bias_share, whole_share
+from .share import add_bias, bias_share, whole_share
 
 
 @rule("cd", "kind:elementwise")
@@ -28,8 +29,31 @@ def elementwise(method: Any, call: Call) -> Carrier:
     relevant = method.nonlinearity == "relevant" and not method.partition
     if options.get("rectifier") and relevant:
         return _relevant(method, call, x)
+    full = call.on_full()
+    hidden = without_weight(x.full, full) if options.get("weighs") else None
+    hidden = masked(x.full) if hidden is None else hidden
+    if hidden is not None:
+        return _beside_masks(method, call, x, full, hidden)
+    return symmetric(method, x, _pointwise(call), full, _origin(call, x))
+
+
+def _beside_masks(
+    method: Any, call: Call, x: Carrier, full: torch.Tensor, hidden: torch.Tensor
+) -> Carrier:
+    """Split phi where nothing is masked; phi of a mask is a constant."""
     origin = _origin(call, x)
-    return symmetric(method, x, _pointwise(call), call.on_full(), origin)
+    seen = Carrier(method, _without(x.full, hidden), _without(x.rel, hidden), x.axis)
+    whole = torch.where(hidden, origin, full)
+    split = symmetric(method, seen, _pointwise(call), whole, origin)
+    rel, whole = _without(split.rel, hidden), _without(full, hidden)
+    constant = unmasked(_without(full, ~hidden))
+    if constant.any():
+        rel = add_bias(method, rel, whole, constant, x.axis)
+    return Carrier(method, full, rel, x.axis)
+
+
+def _without(values: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    return torch.where(hidden, 0, values)
 
 
 # what other spellings of ReLU and ReLU6 call their bounds, with the defaults

@@ -9,14 +9,12 @@ import torch
 from .axes import axis_kept, axis_reduced
 from .carrier import Carrier
 from .contextual import over_masks
+from .masking import masked, without_weight
 from .method import Call
 from .registry import rule
 from .rules_affine import batch_norm
 from .rules_elementwise import share_value, symmetric
 from .share import _NOTHING, add_bias, whole_share
-
-# masks add or fill in -1e4, -1e9 or the lowest number; no unmasked logit is as low
-_MASK = -1e3
 
 
 @rule("cd", "layer_norm")
@@ -205,7 +203,7 @@ def softmax(method: Any, call: Call) -> Carrier:
     x = call.carriers[0]
     full = call.on_full()
     log = call.operation.name == "log_softmax"
-    hidden = _hidden(x.full, None if log else full)
+    hidden = masked(x.full) if log else without_weight(x.full, full)
 
     def one(values: torch.Tensor) -> torch.Tensor:
         values = values if hidden is None else torch.where(hidden, x.full, values)
@@ -222,13 +220,6 @@ def softmax(method: Any, call: Call) -> Carrier:
     origin = one(torch.zeros_like(x.full))
     split = symmetric(method, seen, torch.vmap(one), value, origin)
     return Carrier(method, full, split.rel, x.axis)
-
-
-def _hidden(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor | None:
-    """Return what a mask hides: by -inf, or by a number that leaves no weight."""
-    if not x.numel() or x.amin() > _MASK:
-        return None
-    return torch.isinf(x) if weights is None else (x <= _MASK) & (weights == 0)
 
 
 @rule("cd", "std")

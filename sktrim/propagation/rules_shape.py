@@ -10,9 +10,10 @@ from .axes import axis_aligned, axis_kept, axis_of_view
 from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
+from .masking import unmasked
 from .method import Call
 from .registry import rule
-from .share import add_bias, unmasked, whole_share
+from .share import add_bias, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(
@@ -125,6 +126,7 @@ def write_item(method: Any, call: Call) -> None:
     target.rel[(slice(None), *index)] = 0
     bias = _nothing_like(target.full)
     bias[index] = value
+    bias = unmasked(bias)
     if bias.any():
         linear = target.full - bias
         part = target.rel.clone()
@@ -190,7 +192,7 @@ def constant(method: Any, full: torch.Tensor, before: Carrier) -> Carrier:
     if method.bias == "context":
         return Carrier(method, full, zeros, before.axis)
     share = whole_share(method, before.rel, before.full, before.axis)
-    return Carrier(method, full, zeros + share * full, before.axis)
+    return Carrier(method, full, zeros + share * unmasked(full), before.axis)
 
 
 def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from .masking import masked
+
 # below this fraction of the operation's magnitude, in machine epsilons, a part counts
 # as zero: an inverse FFT leaves as much noise in a zero border, and so do two orders
 # of summation in what should be no irrelevant part at all; in half precision so many
@@ -41,7 +43,7 @@ def add_bias(
     # input
     if options.bias == "context":
         return rel
-    if not _is_quick(options, rel, axis, otherwise):
+    if not _is_quick(options, rel, axis, otherwise) or masked(linear) is not None:
         share = bias_share(options, rel, linear, bias, axis, otherwise, beside=bias)
         return rel + share * bias
     pool = _positions(options, linear, bias)
@@ -65,13 +67,24 @@ def bias_share(
     # summed over the positions first, that is over the axes along which the bias does
     # not vary, the sample axis excepted; where both are 0, the share of the whole
     # operation over that sample; where that is 0/0 too, the mask's share of the input;
-    # what is no more than round-off beside `beside` counts as 0
+    # what is no more than round-off beside `beside` counts as 0, and so does a mask
+    rel, linear = _beside_masks(rel, linear)
     if _is_quick(options, rel, axis, otherwise):
         pool = _positions(options, linear, bias)
         return _inverse_share(options, rel, linear, pool, beside).reciprocal_()
     pool = () if axis is None else _positions(options, linear, bias, axis)
     share = _divide(options, rel, linear, pool, axis, otherwise, beside)
     return _settle(options, share, axis)
+
+
+def _beside_masks(
+    rel: torch.Tensor, linear: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return parts and whole without what is masked, which outweighs all else."""
+    hidden = masked(linear)
+    if hidden is None:
+        return rel, linear
+    return torch.where(hidden, 0, rel), torch.where(hidden, 0, linear)
 
 
 def _settle(options: Any, share: torch.Tensor, axis: int | None, **how: Any) -> Any:
@@ -169,16 +182,6 @@ def _mean(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
     return values.mean(dims, keepdim=True) if dims else values
 
 
-def unmasked(constant: torch.Tensor) -> torch.Tensor:
-    """Return a constant without what masks: -inf, or the least number of its type."""
-    if not (constant.is_floating_point() or constant.is_complex()):
-        return constant
-    # softmax knows what is masked, so that it stays out of the parts; two masks on one
-    # position would be beyond all numbers
-    bound = torch.finfo(constant.dtype).max / 2
-    return torch.where(constant.abs() >= bound, 0, constant)
-
-
 def whole_share(
     options: Any,
     rel: torch.Tensor,
@@ -190,6 +193,7 @@ def whole_share(
     dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
     # where the sample axis is not known, that over the axes `pool`
     dims = dims if axis is not None else pool
+    rel, full = _beside_masks(rel, full)
     part, total, _ = _magnitudes(options, rel, full, dims)
     share, _ = _whole_share(options, part, total, total == 0, axis)
     return _settle(options, share, axis)
