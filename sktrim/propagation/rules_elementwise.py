@@ -13,7 +13,7 @@ from .carrier import Carrier, is_plain
 from .masking import masked, unmasked, without_weight
 from .method import Call
 from .registry import find_operation, rule
-from .share import add_bias, bias_share, whole_share
+from .share import add_bias, bias_share, settle_parts, whole_share
 
 
 @rule("cd", "kind:elementwise")
@@ -113,7 +113,9 @@ def symmetric(
     # what the marginals leave of a partition is shared in proportion to them
     if method.partition:
         return Carrier(method, full, _settle(method, x, marginal, origin, full), x.axis)
-    if method.bias != "context" and origin.any():
+    if method.bias == "context":
+        return Carrier(method, full, marginal, x.axis)
+    if origin.any():
         # phi(0) is shared like a bias; phi acts alike everywhere, so that it
         # has no channels of its own
         one = origin.reshape(-1)[0]
@@ -122,7 +124,8 @@ def symmetric(
             marginal = marginal + share * origin
         else:
             marginal.add_(share * origin)
-    return Carrier(method, full, marginal, x.axis)
+    # phi of what round-off leaves of no rest counts as much where phi is flat as not
+    return Carrier(method, full, settle_parts(method, marginal, full, x.axis), x.axis)
 
 
 def _half_difference(

@@ -95,6 +95,15 @@ def _settle(options: Any, share: torch.Tensor, axis: int | None, **how: Any) -> 
     return start.settle(share, axis, **how)
 
 
+def settle_parts(
+    options: Any, rel: torch.Tensor, full: torch.Tensor, axis: int | None
+) -> torch.Tensor:
+    """Return parts: all of a value for masks with all of the input, or nothing."""
+    # may write to `rel`; with biases as context the full mask has less than everything
+    start = options.start
+    return rel if start is None else start.settle_parts(rel, full, axis)
+
+
 def _is_quick(
     options: Any, rel: torch.Tensor, axis: int | None, otherwise: Any
 ) -> bool:

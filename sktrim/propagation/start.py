@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -59,11 +60,24 @@ class Start:
     ) -> torch.Tensor:
         """Return shares: 1 for masks with all of the input, 0 for those with none."""
         # whatever round-off a deep network adds to the two parts, no operation may say
-        # otherwise; `inverse`: 1 / share is given and wanted
+        # otherwise; `inverse`: 1 / share is given and wanted; may write to `share`
+        return self._settle(share, axis, torch.reciprocal if inverse else torch.clone)
+
+    def settle_parts(
+        self, rel: torch.Tensor, full: torch.Tensor, axis: int | None
+    ) -> torch.Tensor:
+        """Return parts: all of a value for masks with all of the input, or nothing."""
+        # may write to `rel`
+        return self._settle(rel, axis, lambda rows: torch.where(rows == 0, 0, full))
+
+    def _settle(
+        self, given: torch.Tensor, axis: int | None, value: Callable
+    ) -> torch.Tensor:
+        """Replace what is given where a mask is all or nothing, by `value` of that."""
         settled = self._settled
         if settled is None:
-            return share
-        rows, shape = self.rows.round(), share.shape[1:]
+            return given
+        rows, shape = self.rows.round(), given.shape[1:]
         length = 0 if axis is None else shape[axis]
         if axis is not None and length and length % rows.shape[1] == 0:
             times = length // rows.shape[1]
@@ -75,13 +89,12 @@ class Start:
         if sizes:
             sizes[axis] = rows.shape[1]
         settled, rows = (v.reshape(len(v), *sizes) for v in (settled, rows))
-        values = 1 / rows if inverse else rows
         if torch.is_grad_enabled():
-            return torch.where(settled, values, share)
+            return torch.where(settled, value(rows), given)
         # few masks are all or nothing
         some = settled.flatten(1).any(1).nonzero().squeeze(1)
-        share[some] = torch.where(settled[some], values[some], share[some])
-        return share
+        given[some] = torch.where(settled[some], value(rows[some]), given[some])
+        return given
 
     def _sizes(self, value: torch.Tensor, part: Any) -> tuple[Any, Any]:
         """Return the sizes of the parts of an input and of the whole, (K, n)."""

@@ -383,3 +383,23 @@ def test_with_biases_as_context_the_full_mask_has_its_share_of_a_logarithm():
     out, _ = contextual_decomposition(lambda v: (v.abs() + 0.5).log(), x, x)
     whole = x.abs() + 0.5
     torch.testing.assert_close(out, x.abs() / whole * whole.log())
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", BIASES)
+def test_gates_that_are_shut_do_not_enlarge_the_round_off_of_the_full_mask(bias, grad):
+    torch.manual_seed(0)
+    weights = torch.randn(9, 2, 16, 16, dtype=torch.float64)
+
+    def gated(x):
+        # as in EfficientNet: gates of large numbers, most of them open or shut
+        for a, b in weights:
+            x = (x + x @ a) * torch.sigmoid(1e3 * (x @ b))
+            x = x / x.abs().mean(1, keepdim=True)
+        return x
+
+    x = drawn(5, 16)
+    with torch.set_grad_enabled(grad):
+        out, _ = contextual_decomposition(gated, x, torch.stack([x, 0 * x]), bias=bias)
+    torch.testing.assert_close(out[0], gated(x), rtol=1e-11, atol=1e-11)
+    assert (out[1] == 0).all()
