@@ -37,6 +37,12 @@ def linear(method: Any, call: Call) -> Any:
     return result
 
 
+@rule("deeplift", "detach", "data")
+def followed(method: Any, call: Call) -> Any:
+    """Follow a value behind `detach`: it differs from the baseline's all the same."""
+    return linear(method, Call(call.operation, torch.Tensor.view_as, call.args * 2, {}))
+
+
 def _follow_inverse(method: Any, call: Call, result: Any) -> None:
     """Mark what is made of nothing but one value that was got by dividing."""
     carriers = call.carriers

@@ -14,7 +14,7 @@ import sktrim
 from sktrim import TransformImportance, transform_importance
 from sktrim.exceptions import CancellationWarning, IncompleteError, QuadratureWarning
 from sktrim.inverse import InverseModule, inverse_module
-from sktrim.propagation import UnsupportedOperationError
+from sktrim.propagation import UnsupportedOperationError, register_operation
 from sktrim.scorers import DeepLift, LRPComposite
 from tests.nets import Twins, mlp, seeded
 
@@ -242,14 +242,24 @@ def test_all_targets_at_once_are_each_one_alone(scorer):
         np.testing.assert_allclose(every.values[..., column], one.values, **EXACT)
 
 
-class Cut(nn.Module):
+def squared(x):
+    if torch.overrides.has_torch_function_unary(x):
+        return torch.overrides.handle_torch_function(squared, (x,), x)
+    return x * x
+
+
+# which it is not, so that it loses output
+register_operation(squared, "affine")
+
+
+class Misdeclared(nn.Module):
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(4, 1)
 
     def forward(self, x):
         h = self.layer(x)
-        return h.tanh() * h.detach()
+        return h.tanh() * squared(h)
 
 
 class Powers(BaseEstimator):
@@ -298,11 +308,11 @@ def test_an_inverse_that_is_not_affine_is_a_part_of_the_network(scorer):
 
 
 def test_on_incomplete():
-    net, X = seeded(Cut), np.random.default_rng(0).standard_normal((5, 4))
+    net, X = seeded(Misdeclared), np.random.default_rng(0).standard_normal((5, 4))
     options = {"target": 0, "scorer": "deeplift"}
-    with pytest.warns(QuadratureWarning, match=r"detach.*test_backpropagation\.py"):
+    with pytest.warns(QuadratureWarning, match=r"squared.*test_backpropagation\.py"):
         transform_importance(net, X, **options)
-    with pytest.raises(IncompleteError, match=r"misses.*detach"):
+    with pytest.raises(IncompleteError, match=r"misses.*squared"):
         transform_importance(net, X, on_incomplete="raise", **options)
     trim = TransformImportance(net, scorer="deeplift", on_incomplete="ignore")
     with warnings.catch_warnings():

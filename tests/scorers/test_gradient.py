@@ -234,9 +234,16 @@ class Severed(nn.Module):
 
 @pytest.mark.parametrize(
     "scorer",
-    "gradient integrated_gradients deeplift lrp_epsilon lrp_z_plus deep_taylor".split(),
+    "gradient integrated_gradients lrp_epsilon lrp_z_plus deep_taylor".split(),
 )
 def test_a_network_that_lets_no_gradient_through_is_refused(X, scorer):
     net = Severed().double().eval()
     with pytest.raises(ValueError, match="No gradient leads from"):
         transform_importance(net, X, scorer=scorer)
+
+
+def test_deeplift_needs_no_gradient_of_the_networks_own(X):
+    net = Severed().double().eval()
+    found = transform_importance(net, X, scorer="deeplift")
+    assert np.abs(found.values).max() > 0
+    np.testing.assert_allclose(found.completeness_error, 0, atol=1e-12)
