@@ -380,8 +380,15 @@ def _terms(call: Call) -> torch.Tensor:
     """Return the sum of the sizes of the terms of a sum or a difference."""
     a, b, alpha = call.bind("input", "other", alpha=1)
     with torch.no_grad():
-        a, b = (abs(v.full if isinstance(v, Carrier) else v) for v in (a, b))
+        a, b = (_size(v.full if isinstance(v, Carrier) else v) for v in (a, b))
         return a + b * abs(alpha)
+
+
+def _size(value: Any) -> Any:
+    """Return absolute values; what says yes or no counts as 1 or 0."""
+    if isinstance(value, torch.Tensor) and value.dtype == torch.bool:
+        return value.to(torch.uint8)
+    return abs(value)
 
 
 def _scaled(method: Any, call: Call) -> Carrier:

@@ -317,3 +317,29 @@ def test_samples_that_are_not_first_are_refused_by_signed_rules():
         transform_importance(net, X, scorer=LRPAlphaBeta(), target=0, output="raw")
     found = transform_importance(net, X, scorer=LRPEpsilon(0), target=0, output="raw")
     assert np.isfinite(found.values).all()
+
+
+def test_answers_are_added_as_ones_and_zeros():
+    """RecurrentGemma adds what is or is not the start of a sequence."""
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 3).double().requires_grad_(False)
+    first = torch.tensor([True, False, True])
+
+    def net(number):
+        return nn.Sequential(layer, Added(number)).eval()
+
+    x = torch.randn(2, 4, dtype=torch.float64).numpy()
+    options = {"scorer": LRPEpsilon(0.01), "target": 0, "output": "raw"}
+    found = transform_importance(net(first), x, **options)
+    expected = transform_importance(net(first.double()), x, **options)
+    np.testing.assert_allclose(found.values, expected.values)
+
+
+class Added(nn.Module):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def forward(self, x):
+        x = x.tanh()
+        return (self.number + ~(self.number > 0.5) * x).relu() + x
