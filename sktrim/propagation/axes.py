@@ -14,6 +14,16 @@ from .carrier import Carrier, find_carriers, is_plain, map_carriers
 _MARK = 1_000_003
 
 
+class RowsDiffer(Exception):
+    """An operation needs to know whose its rows are, and that was lost before it."""
+
+
+def need_one_sample(method: Any) -> None:
+    """Raise RowsDiffer where a value without a sample axis is of several samples."""
+    if method.n_samples > 1:
+        raise RowsDiffer
+
+
 def aligned_axis(carriers: list[Carrier]) -> int | None:
     """Return the sample axis of a broadcast of carriers."""
     axes = {carrier.axis for carrier in carriers}
@@ -32,7 +42,7 @@ def axis_of_view(call: Any, carrier: Carrier) -> list[int | None]:
     """Return the sample axis of every output of a view, read from strides."""
     shape = tuple(carrier.full.shape)
     if carrier.axis is None or _has_tensors(call.args):
-        return [axis_kept(carrier, out) for out in _tensors(call.on_full())]
+        return axes_moved(call, carrier)
     first, *rest = call.args or (None,)
     plain = first is carrier and call.operation.name != "__getitem__"
     if plain and all(isinstance(value, int) for value in rest) and not call.kwargs:
@@ -53,11 +63,46 @@ def _moved_axes(
 
 
 def probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None]:
-    """Return where a view of a shape puts one of its axes, output by output."""
+    """Return where a view of a shape puts one of its axes, output by output.
+
+    None where it leaves rows out: those that stay may all be one sample's.
+    """
     strides = [0] * len(shape)
     strides[axis] = _MARK
     probe = torch.empty_strided(shape, strides, device="meta")
-    return [_marked(out) for out in _tensors(view(probe))]
+    return [_marked(out, shape[axis]) for out in _tensors(view(probe))]
+
+
+def axes_moved(call: Any, carrier: Carrier) -> list[int | None]:
+    """Return the sample axis of every output of an operation that moves values.
+
+    The numbers of the rows are moved as the values are, to see where they arrive.
+    """
+    axis, method, shape = carrier.axis, carrier.method, carrier.full.shape
+    count = method.n_samples if method.bias != "context" else 0
+    if axis is None or not count or shape[axis] % count:
+        return [axis_kept(carrier, out) for out in _tensors(call.on_full())]
+    numbers = torch.arange(shape[axis], dtype=torch.float64, device=carrier.full.device)
+    numbers = numbers.reshape(-1, *(1,) * (-axis - 1)).expand(shape)
+    args, kwargs = call.replaced(lambda _: numbers)
+    found = _tensors(call.func(*args, **kwargs))
+    return [_axis_of_rows(carrier, moved, shape[axis]) for moved in found]
+
+
+def _axis_of_rows(carrier: Carrier, rows: torch.Tensor, count: int) -> int | None:
+    """Return the axis along which rows are as many of each sample, in their order."""
+    n_samples = carrier.method.n_samples
+    if not rows.numel() or (n_samples == 1 and rows.amin() == rows.amax()):
+        return axis_kept(carrier, rows)
+    for axis in range(-rows.ndim, 0):
+        lines = rows.movedim(axis, 0).reshape(rows.shape[axis], -1)
+        if len(lines) % n_samples or (lines != lines[:, :1]).any():
+            continue
+        place = torch.arange(len(lines), device=rows.device)
+        whose = lines[:, 0] // (count // n_samples)
+        if (whose == place // (len(lines) // n_samples)).all():
+            return axis
+    return None
 
 
 def axis_kept(carrier: Carrier, out: torch.Tensor, reshaped: bool = False) -> Any:
@@ -99,8 +144,9 @@ def axis_reduced(carrier: Carrier, dims: Any, keepdim: bool) -> int | None:
     return carrier.axis if keepdim else carrier.axis + later
 
 
-def _marked(out: torch.Tensor) -> int | None:
+def _marked(out: torch.Tensor, length: int) -> int | None:
     hits = [i for i, stride in enumerate(out.stride()) if stride == _MARK]
+    hits = [i for i in hits if out.shape[i] == length]
     return hits[-1] - out.ndim if hits else None
 
 

@@ -95,13 +95,12 @@ class ContextualDecomposition(Method):
         full = unmasked(full)
         if self.bias == "context" or not full.any():
             return rel
+        known = None if axis is None else value.axis
+        share = whole_share(self, written, value.full, known)
+        shape = [1] * full.ndim
         if axis is not None:
-            share = whole_share(self, written, value.full, value.axis)
-            share = share.reshape(len(rel), -1, *(1,) * (-axis - 1))
-            return rel + share * full
-        parts, whole = written.flatten(1).unsqueeze(1), value.full.flatten()[None]
-        share = whole_share(self, parts, whole, -2)
-        return rel + share.reshape(-1, *(1,) * full.ndim) * full
+            shape[axis] = -1
+        return rel + share.reshape(len(rel), *shape) * full
 
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; cloned where the write hits its storage."""

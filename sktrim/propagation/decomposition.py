@@ -22,12 +22,13 @@ from . import (  # noqa: F401  the rules register themselves
     rules_select,
     rules_shape,
 )
+from .arguments import check_parts, check_share
+from .axes import RowsDiffer
 from .carrier import Carrier, find_carriers, is_plain
 from .contextual import ContextualDecomposition
 from .endings import ending_of, without_ending
 from .lowrank import LowRank
 from .passthrough import PassThrough
-from .start import RowsDiffer
 from .state import KeptState
 from .type_checks import type_check
 
@@ -225,8 +226,7 @@ def contextual_decomposition(
     empty mask, 1 for the full one. Of tokens it is the share of positions, of several
     inputs the mean over those that are not zero, and where all are zero it is `share`.
     In a partition the shares and that of the rest sum to 1. Where an operation merged
-    the samples with another axis, every unit counts as an operation, and rows whose
-    shares of the input differ run one at a time.
+    the samples with another axis, or picked some of them, the rows run one at a time.
 
     **Other operations.** What moves values moves their parts. Softmax and norms are
     split as :math:`\varphi`; what has no value at 0 (a logarithm, a reciprocal) is
@@ -290,9 +290,9 @@ def contextual_decomposition(
     check_model(model)
     inputs = x if isinstance(x, tuple) else (x,)
     parts = rel if isinstance(rel, tuple) else (rel,)
-    parts, single = _check_parts(inputs, parts)
+    parts, single = check_parts(inputs, parts)
     method = ContextualDecomposition(bias, nonlinearity, partition)
-    _check_share(share, next(part for part in parts if part is not None), partition)
+    check_share(share, next(part for part in parts if part is not None), partition)
     with nothing_kept(model):
         rel_out, full = propagate(method, model, inputs, parts, share, strip)
     if partition:
@@ -318,45 +318,57 @@ def propagate(
         rel = output.rel
         return rel.dense() if isinstance(rel, LowRank) else rel, output.full
     except RowsDiffer:
-        if len(inputs) > 1:
-            raise UnsupportedOperationError(
-                "An operation of the model is 0 for all of its input, so that its bias "
-                "is shared as the input is, row by row; but an operation before it "
-                "merged the rows with another axis. Decompose one row at a time."
-            ) from None
-    # rows are not told apart and have to be: they run one at a time
-    [x], [part] = list(inputs), parts
-    part = part.dense() if isinstance(part, LowRank) else part
-    rows = [slice(i, i + 1) for i in range(len(x))]
-    by_row = [
-        propagate(
-            method,
-            model,
-            (x[row],),
-            [part[:, row]],
-            share if share is None or share.ndim == 1 else share[:, row],
-            strip,
-        )
-        for row in rows
-    ]
+        return _row_by_row(method, model, inputs, parts, share, strip)
+
+
+def _row_by_row(
+    method: ContextualDecomposition,
+    model: Callable,
+    inputs: tuple[Any, ...],
+    parts: list[Any],
+    share: torch.Tensor | None,
+    strip: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `propagate` does, each row decomposed alone."""
+    parts = [part.dense() if isinstance(part, LowRank) else part for part in parts]
+    count = method.n_samples
+    rows = [slice(i, i + 1) for i in range(count)]
+    alone = [tuple(v[row] if len(v) == count else v for v in inputs) for row in rows]
+    _check_rows_apart(model, inputs, alone, strip)
+    by_row = []
+    for row, values in zip(rows, alone, strict=True):
+        own = [part if part is None else part[:, row] for part in parts]
+        part = share if share is None or share.ndim == 1 else share[:, row]
+        by_row.append(propagate(method, model, values, own, part, strip))
     rels, fulls = zip(*by_row, strict=True)
     return torch.cat(rels, 1), torch.cat(fulls)
 
 
-def _check_share(share: Any, part: torch.Tensor, partition: bool) -> None:
-    """Raise ValueError unless a share fits the masks."""
-    if share is None:
-        return
-    if tuple(share.shape) not in ((len(part),), tuple(part.shape[:2])):
-        raise ValueError(
-            f"share has shape {tuple(share.shape)}; expected one number for each mask, "
-            f"({len(part)},), or for each mask and row, {tuple(part.shape[:2])}."
-        )
-    most = share.sum(0) if partition else share
-    if bool((share < 0).any()) or bool((most > 1 + 1e-6).any()):
-        raise ValueError(
-            "share must lie between 0 and 1, and in a partition its sum over masks too."
-        )
+def _check_rows_apart(
+    model: Callable, inputs: tuple[Any, ...], alone: list[tuple], strip: bool
+) -> None:
+    """Raise unless the model gives for every row alone what it gives among others."""
+    message = (
+        "The model merges its rows with another axis, or picks some of them, and a row "
+        "alone does not give what it gives among others, so that it cannot be told how "
+        'biases are shared row by row. Use bias="context", which shares none, or a '
+        "model that treats every row by itself."
+    )
+    together = explained_output(model, inputs, strip)[0]
+    try:
+        single = torch.cat([explained_output(model, row, strip)[0] for row in alone])
+    except Exception as error:
+        raise UnsupportedOperationError(message) from error
+    if not _alike(single, together):
+        raise UnsupportedOperationError(message)
+
+
+def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Tell whether outputs agree but for round-off."""
+    if a.shape != b.shape:
+        return False
+    noise = torch.finfo(b.dtype).eps ** 0.5 * b.abs().amax()
+    return bool(((a - b).abs() <= noise).all())
 
 
 def explained_output(
@@ -514,41 +526,6 @@ def looks_like_probabilities(output: torch.Tensor, tolerance: float = 1e-4) -> b
     inside = bool((output >= 0).all() and (output <= 1).all())
     sums = output.sum(1)
     return inside and bool(((sums - 1).abs() <= tolerance).all())
-
-
-def _check_parts(inputs: tuple, parts: tuple) -> tuple[list[Any], bool]:
-    if len(parts) != len(inputs):
-        raise ValueError(
-            f"rel has {len(parts)} parts for {len(inputs)} inputs; give one per input, "
-            "None for an input that is not decomposed."
-        )
-    if all(part is None for part in parts):
-        raise ValueError("rel is None for every input; one must be decomposed.")
-    checked, singles = [], set()
-    for value, part in zip(inputs, parts, strict=True):
-        if part is not None:
-            _check_part(value, part)
-            singles.add(part.ndim == value.ndim)
-            part = part[None] if part.ndim == value.ndim else part
-        checked.append(part)
-    masks = {part.shape[0] for part in checked if part is not None}
-    if len(singles) != 1 or len(masks) != 1:
-        raise ValueError(f"The parts of rel have different numbers of masks: {masks}.")
-    return checked, singles.pop()
-
-
-def _check_part(value: torch.Tensor, part: torch.Tensor) -> None:
-    if tuple(part.shape[-value.ndim :]) != tuple(value.shape) or part.ndim > (
-        value.ndim + 1
-    ):
-        raise ValueError(
-            f"rel has shape {tuple(part.shape)}; expected that of x, "
-            f"{tuple(value.shape)}, or (K, *x.shape) for K masks."
-        )
-    if part.dtype != value.dtype and value.is_floating_point():
-        raise ValueError(f"rel is {part.dtype} but x is {value.dtype}; cast one.")
-    if part.device != value.device:
-        raise ValueError(f"rel is on {part.device} but x is on {value.device}.")
 
 
 def outputs_of(value: Any) -> Any:

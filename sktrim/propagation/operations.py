@@ -110,9 +110,15 @@ declare(
     _nested_tensor_from_mask_left_aligned""",
 )
 
-declare("shape", "constant_pad_nd masked_scatter scatter scatter_add", joins=True)
-declare("shape", "index_add index_copy index_put slice_scatter", joins=True)
-declare("shape", "select_scatter diagonal_scatter", joins=True)
+declare("shape", "constant_pad_nd", joins=True)
+# "writes": into a copy of the first argument
+declare(
+    "shape",
+    """masked_scatter scatter scatter_add index_add index_copy index_put slice_scatter
+    select_scatter diagonal_scatter""",
+    joins=True,
+    writes=True,
+)
 declare("affine", "convolution conv_tbc trapz trapezoid trace deg2rad rad2deg")
 declare("elementwise", "nan_to_num erfc floor ceil round trunc fix frac")
 declare("select", "topk sort kthvalue median mode cummax cummin", indexed=True)

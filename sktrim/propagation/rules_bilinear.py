@@ -19,7 +19,7 @@ def product(method: Any, call: Call) -> Any:
     """Take 1/2 [rel_a * b + a * rel_b]; linear where one operand is constant."""
     full = call.on_full()
     carriers = call.carriers
-    axis = axis_kept(carriers[0], full) if aligned_axis(carriers) is not None else None
+    axis = _product_axis(call, full)
     if len(carriers) == 1 and _occurrences(call) == 1:
         return Carrier(method, full, over_masks(call), axis)
     if _occurrences(call) > 2:
@@ -28,6 +28,36 @@ def product(method: Any, call: Call) -> Any:
     alike = two and _alike(*call.args)
     rel = _matrix_halves(*call.args) if alike else _halves(call)
     return Carrier(method, full, rel, axis)
+
+
+def _product_axis(call: Call, full: torch.Tensor) -> int | None:
+    equation = call.args[0] if call.operation.name == "einsum" else None
+    if isinstance(equation, str) and "->" in equation:
+        operands = call.args[1:]
+        listed = len(operands) == 1 and isinstance(operands[0], list | tuple)
+        return _lettered_axis(equation, operands[0] if listed else operands, full.ndim)
+    carriers = call.carriers
+    return axis_kept(carriers[0], full) if aligned_axis(carriers) is not None else None
+
+
+def _lettered_axis(equation: str, operands: Any, ndim: int) -> int | None:
+    """Return where an einsum puts the letter of the sample axis of its operands."""
+    terms, out = equation.replace(" ", "").split("->")
+    pairs = zip(terms.split(","), operands, strict=True)
+    carriers = [(term, value) for term, value in pairs if isinstance(value, Carrier)]
+    if any(value.axis is None for _, value in carriers):
+        return None
+    letters = {_letters(term, v.full.ndim)[v.axis] for term, v in carriers}
+    kept = _letters(out, ndim)
+    letter = letters.pop() if len(letters) == 1 else None
+    return kept.index(letter) - ndim if letter in kept else None
+
+
+def _letters(term: str, ndim: int) -> list[Any]:
+    """Return the letters of a term; those of an ellipsis are counted from its end."""
+    before, dots, after = term.partition("...")
+    free = ndim - len(before) - len(after) if dots else 0
+    return [*before, *range(-free, 0), *after]
 
 
 def pairwise(method: Any, call: Call) -> Any:

@@ -147,7 +147,7 @@ def vector(method: Any, call: Call) -> Carrier:
     axis = axis_reduced(x, dims, keepdim)
     axis = axis if axis is not None else axis_kept(x, full)
     if method.bias != "context" and origin.any():
-        rel = rel + _whole_share(method, x, full, axis, dims) * origin
+        rel = rel + _whole_share(method, x, full, axis) * origin
     return Carrier(method, full, rel, axis)
 
 
@@ -174,21 +174,14 @@ def variance_arguments(call: Call) -> tuple[Any, Any, bool]:
     return None if dims == () else dims, correction, arguments.get("keepdim", False)
 
 
-def _whole_share(
-    method: Any, x: Carrier, full: torch.Tensor, axis: Any, dims: Any
-) -> Any:
+def _whole_share(method: Any, x: Carrier, full: torch.Tensor, axis: Any) -> Any:
     """Return the share of the operation per sample, shaped for the result."""
-    if x.axis is not None and axis is not None:
-        share = whole_share(method, x.rel, x.full, x.axis)
-        shape = [1] * full.ndim
+    axis = None if x.axis is None else axis
+    share = whole_share(method, x.rel, x.full, None if axis is None else x.axis)
+    shape = [1] * full.ndim
+    if axis is not None:
         shape[axis] = -1
-        return share.reshape(share.shape[0], *shape)
-    # where the samples are not known, that of every vector
-    every = range(x.full.ndim) if dims is None else dims
-    every = (every,) if isinstance(every, int) else every
-    pool = tuple(d % x.full.ndim - x.full.ndim for d in every)
-    share = whole_share(method, x.rel, x.full, None, pool)
-    return share.reshape(share.shape[0], *full.shape)
+    return share.reshape(len(share), *shape)
 
 
 def _with_parts(call: Call, x: Carrier, parts: torch.Tensor) -> Call:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .axes import axis_aligned, axis_kept, axis_of_view
+from .axes import aligned_axis, axes_moved, axis_aligned, axis_kept, axis_of_view
 from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .contextual import over_masks, wrap
 from .lowrank import LowRank
@@ -253,9 +253,9 @@ def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
     if call.operation.options.get("leads") and full.ndim > carrier.full.ndim:
         # new axes come first, whatever their sizes
         return axis_aligned(carrier, full)
-    if is_plain(full):
+    if call.operation.options.get("fills"):
         return axis_kept(carrier, full)
-    return [axis_kept(carrier, out) for out in full]
+    return axes_moved(call, carrier)
 
 
 def _mark_aliases(carrier: Carrier, result: Any) -> None:
@@ -297,12 +297,14 @@ def _finite_difference(full: torch.Tensor, linear: torch.Tensor) -> torch.Tensor
 
 def _joined_axis(call: Call, full: torch.Tensor) -> int | None:
     carriers = call.carriers
+    if call.operation.options.get("writes"):
+        # into the rows of the first, if that has any
+        return axis_kept(carriers[0], full) if carriers[0] is call.args[0] else None
+    axis = aligned_axis(carriers)
+    if axis is None:
+        return None
     if call.operation.options.get("new_axis"):
         dim = call.bind("tensors", dim=0)[1] % full.ndim
-        axes = {c.axis for c in carriers}
-        axis = axes.pop() if len(axes) == 1 else None
-        if axis is None:
-            return None
         position = axis + full.ndim - 1
         return position + (dim <= position) - full.ndim
     return axis_kept(carriers[0], full)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .axes import need_one_sample
 from .masking import masked
 
 # below this fraction of the operation's magnitude, in machine epsilons, a part counts
@@ -46,7 +47,7 @@ def add_bias(
     if not _is_quick(options, rel, axis, otherwise) or masked(linear) is not None:
         share = bias_share(options, rel, linear, bias, axis, otherwise, beside=bias)
         return rel + share * bias
-    pool = _positions(options, linear, bias)
+    pool = _positions(options, linear, bias, -linear.ndim)
     inverse = _inverse_share(options, rel, linear, pool, bias)
     if inverse.shape == rel.shape:
         return rel.addcdiv_(bias.expand(linear.shape), inverse)
@@ -70,10 +71,15 @@ def bias_share(
     # what is no more than round-off beside `beside` counts as 0, and so does a mask
     rel, linear = _beside_masks(rel, linear)
     if _is_quick(options, rel, axis, otherwise):
-        pool = _positions(options, linear, bias)
+        pool = _positions(options, linear, bias, -linear.ndim)
         return _inverse_share(options, rel, linear, pool, beside).reciprocal_()
-    pool = () if axis is None else _positions(options, linear, bias, axis)
-    share = _divide(options, rel, linear, pool, axis, otherwise, beside)
+    # with biases as context, and where a share is given, each unit is by itself
+    apart = axis is None and (otherwise is not None or options.bias == "context")
+    if axis is None and not apart:
+        need_one_sample(options)
+    pool = () if apart else _positions(options, linear, bias, axis)
+    dims = () if apart else _but(axis, linear.ndim)
+    share = _divide(options, rel, linear, pool, axis, dims, otherwise, beside)
     return _settle(options, share, axis)
 
 
@@ -118,6 +124,7 @@ def _divide(
     linear: torch.Tensor,
     pool: tuple[int, ...],
     axis: int | None,
+    dims: tuple[int, ...],
     otherwise: Any,
     beside: torch.Tensor | None,
 ) -> torch.Tensor:
@@ -125,8 +132,6 @@ def _divide(
     few = total <= _nothing(beside, total.dtype)
     few = _all(few, pool)
     part, total, least = (_sum(v, pool) for v in (part, total, least))
-    dims = tuple(d for d in range(-least.ndim, 0) if d != axis)
-    dims = dims if axis is not None else ()
     none = _all(few, dims)
     sums = _sum(part, dims), _sum(total, dims)
     whole, settled = _whole_share(options, *sums, none, axis, otherwise)
@@ -162,7 +167,8 @@ def _inverse_share(
             shares = options.start.along(-linear.ndim, linear.shape, needed)
             return shares if every else shares[masks, rows][None]
 
-        careful = 1 / _divide(options, *picked, pool, -linear.ndim, own, beside)
+        axis, dims = -linear.ndim, _but(-linear.ndim, linear.ndim)
+        careful = 1 / _divide(options, *picked, pool, axis, dims, own, beside)
         if every:
             return _settle(options, careful, -linear.ndim, inverse=True)
         inverse[masks, rows] = careful[0]
@@ -196,12 +202,11 @@ def whole_share(
     rel: torch.Tensor,
     full: torch.Tensor,
     axis: int | None,
-    pool: tuple[int, ...] = (),
 ) -> torch.Tensor:
     """Return the share of the whole operation, with axes of length 1 (but samples)."""
-    dims = tuple(d for d in range(-full.ndim, 0) if d != axis)
-    # where the sample axis is not known, that over the axes `pool`
-    dims = dims if axis is not None else pool
+    if axis is None:
+        need_one_sample(options)
+    dims = _but(axis, full.ndim)
     rel, full = _beside_masks(rel, full)
     part, total, _ = _magnitudes(options, rel, full, dims)
     share, _ = _whole_share(options, part, total, total == 0, axis)
@@ -209,15 +214,18 @@ def whole_share(
 
 
 def _positions(
-    options: Any, linear: torch.Tensor, bias: torch.Tensor, axis: int | None = None
+    options: Any, linear: torch.Tensor, bias: torch.Tensor, axis: int | None
 ) -> tuple[int, ...]:
     """Return the axes that are pooled over: where the bias is the same, but samples."""
     if options.bias != "channel":
         return ()
-    axis = -linear.ndim if axis is None else axis
     sizes = (1,) * (linear.ndim - bias.ndim) + tuple(bias.shape)
-    dims = range(-linear.ndim, 0)
-    return tuple(d for d in dims if sizes[d] == 1 and d != axis)
+    return tuple(d for d in _but(axis, linear.ndim) if sizes[d] == 1)
+
+
+def _but(axis: int | None, ndim: int) -> tuple[int, ...]:
+    """Return all axes but that of the samples."""
+    return tuple(d for d in range(-ndim, 0) if d != axis)
 
 
 def _magnitudes(

@@ -8,12 +8,9 @@ from typing import Any
 
 import torch
 
+from .axes import RowsDiffer
 from .lowrank import LowRank
 from .share import _noise
-
-
-class RowsDiffer(Exception):
-    """An operation that is all zero lost its rows, whose shares of the input differ."""
 
 
 class Start:

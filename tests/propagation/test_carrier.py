@@ -140,11 +140,11 @@ def test_in_place_forms_write_when_the_result_is_discarded(name, aliased):
     target = make(square)
     base = target
     if aliased:
-        base = make(torch.cat([square, square]))
-        target = base[:3]
+        base = make(torch.cat([square, square], 1))
+        target = base[:, :3]
         target.rel.copy_(make(square).rel)
     getattr(target, name)(*args)
-    seen = base[:3] if aliased else base
+    seen = base[:, :3] if aliased else base
     torch.testing.assert_close(seen.full, out.full, equal_nan=True)
     torch.testing.assert_close(seen.rel, out.rel, equal_nan=True)
     plain = square.clone()

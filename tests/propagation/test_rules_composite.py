@@ -148,7 +148,7 @@ def test_many_factors_in_an_equation_without_an_arrow_are_refused():
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("varies", ["all", "weight", "bias", "one output"])
 def test_a_layer_whose_weight_depends_on_the_input_is_a_product(varies, bias):
-    x, rel = drawn(2, 4, 4), drawn(2, 4, 4, seed=1)
+    x, rel = drawn(1, 4, 4), drawn(1, 4, 4, seed=1)
     constant = drawn(4, 4, seed=2)
 
     def layer(x, by_hand):

@@ -1,0 +1,151 @@
+"""Rows together are rows alone, wherever a network puts the axis of its samples."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
+
+torch.set_num_threads(1)
+
+BIASES = ["channel", "proportional"]
+
+
+def drawn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+WEIGHT, SHIFT = drawn(6, 4, seed=1), drawn(6, seed=2)
+
+
+def layer(x):
+    return F.linear(x, WEIGHT, SHIFT).relu()
+
+
+class Network(nn.Module):
+    """A function as a module, which may write into tensors of its own."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def first_rows(x):
+    """Take the class tokens of the first frames, all the first sample's: TimeSformer.
+
+    They are all the same constant, but its parts are those of the frame.
+    """
+    frames = x.reshape(-1, 2, 4)
+    frames = torch.cat([torch.ones(len(frames), 1, 4, dtype=x.dtype), frames], 1)
+    token = layer(frames[: len(x), 0])[:, None]
+    return torch.cat([token, layer(x)], 1).tanh().mean(1)
+
+
+def picked_rows(x):
+    flat = x.reshape(-1, 4)
+    chosen = torch.where(flat[:, 0] > 0)[0]
+    out = torch.zeros(len(flat), 6, dtype=x.dtype)
+    out = out.index_add(0, chosen, layer(flat[chosen]))
+    return (out.reshape(len(x), -1, 6) + SHIFT).tanh().mean(1)
+
+
+def turned(x):
+    return layer(layer(x.flip(0))[..., :4]).flip(0).mean(1)
+
+
+def in_another_order(x):
+    order = torch.arange(len(x)).flip(0)
+    return layer(layer(x[order])[..., :4])[order].mean(1)
+
+
+def repeated(x):
+    twice = layer(x.repeat_interleave(2, 0))
+    return F.linear(twice.tanh(), WEIGHT.T, SHIFT[:4]).tanh().reshape(len(x), -1)
+
+
+def times_first(x):
+    """As many times as samples, so that sizes do not tell which is which."""
+    return (torch.einsum("bti,oi->tbo", x, WEIGHT) + SHIFT).tanh().mean(0)
+
+
+def queried(x):
+    query = torch.einsum("btd,d->bd", x, drawn(4, seed=5))
+    scores = torch.einsum("bd,btd->bt", query, x)
+    return (scores + 0.5).tanh().softmax(-1) * 1.0
+
+
+def written_by_time(x):
+    out = torch.ones(x.shape[1], len(x), 6, dtype=x.dtype)
+    for t in range(x.shape[1] - 1):
+        out[t] = layer(x[:, t])
+    return (out + SHIFT).tanh().mean(0)
+
+
+NETWORKS = [
+    first_rows,
+    picked_rows,
+    turned,
+    in_another_order,
+    repeated,
+    times_first,
+    queried,
+    written_by_time,
+]
+
+
+def parts_of(x):
+    drawn_ = torch.rand(3, *x.shape[1:], generator=torch.Generator().manual_seed(6))
+    return drawn_.double()[:, None] * x / 3
+
+
+@pytest.mark.parametrize("partition", [False, True])
+@pytest.mark.parametrize("bias", [*BIASES, "context"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_rows_together_are_rows_alone(network, bias, partition):
+    network = Network(network).eval()
+    x = drawn(6, 6, 4)
+    rel = parts_of(x)
+    options = {"bias": bias, "partition": partition, "strip": False}
+    together, rest = contextual_decomposition(network, x, rel, **options)
+    whole = together.sum(0) if partition else together
+    torch.testing.assert_close(whole + rest, network(x).expand_as(whole))
+    for i in range(len(x)):
+        one = slice(i, i + 1)
+        alone, _ = contextual_decomposition(network, x[one], rel[:, one], **options)
+        torch.testing.assert_close(alone, together[:, one])
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_rows_of_several_inputs_run_alone_too(bias):
+    a, b = drawn(5, 6, 4), drawn(5, 6, 4, seed=7)
+    keep = torch.tensor([1.0, 0, 1, 1, 0, 1], dtype=a.dtype)[:, None]
+
+    def network(a, b, keep):
+        return picked_rows(a * keep) + first_rows(b)
+
+    parts = parts_of(a), parts_of(b), None
+    together, _ = contextual_decomposition(network, (a, b, keep), parts, bias=bias)
+    for i in range(len(a)):
+        one = slice(i, i + 1)
+        inputs, own = (a[one], b[one], keep), (parts[0][:, one], parts[1][:, one], None)
+        alone, _ = contextual_decomposition(network, inputs, own, bias=bias)
+        torch.testing.assert_close(alone, together[:, one])
+
+
+def siamese(x):
+    half = len(x) // 2
+    return layer(x[:half]).mean(1).repeat(2, 1) * layer(x[half:]).mean(1).repeat(2, 1)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_rows_that_meet_each_other_are_refused(bias):
+    x = drawn(4, 6, 4)
+    with pytest.raises(UnsupportedOperationError, match="a row alone"):
+        contextual_decomposition(siamese, x, parts_of(x), bias=bias)
+    out, rest = contextual_decomposition(siamese, x, parts_of(x))
+    torch.testing.assert_close(out + rest, siamese(x).expand_as(out))
