@@ -20,6 +20,12 @@ from sktrim.propagation import (
     outputs_of,
 )
 
+_COMPILES = (
+    "The network calls a function that torch compiles as it runs, such as "
+    "flex_attention, within which nothing can be followed or counted. Let it call "
+    "torch.nn.functional.scaled_dot_product_attention instead, with the same weights."
+)
+
 
 class Network:
     """A trained network: raw outputs as a differentiable function of the signal.
@@ -206,6 +212,8 @@ class Network:
         try:
             out = self.composed(x)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if "HigherOrderOperator" in str(error):
+                raise ValueError(_COMPILES) from error
             raise ValueError(
                 f"The network failed on a signal of shape {tuple(x.shape[1:])} "
                 f"(dtype {x.dtype}): {error} Likely causes: (a) X has another layout "

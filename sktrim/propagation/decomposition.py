@@ -27,6 +27,7 @@ from .axes import RowsDiffer
 from .carrier import Carrier, find_carriers, is_plain
 from .contextual import ContextualDecomposition
 from .endings import ending_of, without_ending
+from .hidden import explained_error
 from .lowrank import LowRank
 from .passthrough import PassThrough
 from .state import KeptState
@@ -103,20 +104,10 @@ def run_unguarded(model: Callable, *carriers: Any) -> Any:
                 "out or ask isinstance(x, torch.Tensor), which the stand-in is; or use "
                 "a scorer that needs no rules."
             ) from error
-        if not any(name in str(error) for name in _HIDDEN):
+        clear = explained_error(error)
+        if clear is None:
             raise
-        raise UnsupportedOperationError(
-            "The model calls (a) a function that is TorchScript, (b) compiled code of "
-            "another library, (c) a transform such as torch.vmap or torch.func.grad, "
-            "or (d) a module with backward hooks; there its operations are hidden "
-            f"from the rules ({str(error).splitlines()[0]}). Let the model call the "
-            "Python function that was scripted, traced or transformed, remove the "
-            "hooks, or use a scorer that needs no rules."
-        ) from error
-
-
-# what errors say of a carrier that code without rules could not take
-_HIDDEN = (Carrier.__name__, "TorchScript interpreter")
+        raise clear from error
 
 
 def contextual_decomposition(
@@ -419,8 +410,14 @@ def explained_output(
     method = PassThrough()
     inputs = x if isinstance(x, tuple) else (x,)
     carriers = [_stand_in(method, value) for value in inputs]
-    with KeptState(model):
-        value = model(*carriers)
+    try:
+        with KeptState(model):
+            value = model(*carriers)
+    except NotImplementedError as error:
+        clear = explained_error(error)
+        if clear is None:
+            raise
+        raise clear from error
     carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
         return _first_tensor(value), None

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention.flex_attention import flex_attention
 
 from sktrim import transform_importance
 from sktrim.propagation import (
@@ -300,3 +301,22 @@ class Wrapped(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+class Flexible(nn.Module):
+    """Attention by a function that torch compiles as it runs, as in ViTND."""
+
+    def forward(self, x):
+        return flex_attention(x[:, None], x[:, None], x[:, None])[:, 0].mean(1)
+
+
+def test_a_function_that_torch_compiles_as_it_runs_is_refused():
+    net, x = Flexible().eval(), torch.randn(2, 8, 16)
+    with pytest.raises(UnsupportedOperationError, match="scaled_dot_product"):
+        contextual_decomposition(net, x, x)
+    for refused in (explained, guided, deeplift):
+        with pytest.raises(UnsupportedOperationError, match="scaled_dot_product"):
+            refused(net, x)
+    for scorer in ("occlusion", "lrp_epsilon"):
+        with pytest.raises(ValueError, match="scaled_dot_product"):
+            transform_importance(net, x.numpy(), scorer=scorer, target=0)
