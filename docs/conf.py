@@ -46,6 +46,7 @@ GUIDE = (
     "pictures",
     "torch_tools",
     "own_scorer",
+    "add_one",
     "evaluation",
     "zoo",
 )

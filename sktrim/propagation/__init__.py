@@ -14,6 +14,7 @@ from .decomposition import (
 )
 from .interactions import pairwise_interactions
 from .mixtures import Mixtures
+from .relevance import Rule, Side, Term
 
 __all__ = [
     "AsItIs",
@@ -21,6 +22,9 @@ __all__ = [
     "LowRankParts",
     "Mixtures",
     "OutputMismatchError",
+    "Rule",
+    "Side",
+    "Term",
     "UnsupportedOperationError",
     "contextual_decomposition",
     "decompose",

@@ -84,7 +84,7 @@ class Rule:
     --------
     The z+ rule, as data:
 
-    >>> from sktrim.propagation.relevance import Rule, Side, Term
+    >>> from sktrim.propagation import Rule, Side, Term
     >>> both_up = Term("positive", "positive", "positive")
     >>> both_down = Term("negative", "negative", "zero")
     >>> rule = Rule("z_plus", (Side((both_up, both_down)),))
