@@ -1,3 +1,5 @@
+"""A target picks the scalar that its name says."""
+
 import numpy as np
 import pytest
 import torch

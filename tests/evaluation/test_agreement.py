@@ -1,3 +1,5 @@
+"""Scorers are compared two by two, rank by rank, on the same samples."""
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr

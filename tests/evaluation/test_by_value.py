@@ -1,3 +1,5 @@
+"""Importance against the value of a group is read off as the bins say."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""The card measures what it prints and says what was not measured."""
+
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier

@@ -1,3 +1,5 @@
+"""Rank correlations of rows are those of SciPy."""
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr

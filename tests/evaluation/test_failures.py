@@ -1,3 +1,5 @@
+"""Failure reports find the samples and the groups that go wrong together."""
+
 from math import comb
 
 import numpy as np

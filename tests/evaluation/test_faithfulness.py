@@ -1,3 +1,5 @@
+"""Curves of replaced groups are what replacing them one by one gives."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Scores of explanations have the values that small networks make plain."""
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA

@@ -1,3 +1,5 @@
+"""Randomised weights change what an explanation says, and by how much is told."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""The recovery benchmark trains, asks and counts as its table says."""
+
 import json
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Explanations of perturbed data and models are compared as their report says."""
+
 import numpy as np
 import pytest
 import scipy.sparse as sp

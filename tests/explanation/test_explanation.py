@@ -1,3 +1,5 @@
+"""An Explanation keeps its arrays in step through slices, sums and questions."""
+
 import numpy as np
 import pytest
 import scipy.sparse as sp

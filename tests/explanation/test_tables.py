@@ -1,3 +1,5 @@
+"""An Explanation becomes tables and shap's own without losing a number."""
+
 import json
 import pickle
 import sys

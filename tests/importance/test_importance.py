@@ -1,3 +1,5 @@
+"""The meta-estimator fits, explains and searches as scikit-learn's do."""
+
 import pickle
 import warnings
 

@@ -1,3 +1,5 @@
+"""What `explanation.plot` draws is what the Explanation holds."""
+
 import numpy as np
 import pytest
 import scipy.sparse as sp

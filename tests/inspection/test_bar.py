@@ -1,3 +1,5 @@
+"""Bars have the lengths, colours and names of the groups."""
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex

@@ -1,3 +1,5 @@
+"""Components are drawn in the shape of the signal they are part of."""
+
 import numpy as np
 import pytest
 

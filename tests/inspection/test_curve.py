@@ -1,3 +1,5 @@
+"""Curves run over the centres of the groups, one line per channel."""
+
 import numpy as np
 import pytest
 

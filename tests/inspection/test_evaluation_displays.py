@@ -1,3 +1,5 @@
+"""The pictures of the studies show the numbers of the studies."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Heat maps lie on the signal, or in the plane of its frequencies."""
+
 from itertools import pairwise
 
 import matplotlib.pyplot as plt

@@ -1,3 +1,5 @@
+"""Every display draws where it is told, shows nothing and says what is wrong."""
+
 import sys
 
 import matplotlib.pyplot as plt

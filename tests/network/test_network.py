@@ -1,3 +1,5 @@
+"""Whatever a user hands over becomes one module with its labels and its dtype."""
+
 import copy
 import warnings
 

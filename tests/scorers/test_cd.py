@@ -1,3 +1,5 @@
+"""The scorer `cd` gives what contextual decomposition of each group gives."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Gradient scorers are autograd's gradients, times and along what they say."""
+
 import captum.attr
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Occlusion is the output lost when a group is replaced."""
+
 import numpy as np
 import pytest
 import torch
