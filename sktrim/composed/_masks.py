@@ -87,12 +87,12 @@ class GroupMasks:
         """
         return self._sums(amounts, self.rows, self.columns, self.n_coefficients)
 
-    def _sums(self, values, taken, given, size) -> torch.Tensor:
+    def _sums(self, values, sources, places, size) -> torch.Tensor:
         """Take the last axis at some places and add it up, weighted, at others."""
         # rows of all samples at once: along the last axis it takes twice as long
-        rows = values.reshape(-1, values.shape[-1]).T.index_select(0, taken)
+        rows = values.reshape(-1, values.shape[-1]).T.index_select(0, sources)
         rows = rows * self.weights.to(values)[:, None]
-        out = values.new_zeros((size, rows.shape[1])).index_add_(0, given, rows)
+        out = values.new_zeros((size, rows.shape[1])).index_add_(0, places, rows)
         return out.T.reshape(*values.shape[:-1], size)
 
     def total(self) -> torch.Tensor:

@@ -159,11 +159,11 @@ class ComposedModel:
         """Return by how much outputs differ from those that are known; 0: rounding."""
         if self.known is None:
             return 0.0
-        found, known = whole.detach().reshape(len(self.known), -1), self.known
+        outputs, known = whole.detach().reshape(len(self.known), -1), self.known
         scale = known.abs().amax().clamp(min=torch.finfo(known.dtype).tiny)
-        off = (found - known).abs().amax() / scale
+        off = (outputs - known).abs().amax() / scale
         # under autocast the output alone tells
-        dtypes = {found.dtype, known.dtype, self.x.dtype}
+        dtypes = {outputs.dtype, known.dtype, self.x.dtype}
         rounding = max(torch.finfo(dtype).eps for dtype in dtypes)
         return 0.0 if off <= rounding**0.5 else off.item()
 
@@ -301,12 +301,12 @@ class ComposedModel:
         n_axes = self.x.ndim - 1
         rows = gradient.flatten(-n_axes)
         width = self._s.shape[1]
-        found = self.inverse.adjoint(rows.reshape(-1, rows.shape[-1]), width)
-        found = found.reshape(*rows.shape[:-1], width)
+        pulled = self.inverse.adjoint(rows.reshape(-1, rows.shape[-1]), width)
+        pulled = pulled.reshape(*rows.shape[:-1], width)
         if not self.component:
-            return found
+            return pulled
         residual = (rows * self.r.flatten(1)).sum(-1, keepdim=True)
-        return torch.cat([found, residual], dim=-1)
+        return torch.cat([pulled, residual], dim=-1)
 
     def rows_at_once(self) -> int:
         """How many network rows fit into the working memory at once."""

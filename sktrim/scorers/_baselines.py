@@ -12,13 +12,13 @@ def baseline_rows(
     """Resolve a baseline to rows of coefficients (n_rows, n_coefficients [+ 1])."""
     # `baseline` is "zero", "mean", "rows" (the background itself) or array-like
     if not isinstance(baseline, str):
-        given = np.atleast_2d(np.asarray(baseline)).copy()
-        if given.dtype.kind not in "fiu":
+        array = np.atleast_2d(np.asarray(baseline)).copy()
+        if array.dtype.kind not in "fiu":
             raise ValueError(
                 f"baseline={baseline!r}; expected 'zero', 'mean' or rows of "
                 "coefficients, numbers."
             )
-        rows = torch.as_tensor(given).to(model.s)
+        rows = torch.as_tensor(array).to(model.s)
         width = model.s.shape[1] - model.component
         if rows.ndim != 2 or rows.shape[1] != width:
             raise ValueError(

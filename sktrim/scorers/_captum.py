@@ -229,17 +229,17 @@ class CaptumScorer(Scorer):
             options.setdefault("perturbations_per_eval", at_once)
         index = torch.arange(len(model.s), device=model.s.device)
         if "baselines" not in accepted:
-            given = [{}]
+            starting = [{}]
         elif name == "GradientShap":
-            given = [{"baselines": starts[:, 0]}]
+            starting = [{"baselines": starts[:, 0]}]
         else:
-            given = [{"baselines": start} for start in starts]
-        found = []
-        for more in given:
+            starting = [{"baselines": start} for start in starts]
+        attributions = []
+        for more in starting:
             s = model.s.clone().requires_grad_(self.needs_gradient)
             arguments = {"additional_forward_args": (index,), **options, **more}
-            found.append(method.attribute(s, **arguments).detach())
-        return torch.stack(found).mean(0)
+            attributions.append(method.attribute(s, **arguments).detach())
+        return torch.stack(attributions).mean(0)
 
 
 class _Function(nn.Module):

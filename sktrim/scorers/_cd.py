@@ -140,8 +140,8 @@ class ContextualDecomposition(Scorer):
     @property
     def needs_background(self) -> bool:
         """Whether `attribute` takes background rows."""
-        given = self.relative_to
-        return isinstance(given, str) and given in ("mean", "rows")
+        origin = self.relative_to
+        return isinstance(origin, str) and origin in ("mean", "rows")
 
     @torch.no_grad()
     def attribute(self, model, s, groups, target, *, background=None):
@@ -154,11 +154,11 @@ class ContextualDecomposition(Scorer):
         origins = self._origins(model, background)
         n_outputs = model.network.n_outputs
         step = rows_in_memory(len(groups) * n_outputs * s.element_size())
-        found = []
+        pieces = []
         for rows in chunks(len(s), step):
             each = [self._scores(model[rows], groups, target[rows], b) for b in origins]
-            found.append([sum(parts) / len(each) for parts in zip(*each, strict=True)])
-        values, base, *pairs = (torch.cat(p) for p in zip(*found, strict=True))
+            pieces.append([sum(parts) / len(each) for parts in zip(*each, strict=True)])
+        values, base, *pairs = (torch.cat(p) for p in zip(*pieces, strict=True))
         extra = {"interactions": pairs[0]} if pairs else {}
         return Attribution(values, None if self.absolute else base, extra=extra)
 
@@ -177,10 +177,10 @@ class ContextualDecomposition(Scorer):
             scores, rest = self._jointly(model, change, groups, target)
         else:
             scores, rest = self._separately(model, change, groups, target)
-        found = [self._sign(scores).movedim(0, 1), rest]
+        parts = [self._sign(scores).movedim(0, 1), rest]
         if self.interactions:
-            found.append(self._pairs(model, change, groups, target, scores))
-        return found
+            parts.append(self._pairs(model, change, groups, target, scores))
+        return parts
 
     def _separately(self, model, change, groups, target):
         """Scores (n_groups, n, n_targets), and what all groups together leave."""

@@ -28,11 +28,11 @@ def in_channels_last(model):
     x = model.x[:2]
     try:
         fast.network.composed = _copy(network.composed)
-        found = fast.output(x)
+        output = fast.output(x)
     except (RuntimeError, TypeError, ValueError):  # a view that needs the usual layout
         return model
     expected = model.output(x)
-    off = (found - expected).abs().max()
+    off = (output - expected).abs().max()
     return fast if off <= 1e-5 * (1 + expected.abs().max()) else model
 
 

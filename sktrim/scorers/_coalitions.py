@@ -79,7 +79,7 @@ def responses(
     # (n_rows, n_coefficients); slices of `points` are ndarrays (n_picked, n_groups)
     at_once = model.rows_at_once()
     n_samples = max(1, at_once // max(16, min(len(groups), _MOST_PARTS)))
-    found = []
+    averages = []
     for part in chunks(len(model.s), n_samples):
         step, total = max(1, at_once // (part.stop - part.start)), 0
         for row in rows:
@@ -89,8 +89,8 @@ def responses(
                 for some in chunks(len(points), step)
             ]
             total = total + torch.cat(outputs).double()
-        found.append(total / len(rows))
-    return torch.cat(found, dim=1)
+        averages.append(total / len(rows))
+    return torch.cat(averages, dim=1)
 
 
 class Subsets:

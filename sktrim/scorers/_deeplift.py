@@ -146,8 +146,10 @@ class DeepLift(Scorer):
         """Mean over baselines of scores and of the output there."""
         scores, starts = [], []
         for row in rows:
-            found, start = _rescaled(model, target, row)
-            scores.append(groups.aggregate(found * (model.s - row)).movedim(0, -1))
+            multipliers, start = _rescaled(model, target, row)
+            scores.append(
+                groups.aggregate(multipliers * (model.s - row)).movedim(0, -1)
+            )
             starts.append(start)
         return torch.stack(scores).mean(0), torch.stack(starts).mean(0)
 
@@ -209,9 +211,9 @@ def _rescaled(model, target, row):
         out = run(function, carrier)
         model.check_output(out.full)
         scalars = target(out.reshape(len(point), -1)).full
-        found = _gradients(scalars, leaf)
-    found = model.pull_back(found) if model.is_affine else found
+        multipliers = _gradients(scalars, leaf)
+    multipliers = model.pull_back(multipliers) if model.is_affine else multipliers
     start = output_at(model, target, row)
     with torch.no_grad():
         check_baseline(target(out.rel.reshape(len(point), -1)), start, scalars)
-    return found, start
+    return multipliers, start

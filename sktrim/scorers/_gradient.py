@@ -49,10 +49,10 @@ def pulled(
     """Return gradients of an output at several points; None where one has no part."""
     # `start` is the gradient that starts, 1 by default; `retain`: the graph is needed
     # again
-    found: tuple = ()
+    gradients: tuple = ()
     if output.requires_grad:
-        found = _differentiated(output, points, start, retain)
-    if all(part is None for part in found):
+        gradients = _differentiated(output, points, start, retain)
+    if all(part is None for part in gradients):
         raise ValueError(
             "No gradient leads from the network's output to its input. Likely causes: "
             "(a) the network detaches what it computes (detach, .data, "
@@ -60,7 +60,7 @@ def pulled(
             "not depend on the input. Take that out, or use a scorer that needs no "
             "gradient: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
         )
-    return found
+    return gradients
 
 
 def _differentiated(output, points, start, retain) -> tuple:

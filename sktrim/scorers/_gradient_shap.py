@@ -124,5 +124,5 @@ def _gradient_between(model, row, share, target) -> torch.Tensor:
 @torch.no_grad()
 def _mean_output(model, target, rows) -> torch.Tensor:
     """Explained output at baseline rows, averaged, shape (n_samples, n_targets)."""
-    found = [target(model(row.expand_as(model.s))) for row in rows]
-    return torch.stack(found).mean(0)
+    outputs = [target(model(row.expand_as(model.s))) for row in rows]
+    return torch.stack(outputs).mean(0)

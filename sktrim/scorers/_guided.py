@@ -17,11 +17,11 @@ class _ReluGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        found = []
+        scores = []
         for rows in row_chunks(model, len(s)):
             gradient = self._gradient(model[rows], target[rows])
-            found.append(groups.aggregate(gradient).movedim(0, -1))
-        return torch.cat(found)
+            scores.append(groups.aggregate(gradient).movedim(0, -1))
+        return torch.cat(scores)
 
     def _gradient(self, model, target):
         """Return gradients, shape (n_targets, n, n_coefficients)."""

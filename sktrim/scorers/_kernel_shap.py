@@ -98,10 +98,10 @@ class KernelShap(Replacing):
         rows = self._rows(model, background)
         values, base = [], []
         for part, picked in portions(model, target, len(points)):
-            found = responses(part, groups, picked, rows, points)
-            scores = _solve(subsets, weights, found.cpu().numpy())
+            outputs = responses(part, groups, picked, rows, points)
+            scores = _solve(subsets, weights, outputs.cpu().numpy())
             values.append(torch.as_tensor(scores).to(s))
-            base.append(found[0].to(s))
+            base.append(outputs[0].to(s))
         return Attribution(torch.cat(values), torch.cat(base))
 
 

@@ -124,13 +124,15 @@ class Lime(Replacing):
         rows = self._rows(model, background)
         values, base = [], []
         for part, picked in portions(model, target, len(draws)):
-            found = responses(
+            outputs = responses(
                 part, groups, picked, rows, 1 + self.radius * draws, clip=False
             )
-            found = found.cpu().numpy()
-            weights, level = self._regress(draws, found.reshape(len(draws), -1), kernel)
-            weights = weights.reshape(len(groups), *found.shape[1:])
-            level = level.reshape(found.shape[1:])
+            outputs = outputs.cpu().numpy()
+            weights, level = self._regress(
+                draws, outputs.reshape(len(draws), -1), kernel
+            )
+            weights = weights.reshape(len(groups), *outputs.shape[1:])
+            level = level.reshape(outputs.shape[1:])
             values.append(torch.as_tensor(np.moveaxis(weights, 0, 1)).to(s))
             base.append(torch.as_tensor(level - weights.sum(axis=0)).to(s))
         return Attribution(torch.cat(values), torch.cat(base))

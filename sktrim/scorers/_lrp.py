@@ -125,10 +125,10 @@ class LRPComposite(Scorer):
         self.composite = composite
 
     def _rules(self) -> dict[str, Rule]:
-        given = self.composite
-        if given is None:
-            given = {"conv": "gamma", "linear": "epsilon"}
-        return resolve_composite(given)
+        composite = self.composite
+        if composite is None:
+            composite = {"conv": "gamma", "linear": "epsilon"}
+        return resolve_composite(composite)
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
@@ -139,11 +139,11 @@ class LRPComposite(Scorer):
         parts = []
         for rows in row_chunks(model, len(s)):
             part, picked = model[rows], target[rows]
-            found, at_signal, started = self._relevance(method, part, picked)
-            values = groups.aggregate(found).movedim(0, -1)
+            relevance, at_signal, started = self._relevance(method, part, picked)
+            values = groups.aggregate(relevance).movedim(0, -1)
             extra = {
-                "amplification": _amplification(found, at_signal),
-                "conservation": divided(found.sum(-1).T, started),
+                "amplification": _amplification(relevance, at_signal),
+                "conservation": divided(relevance.sum(-1).T, started),
             }
             parts.append(Attribution(values, self._base(part, picked), extra=extra))
         _tell_absorbed(method.absorbed)
@@ -165,12 +165,12 @@ class LRPComposite(Scorer):
             model.check_output(carrier.full)
             out = relevance_of(method, carrier).reshape(len(x), -1)
         starts = self._starts(target, out.detach())
-        found = []
+        gradients = []
         for t, start in enumerate(starts):
             parts = pulled(out, (x, twin, leaf), start, retain=t < len(starts) - 1)
-            found.append([0 if part is None else part for part in parts])
+            gradients.append([0 if part is None else part for part in parts])
         multiplier, direct, folded = (
-            torch.stack([torch.zeros_like(like) + part[i] for part in found])
+            torch.stack([torch.zeros_like(like) + part[i] for part in gradients])
             for i, like in enumerate((x, twin, leaf))
         )
         at_signal = multiplier * point + direct
@@ -181,8 +181,8 @@ class LRPComposite(Scorer):
             moved = at_signal.flatten(2)
             moved = torch.nn.functional.pad(moved, (0, width - moved.shape[2]))
             return moved + folded, moved + folded, started
-        found = model.s * model.pull_back(multiplier) + folded
-        return found, at_signal, started
+        relevance = model.s * model.pull_back(multiplier) + folded
+        return relevance, at_signal, started
 
     def _starts(self, target, out):
         """Relevance of the outputs, one (n, n_outputs) per target."""
@@ -248,25 +248,25 @@ def _affine_input(model, twin, leaf) -> AffineInput:
     return AffineInput(twin, _is_identity(model), leaf, synthesis, residual)
 
 
-def _amplification(found, at_signal):
+def _amplification(at_coefficients, at_signal):
     """Sum of abs over coefficients over that over the signal, 1 where both are 0."""
-    above = found.abs().sum(-1).movedim(0, -1)
+    above = at_coefficients.abs().sum(-1).movedim(0, -1)
     below = at_signal.abs().flatten(2).sum(-1).movedim(0, -1)
     return torch.where(below == 0, 1, divided(above, below))
 
 
-def resolve_composite(given: Any) -> dict[str, Rule]:
+def resolve_composite(composite: Any) -> dict[str, Rule]:
     """Turn names and pairs into rules; "join" is epsilon where it is not given."""
-    if not isinstance(given, Mapping):
-        raise TypeError(f"composite={given!r}; expected a dict of rules by kind.")
-    missing = [kind for kind in ("conv", "linear") if kind not in given]
-    unknown = [kind for kind in given if kind not in _KINDS]
+    if not isinstance(composite, Mapping):
+        raise TypeError(f"composite={composite!r}; expected a dict of rules by kind.")
+    missing = [kind for kind in ("conv", "linear") if kind not in composite]
+    unknown = [kind for kind in composite if kind not in _KINDS]
     if missing or unknown:
         raise ValueError(
-            f"composite has the kinds {list(given)}; expected 'conv' and 'linear', "
+            f"composite has the kinds {list(composite)}; expected 'conv' and 'linear', "
             "and optionally 'first' and 'join'."
         )
-    rules = {kind: _resolve_rule(rule) for kind, rule in given.items()}
+    rules = {kind: _resolve_rule(rule) for kind, rule in composite.items()}
     rules.setdefault("join", RULES["epsilon"])
     if rules["join"].sides:
         raise ValueError("The rule for 'join' is epsilon; give ('epsilon', {...}).")
@@ -549,10 +549,10 @@ class LRPZPlus(LRPComposite):
         self.first = first
 
     def _rules(self):
-        given = {"conv": self._name, "linear": self._name}
+        composite = {"conv": self._name, "linear": self._name}
         if self.first is not None:
-            given["first"] = self.first
-        return resolve_composite(given)
+            composite["first"] = self.first
+        return resolve_composite(composite)
 
 
 class LRPZBox(LRPComposite):

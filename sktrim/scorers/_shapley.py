@@ -105,11 +105,11 @@ class Shapley(Replacing):
         else:
             ranks = _draw_ranks(n_groups, self.n_permutations // 2, random_state)
             points, solve = _Prefixes(ranks), _sampled(ranks)
-        found = [
+        solved = [
             solve(responses(part, groups, picked, rows, points))
             for part, picked in portions(model, target, len(points))
         ]
-        values, base, errors = zip(*found, strict=True)
+        values, base, errors = zip(*solved, strict=True)
         std_errors = None if exact else torch.cat(errors).to(s)
         return Attribution(torch.cat(values).to(s), torch.cat(base).to(s), std_errors)
 
