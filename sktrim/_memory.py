@@ -42,9 +42,9 @@ class ByteCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        given = {_storage(t) for t in tree_leaves((args, kwargs)) if _is_tensor(t)}
+        arguments = {_storage(t) for t in tree_leaves((args, kwargs)) if _is_tensor(t)}
         for leaf in tree_leaves(out):
-            if _is_tensor(leaf) and _storage(leaf) not in given:
+            if _is_tensor(leaf) and _storage(leaf) not in arguments:
                 size = leaf.numel() * leaf.element_size()
                 self.total += size
                 self.largest = max(self.largest, size)

@@ -210,15 +210,15 @@ def failure_report(
     fitted = np.empty(len(values), dtype=int)
     fitted[order] = model.fit_predict(directions[order])
     names = explanation.group_names
-    found = [
+    clusters = [
         _cluster(np.flatnonzero(fitted == c), errors, z, names, n_drivers)
         for c in range(n_clusters)
     ]
-    found.sort(key=lambda cluster: -cluster.error_rate)
+    clusters.sort(key=lambda cluster: -cluster.error_rate)
     labels = np.empty(len(values), dtype=int)
-    for index, cluster in enumerate(found):
+    for index, cluster in enumerate(clusters):
         labels[cluster.samples] = index
-    return FailureReport(found, labels, errors)
+    return FailureReport(clusters, labels, errors)
 
 
 def _standardised(values) -> np.ndarray:

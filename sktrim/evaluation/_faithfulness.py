@@ -211,26 +211,26 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
         ranked["random"] = rank_groups(np.zeros_like(scores), random_state + 1)
 
     def visit(curves, rows):
-        found = []
+        pairs = []
         for name in orders:
             if name == "magnitude":
                 order = _magnitude_order(curves, trim.groups_, random_state)
             else:
                 order = ranked[name][rows]
             order = torch.as_tensor(order, device=curves.model.s.device)
-            found.extend(curves.along(order, steps))
-        return tuple(found)
+            pairs.extend(curves.along(order, steps))
+        return tuple(pairs)
 
     rows = replacement_rows(trim, options["replacement"], options["n_rows"])
-    found = over_chunks(
+    outputs = over_chunks(
         trim, X, y, visit, rows=rows, verbose=options["verbose"], n_samples=len(scores)
     )
     output = "probability of the explained class"
     if not trim.explains_probability:
-        unit = unit_of(found[0][:, 0], *found)
-        found = [curve / unit for curve in found]
+        unit = unit_of(outputs[0][:, 0], *outputs)
+        outputs = [curve / unit for curve in outputs]
         output = "explained output (standard deviations over samples)"
-    pairs = zip(orders, found[::2], found[1::2], strict=True)
+    pairs = zip(orders, outputs[::2], outputs[1::2], strict=True)
     fractions = steps / steps[-1]
     return {name: FaithfulnessCurves(fractions, d, i, output) for name, d, i in pairs}
 

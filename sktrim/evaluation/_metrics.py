@@ -121,11 +121,11 @@ def sufficient_fraction(
         ranked = torch.as_tensor(order[rows], device=curves.model.s.device)
         kept = curves.restored(curves.weights(ranked, steps))
         whole = torch.ones_like(kept[:1])
-        found = curves.values(torch.cat([kept[:-1], whole]))
-        return (to_numpy(found.T),)
+        outputs = curves.values(torch.cat([kept[:-1], whole]))
+        return (to_numpy(outputs.T),)
 
     rows = replacement_rows(trim, replacement, 1)
-    (found,) = over_chunks(
+    (outputs,) = over_chunks(
         trim,
         X,
         y,
@@ -136,8 +136,8 @@ def sufficient_fraction(
         n_samples=len(scores),
     )
     classifier = trim.network_.kind == "classifier"
-    allowed = 0.0 if classifier else tolerance * found[:, -1].std()
-    kept = np.abs(found - found[:, -1:]) <= allowed
+    allowed = 0.0 if classifier else tolerance * outputs[:, -1].std()
+    kept = np.abs(outputs - outputs[:, -1:]) <= allowed
     return float((steps / steps[-1])[kept.argmax(axis=1)].mean())
 
 

@@ -413,17 +413,19 @@ def randomisation_test(
     chosen = _check_options(mode, n_draws, depths, len(layers))
     sizes = _amplitudes(explanation)
     trained = check_scores(explanation, trim)
-    found = []
+    comparisons = []
     verbose = trim.verbose if verbose is None else verbose
     with tqdm(total=n_draws * len(chosen), unit="network", disable=not verbose) as bar:
         for seed in np.random.SeedSequence(random_state).spawn(n_draws):
             for module in _randomised(network.module, layers, chosen, mode, seed):
                 other = with_module(fixed, module).explain(X)
                 scores = check_scores(other, trim)
-                found.append(_compare(explanation, other, trained, scores, sizes))
+                comparisons.append(_compare(explanation, other, trained, scores, sizes))
                 bar.update()
     shape = (n_draws, len(chosen))
-    table = {k: np.reshape([f[k] for f in found], shape).T for k in found[0]}
+    table = {
+        k: np.reshape([f[k] for f in comparisons], shape).T for k in comparisons[0]
+    }
     return RandomisationResult(
         scorer=explanation.scorer,
         mode=mode,
@@ -468,16 +470,16 @@ def _compare(explanation, other, trained, scores, sizes) -> dict[str, float]:
     """Relate the scores of a randomised network to the trained one's."""
     maps = map_correlations(trained, scores)
     sized = map_correlations(np.abs(trained), np.abs(scores))
-    found = {kind: float(rho.mean()) for kind, rho in maps.items()}
-    found |= {f"size {kind}": float(np.abs(r).mean()) for kind, r in maps.items()}
-    found |= {
+    relations = {kind: float(rho.mean()) for kind, rho in maps.items()}
+    relations |= {f"size {kind}": float(np.abs(r).mean()) for kind, r in maps.items()}
+    relations |= {
         f"chance {kind}": float(sign_chance(trained, scores, kind).mean())
         for kind in KINDS
     }
-    found |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
-    found["data only"] = float(row_correlations(sizes, np.abs(scores)).mean())
+    relations |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
+    relations["data only"] = float(row_correlations(sizes, np.abs(scores)).mean())
     before = explanation.metadata["explained"]
     after = other.metadata["explained"]
     change = np.abs(after - before).mean()
-    found["output change"] = float(change / unit_of(before, after))
-    return found
+    relations["output change"] = float(change / unit_of(before, after))
+    return relations

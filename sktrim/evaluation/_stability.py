@@ -362,13 +362,13 @@ def stability_report(
     values = check_scores(explanation.values)
     rng = np.random.default_rng(random_state)
     n = len(values)
-    found = {
+    maps = {
         kind: [values[rows] for rows in _rows(kind, n, n_draws, rng, block_size)]
         for kind in perturbations
         if kind in perturb.RESAMPLINGS
     }
     if groups is not None:
-        found["environments"] = [values[r] for r in perturb.environments(groups, n)]
+        maps["environments"] = [values[r] for r in perturb.environments(groups, n)]
     again = {}
     if "noise" in perturbations:
         draws = (trim, X, explanation, n_draws, rng, noise_level)
@@ -385,10 +385,10 @@ def stability_report(
     with tqdm(unit="explanation", disable=not verbose) as bar:
         for kind, explanations in again.items():
             bar.set_description(kind)
-            found[kind] = [_counted(e, values, bar) for e in explanations]
-    agreed = consensus([values, *found["networks"]]) if len(networks) else None
+            maps[kind] = [_counted(e, values, bar) for e in explanations]
+    agreed = consensus([values, *maps["networks"]]) if len(networks) else None
     sizes, signs = np.abs(values).mean(axis=0), values.mean(axis=0)
-    kinds = {kind: _summary(draws, sizes, signs) for kind, draws in found.items()}
+    kinds = {kind: _summary(draws, sizes, signs) for kind, draws in maps.items()}
     return StabilityReport(list(explanation.group_names), sizes, kinds, agreed)
 
 

@@ -159,7 +159,7 @@ class ReplacementCurves:
         signals = model.x.new_empty(at_once, *model.x.shape)
         # networks may write to their input
         whole = self.read(model.output(model.x.clone()[None]))
-        found = []
+        by_row = []
         for row in self.rows:
             away = model.s - row
             emptied = model.x - model.linear((1 - self.floor) * away)
@@ -173,8 +173,8 @@ class ReplacementCurves:
                 # what one curve has taken from it is what the other is given
                 deletion.append(self.read(model.output(left)))
                 insertion.append(self.read(model.output(cut.add_(emptied))))
-            found.append((torch.cat(deletion), ends, torch.cat(insertion)))
-        return whole, *(torch.stack(p).mean(0) for p in zip(*found, strict=True))
+            by_row.append((torch.cat(deletion), ends, torch.cat(insertion)))
+        return whole, *(torch.stack(p).mean(0) for p in zip(*by_row, strict=True))
 
     def _first_cut(self, order) -> torch.Tensor:
         """Rank of the first group in an order that holds a coefficient, like s."""
@@ -204,7 +204,7 @@ def over_chunks(
     # `visit(curves, chunk)`, with the slice of samples, returns a tuple of arrays with
     # one row per sample; `rows` are the replacements; `n_samples` is the length of the
     # bar
-    found = []
+    results = []
     verbose = trim.verbose if verbose is None else verbose
     with (
         torch.no_grad(),
@@ -213,6 +213,6 @@ def over_chunks(
         for chunk, model, target, masks in trim.composed_models(X, y):
             dense = masks.dense(slice(0, len(trim.groups_)))
             curves = ReplacementCurves(model, dense, rows, read(model, target))
-            found.append(visit(curves, chunk))
+            results.append(visit(curves, chunk))
             bar.update(chunk.stop - chunk.start)
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return [np.concatenate(parts) for parts in zip(*results, strict=True)]

@@ -331,8 +331,8 @@ class ExplanationPlots:
 
 def _channels(names: list[str]) -> list[str]:
     """Read the channels that transforms of signals put in front of names."""
-    found = [re.match(r"channel(\d+|\(\d+(, \d+)*\))(?= )", name) for name in names]
-    return ["" if match is None else match[0] for match in found]
+    matches = [re.match(r"channel(\d+|\(\d+(, \d+)*\))(?= )", name) for name in names]
+    return ["" if match is None else match[0] for match in matches]
 
 
 def _whole_unit(chosen: ExplanationQueries) -> str | None:

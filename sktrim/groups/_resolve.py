@@ -10,11 +10,11 @@ import scipy.sparse as sp
 from sktrim.groups._groups import FeatureGroups
 
 
-def coefficient_names(transformer: Any, *given: Any) -> Any:
+def coefficient_names(transformer: Any, *names_in: Any) -> Any:
     """Return the names of a fitted transformer's coefficients, if it tells them."""
-    # `given`: the names of what the transformer is given, if they are known
+    # `names_in`: the names of what the transformer takes, if they are known
     try:
-        names = transformer.get_feature_names_out(*given)
+        names = transformer.get_feature_names_out(*names_in)
     except AttributeError:  # a Pipeline has the method, but some step may not
         return None
     last = transformer.steps[-1][1] if hasattr(transformer, "steps") else transformer

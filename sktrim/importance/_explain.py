@@ -61,8 +61,8 @@ def explain_spaces(
             results.append(result)
             bar.update(rows.stop - rows.start)
     return [
-        _explanation(space.question, X, space.s, outputs, resolved, _gather(found))
-        for space, found in zip(spaces, zip(*results, strict=True), strict=True)
+        _explanation(space.question, X, space.s, outputs, resolved, _gather(parts))
+        for space, parts in zip(spaces, zip(*results, strict=True), strict=True)
     ]
 
 
@@ -161,24 +161,28 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
         model.known = model.output(model.x) if dropped else known
         explained = target(model.known)
     try:
-        found = question.scorer.attribute(model, model.s, masks, target, **space.extras)
+        attribution = question.scorer.attribute(
+            model, model.s, masks, target, **space.extras
+        )
     except ValueError:
         check_baseline(question.scorer, model, space.extras, rows)
         raise
-    if not isinstance(found, Attribution):
-        found = Attribution(found)
-    if not _is_finite(found.values) or not _is_finite(found.base_values):
+    if not isinstance(attribution, Attribution):
+        attribution = Attribution(attribution)
+    if not _is_finite(attribution.values) or not _is_finite(attribution.base_values):
         check_baseline(question.scorer, model, space.extras, rows)
     with torch.no_grad():
         error = _relative_norm(model.r, question.network.to_tensor(x))
-    _check_values(found.values, len(s), len(masks), target.n_targets, question.scorer)
+    _check_values(
+        attribution.values, len(s), len(masks), target.n_targets, question.scorer
+    )
     parts = {
-        "values": found.values,
-        "base": found.base_values,
-        "std_errors": found.std_errors,
+        "values": attribution.values,
+        "base": attribution.base_values,
+        "std_errors": attribution.std_errors,
         "explained": explained,
         "reconstruction_error": error,
-        **{f"extra {name}": part for name, part in found.extra.items()},
+        **{f"extra {name}": part for name, part in attribution.extra.items()},
     }
     return {
         key: None if part is None else to_numpy(part) for key, part in parts.items()
@@ -216,49 +220,49 @@ def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
         )
 
 
-def _explanation(question, x, s, outputs, resolved, found) -> Explanation:
+def _explanation(question, x, s, outputs, resolved, arrays) -> Explanation:
     """Put the gathered arrays into an `Explanation`."""
-    error = _completeness(question, found)
-    if found["base"] is not None:
-        difference = found["explained"] - found["base"]
+    error = _completeness(question, arrays)
+    if arrays["base"] is not None:
+        difference = arrays["explained"] - arrays["base"]
         report_incomplete(question, x, s, resolved.target, error, difference)
-        base = np.nan_to_num(found["base"])
-        report_cancelling(question, found["values"], found["explained"], base)
-    found["completeness_error"] = error
+        base = np.nan_to_num(arrays["base"])
+        report_cancelling(question, arrays["values"], arrays["explained"], base)
+    arrays["completeness_error"] = error
     if question.residual == "component":
-        found["residual"] = found["values"][:, -1]
-    shares = found.pop("reconstruction_error")
+        arrays["residual"] = arrays["values"][:, -1]
+    shares = arrays.pop("reconstruction_error")
     report_reconstruction(question, shares)
     if not resolved.every:
-        found = {k: None if v is None else v[..., 0] for k, v in found.items()}
+        arrays = {k: None if v is None else v[..., 0] for k, v in arrays.items()}
     groups = question.groups
     signal_shape = _signal_shape(question.transformer, x)
     return Explanation(
-        found["values"],
+        arrays["values"],
         question.group_names,
         centers=_centers(question),
         unit=groups.unit,
         targets=resolved.columns,
         target_names=resolved.names,
         predictions=outputs,
-        base_values=found["base"],
-        residual_values=found.get("residual"),
-        completeness_error=found["completeness_error"],
+        base_values=arrays["base"],
+        residual_values=arrays.get("residual"),
+        completeness_error=arrays["completeness_error"],
         coefficients=s,
         feature_groups=groups,
-        std_errors=found["std_errors"],
+        std_errors=arrays["std_errors"],
         scorer=scorer_name(question.scorer),
         output=question.output,
         component_function=ComponentFunction(question, x, s, signal_shape),
         signal_shape=signal_shape,
         signals=x,
         metadata={
-            "explained": found["explained"],
+            "explained": arrays["explained"],
             "reconstruction_error": shares,
             "signal_space": question.transformer is None,
             "n_axes": _n_axes(question.transformer),
             "kind": question.network.kind,
-            **_extra(found),
+            **_extra(arrays),
         },
     )
 
@@ -271,18 +275,20 @@ def _centers(question) -> np.ndarray | None:
     return np.append(centers, np.full(n_names - len(centers), np.nan))
 
 
-def _extra(found) -> dict:
+def _extra(arrays) -> dict:
     """Return what else the scorer had to say, by name."""
     prefix = "extra "
-    return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+    return {
+        k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)
+    }
 
 
-def _completeness(question, found) -> np.ndarray:
+def _completeness(question, arrays) -> np.ndarray:
     """Return base + scores - explained output; NaN where it is not defined."""
-    explained, base = found["explained"], found["base"]
+    explained, base = arrays["explained"], arrays["base"]
     if base is None or not question.groups.sums_to_one:
         return np.full(explained.shape, np.nan)
-    return base + found["values"].sum(axis=1) - explained
+    return base + arrays["values"].sum(axis=1) - explained
 
 
 def _signal_shape(transformer, x) -> tuple[int, ...]:

@@ -123,15 +123,15 @@ def transform_importance(
     for fitted in transformers:
         if fitted is not None:
             check_is_fitted(fitted)
-    given = _get_feature_names(X)
-    check_columns(given, unwrap(model))
+    columns = _get_feature_names(X)
+    check_columns(columns, unwrap(model))
     network = resolve_network(model, X)
-    names = names_out(network) if network.preprocessing else given
+    names = names_out(network) if network.preprocessing else columns
     for fitted in [] if network.preprocessing else transformers:
-        check_columns(given, fitted)
+        check_columns(columns, fitted)
     x, seed = check_signals(network.prepare(X), network), draw_seed(random_state)
     if background is not None:
-        check_same_columns(given, _get_feature_names(background))
+        check_same_columns(columns, _get_feature_names(background))
         background = check_signals(network.prepare(background), network)
         check_background(background, x)
         background = background[pick_rows(background.shape[0], n_background, seed)]
@@ -155,8 +155,8 @@ def transform_importance(
         for fitted, rule in zip(transformers, rules, strict=True)
     ]
     check_network(network, _safe_indexing(X, np.arange(min(2, x.shape[0]))))
-    found = explain_spaces(questions, x, y)
-    return found if several else found[0]
+    explanations = explain_spaces(questions, x, y)
+    return explanations if several else explanations[0]
 
 
 def _coefficients(transformer, rows):

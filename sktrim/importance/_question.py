@@ -301,13 +301,13 @@ def _check_width(inverse, transformer, network, x) -> None:
     """Raise where T^-1 does not give as many values as a signal has."""
     s = coefficients_of(transformer, x)
     with torch.no_grad():
-        given = inverse(torch.as_tensor(s).to(network.to_tensor(x[:0]))).numel()
-    if given != prod(x.shape[1:]):
+        n_values = inverse(torch.as_tensor(s).to(network.to_tensor(x[:0]))).numel()
+    if n_values != prod(x.shape[1:]):
         raise ValueError(
-            f"The inverse of {type(transformer).__name__} gives {given} values for a "
-            f"signal of {prod(x.shape[1:])}, shape {x.shape[1:]}; expected as many as "
-            "it was given. Likely causes: (a) inverse_transform returns a part of the "
-            "signal; (b) the transformer was fitted on other signals."
+            f"The inverse of {type(transformer).__name__} gives {n_values} values for "
+            f"a signal of {prod(x.shape[1:])}, shape {x.shape[1:]}; expected as many "
+            "as it was given. Likely causes: (a) inverse_transform returns a part of "
+            "the signal; (b) the transformer was fitted on other signals."
         )
 
 

@@ -42,10 +42,10 @@ def check_numbers(X: Any) -> None:
         )
     kinds = dict(_kinds(X))
     for kind, name in (("mM", "datetimes"), ("SU", "strings")):
-        found = next((kinds[k] for k in kind if k in kinds), None)
-        if found is not None:
+        dtype = next((kinds[k] for k in kind if k in kinds), None)
+        if dtype is not None:
             raise ValueError(
-                f"X holds {name} ({found}); expected numbers. Convert them to the "
+                f"X holds {name} ({dtype}); expected numbers. Convert them to the "
                 "numbers that the network was trained on: X.astype(float) for numeric "
                 "strings, a difference to a date in some unit for datetimes."
             )
@@ -93,10 +93,10 @@ def check_columns(names: Any, fitted: Any) -> None:
     expected = getattr(fitted, "feature_names_in_", None)
     if names is None or expected is None or list(names) == list(expected):
         return
-    given, wanted = (", ".join(map(str, some[:5])) for some in (names, expected))
+    columns, wanted = (", ".join(map(str, some[:5])) for some in (names, expected))
     kind = type(fitted).__name__
     raise ValueError(
-        f"X has the columns {given}, ... ({len(names)}), but {kind} was fitted on "
+        f"X has the columns {columns}, ... ({len(names)}), but {kind} was fitted on "
         f"{wanted}, ... ({len(expected)}); columns are taken by position, so give them "
         f"as it knows them: X[list({kind.lower()}.feature_names_in_)]."
     )

@@ -294,9 +294,9 @@ def _check_parts(parts, name: str) -> np.ndarray:
     return parts
 
 
-def _check_count(name: str, given, expected: int) -> None:
-    if len(given) != expected:
-        raise ValueError(f"{len(given)} {name} were given for {expected} parts.")
+def _check_count(name: str, items, expected: int) -> None:
+    if len(items) != expected:
+        raise ValueError(f"{len(items)} {name} were given for {expected} parts.")
 
 
 def _check_scores(scores, n_parts: int) -> np.ndarray:

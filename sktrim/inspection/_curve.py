@@ -294,9 +294,9 @@ def _by_channel(centers, values, channels):
         parts[name] = _by_place(centers[own], values[:, own])
     places = np.unique(np.concatenate([own for own, _ in parts.values()]))
     spread = {}
-    for name, (own, found) in parts.items():
+    for name, (own, heights) in parts.items():
         spread[name] = np.full((len(values), len(places)), np.nan)
-        spread[name][:, np.searchsorted(places, own)] = found
+        spread[name][:, np.searchsorted(places, own)] = heights
     return places, spread
 
 

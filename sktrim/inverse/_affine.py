@@ -115,16 +115,16 @@ def _agrees(probe: _Probe, twin: MatrixTwin | ScaleTwin, rows: np.ndarray) -> bo
     expected = probe(rows)
     offset = np.zeros(()) if twin.offset is None else twin.offset.numpy().ravel()
     if isinstance(twin, ScaleTwin):
-        given = rows * twin.scale.numpy()
-        size = np.abs(given)
+        linear = rows * twin.scale.numpy()
+        size = np.abs(linear)
     else:
         matrix = twin.matrix.numpy()
-        given, size = rows @ matrix, np.abs(rows) @ np.abs(matrix)
+        linear, size = rows @ matrix, np.abs(rows) @ np.abs(matrix)
     size = size + np.abs(offset)
     tolerance = 1e-9 if expected.dtype == np.float64 else 1e-4
     # the second term is for columns of no size, where round-off is that of others
     bound = tolerance * (size + 1e-4 * size.max(axis=1, keepdims=True))
-    return bool((np.abs(given + offset - expected) <= bound).all())
+    return bool((np.abs(linear + offset - expected) <= bound).all())
 
 
 def read_affine(

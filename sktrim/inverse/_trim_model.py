@@ -213,11 +213,11 @@ class TrimModel(nn.Module):
         if not isinstance(self.reshape, Sequence):
             return self.reshape(signals)
         shape = tuple(self.reshape)
-        given = tuple(signals.shape[len(rows) :])
-        if -1 not in shape and prod(shape) != prod(given):
+        signal_shape = tuple(signals.shape[len(rows) :])
+        if -1 not in shape and prod(shape) != prod(signal_shape):
             raise ValueError(
                 f"reshape={shape} has {prod(shape)} values, but the inverse gives "
-                f"signals of shape {given}, which have {prod(given)}; pass the shape "
-                "of one signal, without the sample axis."
+                f"signals of shape {signal_shape}, which have {prod(signal_shape)}; "
+                "pass the shape of one signal, without the sample axis."
             )
         return signals.reshape(*rows, *shape)

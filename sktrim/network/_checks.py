@@ -117,11 +117,13 @@ def _check_predictions(network: Network, X, whole) -> None:
     outputs = to_numpy(_before_ending(whole, network))
     with asking_ourselves(network.module):
         if is_regressor(estimator) or not hasattr(estimator, "predict_proba"):
-            found = np.asarray(estimator.predict(X))
-            _check_values(network, estimator, "predict", found, outputs, whole)
+            predictions = np.asarray(estimator.predict(X))
+            _check_values(network, estimator, "predict", predictions, outputs, whole)
         else:
-            found = np.asarray(estimator.predict_proba(X))
-            _check_values(network, estimator, "predict_proba", found, outputs, whole)
+            predictions = np.asarray(estimator.predict_proba(X))
+            _check_values(
+                network, estimator, "predict_proba", predictions, outputs, whole
+            )
             _check_labels(network, estimator, estimator.predict(X), outputs)
 
 
@@ -135,20 +137,23 @@ def _last(estimator, X) -> tuple[Any, Any]:
     return inner, X
 
 
-def _check_values(network, estimator, method, found, outputs, whole) -> None:
+def _check_values(network, estimator, method, predictions, outputs, whole) -> None:
     """Find out how the estimator reads the outputs, or raise."""
     readings = _readings(outputs, to_numpy(whole), network)
     if not network.strip:
         readings = {"whole": readings.pop("whole"), **readings}
     for link, values in readings.items():
-        if found.size == values.size and _alike(found.reshape(values.shape), values):
+        if predictions.size == values.size and _alike(
+            predictions.reshape(values.shape), values
+        ):
             network.link = link
             return
     raise NotTheEstimatorError(
-        f"{method} of {type(estimator).__name__} gives {_shown(found[0])} for a row of "
-        f"X, but its network gives {_shown(whole[0])}, so that an explanation of the "
-        f"network would not be one of the estimator. {_causes(estimator, network)} "
-        "Pass the torch module itself to explain its outputs as they are."
+        f"{method} of {type(estimator).__name__} gives {_shown(predictions[0])} for a "
+        f"row of X, but its network gives {_shown(whole[0])}, so that an explanation "
+        "of the network would not be one of the estimator. "
+        f"{_causes(estimator, network)} Pass the torch module itself to explain its "
+        "outputs as they are."
     )
 
 
@@ -164,18 +169,18 @@ def _readings(outputs, whole, network) -> dict[str, np.ndarray]:
     values = torch.as_tensor(outputs)
     one = outputs.shape[1] == 1
     each = values.sigmoid().numpy()
-    found = {"whole": whole, "sigmoid": np.stack([1 - each, each], 1)}
+    readings = {"whole": whole, "sigmoid": np.stack([1 - each, each], 1)}
     if not one:
-        found["softmax"] = values.softmax(1).numpy()
+        readings["softmax"] = values.softmax(1).numpy()
     elif network.ending != "sigmoid":
-        found["alone"] = each
-    return found
+        readings["alone"] = each
+    return readings
 
 
-def _alike(found: np.ndarray, values: np.ndarray) -> bool:
+def _alike(predictions: np.ndarray, values: np.ndarray) -> bool:
     scale = max(np.abs(values).max(), 1e-30)
     rounding = np.finfo(np.result_type(values, np.float16)).eps ** 0.5
-    return bool(np.abs(found - values).max() <= max(rounding, 3e-4) * scale)
+    return bool(np.abs(predictions - values).max() <= max(rounding, 3e-4) * scale)
 
 
 def _causes(estimator, network) -> str:

@@ -190,13 +190,13 @@ def _tensors(module: nn.Module) -> list[tuple]:
 def _written(module: nn.Module, before: list[tuple]) -> list[str]:
     """Return the names of parameters and buffers that are not what they were."""
     now = {(id(part), name): (t, v) for part, name, t, v in _tensors(module)}
-    found = []
+    names = []
     for part, name, t, version in before:
         other, later = now.get((id(part), name), (None, version))
         if other is not t or later != version:
             paths = [path for path, m in module.named_modules() if m is part]
-            found.append(".".join(filter(None, [*paths[:1], name])))
-    return found
+            names.append(".".join(filter(None, [*paths[:1], name])))
+    return names
 
 
 def _check_unchanged(module: nn.Module, before: list, error=None) -> None:

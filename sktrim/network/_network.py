@@ -128,7 +128,7 @@ class Network:
         """
         if isinstance(self.module, PredictorModule):
             net = contains_net(self.module.predictor)
-            self.module.given = np.float32 if net else x.dtype
+            self.module.row_dtype = np.float32 if net else x.dtype
 
     def to_tensor(self, X) -> torch.Tensor:
         """Cast signals to the network's dtype and device.
@@ -235,9 +235,9 @@ class Network:
         torch.Tensor of shape (n, n_outputs)
         """
         whole = self.ending is None or not self.strip
-        given = torch.cat([x, x]) if whole and self._mistakes_one_row(x) else x
-        out = self.whole(given) if whole else explained_output(self.composed, x)[0]
-        return out.reshape(len(given), -1)[: len(x)]
+        rows = torch.cat([x, x]) if whole and self._mistakes_one_row(x) else x
+        out = self.whole(rows) if whole else explained_output(self.composed, x)[0]
+        return out.reshape(len(rows), -1)[: len(x)]
 
     def _mistakes_one_row(self, x: torch.Tensor) -> bool:
         """Tell whether torch may get the gradient of a batch norm wrong."""
@@ -249,24 +249,24 @@ class Network:
 
 def _picked(out) -> torch.Tensor:
     """Return the tensor that stands for a network's output, or raise."""
-    found = out if isinstance(out, torch.Tensor) else outputs_of(out)
+    output = out if isinstance(out, torch.Tensor) else outputs_of(out)
     several = isinstance(out, dict) and "logits" not in out and len(out) > 1
-    if isinstance(found, list) and found and not several:
-        found = found[0]
-    if not isinstance(found, torch.Tensor):
+    if isinstance(output, list) and output and not several:
+        output = output[0]
+    if not isinstance(output, torch.Tensor):
         names = f" with {', '.join(map(repr, out))}" if isinstance(out, dict) else ""
         raise ValueError(
             f"The network returned a {type(out).__name__}{names}; expected a tensor, "
             "a tuple that begins with one, or a dict with 'logits'. Wrap it in a "
             "module that picks the output to explain."
         )
-    if not found.is_floating_point():
+    if not output.is_floating_point():
         raise ValueError(
-            f"The network returned {found.dtype}; expected floating point. Wrap it in "
+            f"The network returned {output.dtype}; expected floating point. Wrap it in "
             "a module that returns what comes before its decision (argmax or >), or "
             "the real part or size of a complex number."
         )
-    return found
+    return output
 
 
 def _check_shape(out: torch.Tensor, n_rows: int) -> None:
@@ -301,11 +301,11 @@ def floating_type(module: nn.Module) -> tuple[torch.dtype, torch.device]:
     floating = [t for t in tensors if t.is_floating_point()]
     dtypes = {t.dtype for t in floating}
     devices = {t.device for t in tensors}
-    for what, found in (("dtypes", dtypes), ("devices", devices)):
-        if len(found) > 1:
+    for what, several in (("dtypes", dtypes), ("devices", devices)):
+        if len(several) > 1:
             raise ValueError(
                 f"The network's parameters and buffers are on mixed {what}: "
-                f"{sorted(map(str, found))}; expected one. Call network.to(...) with "
+                f"{sorted(map(str, several))}; expected one. Call network.to(...) with "
                 "the one to use."
             )
     dtype = dtypes.pop() if dtypes else torch.get_default_dtype()

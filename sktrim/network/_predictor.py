@@ -16,7 +16,7 @@ class PredictorModule(nn.Module):
         super().__init__()
         self.predictor = predictor
         self.classifier = classifier
-        self.given: Any = np.float64
+        self.row_dtype: Any = np.float64
         # says which dtype and device signals come in
         self.register_buffer("_empty", torch.zeros(0, dtype=torch.float64))
 
@@ -29,7 +29,7 @@ class PredictorModule(nn.Module):
             return None
 
     def _asked(self, method, x: torch.Tensor):
-        rows = x.detach().cpu().numpy().astype(self.given, copy=False)
+        rows = x.detach().cpu().numpy().astype(self.row_dtype, copy=False)
         # nets inside draw a seed for their loaders
         with torch.random.fork_rng(devices=[]):
             return method(named_columns(self.predictor, rows))
@@ -39,10 +39,11 @@ class PredictorModule(nn.Module):
         ask = (
             self.predictor.predict_proba if self.classifier else self.predictor.predict
         )
-        found = self._asked(ask, x)
-        if isinstance(found, list):
+        predictions = self._asked(ask, x)
+        if isinstance(predictions, list):
             raise ValueError(
-                f"predict_proba returned a list of {len(found)} arrays: one output at "
-                "a time can be explained. Wrap the estimator to return one of them."
+                f"predict_proba returned a list of {len(predictions)} arrays: one "
+                "output at a time can be explained. Wrap the estimator to return one "
+                "of them."
             )
-        return torch.as_tensor(np.asarray(found)).to(x).reshape(len(x), -1)
+        return torch.as_tensor(np.asarray(predictions)).to(x).reshape(len(x), -1)

@@ -47,9 +47,9 @@ def resolve_network(estimator, X) -> Network:
     if isinstance(inner, nn.Module):
         return Network(inner, estimator=estimator)
     if isinstance(inner, TransformedTargetRegressor) and has_gradient(inner):
-        found = _resolve_target(estimator, inner, X)
-        if found is not None:
-            return found
+        network = _resolve_target(estimator, inner, X)
+        if network is not None:
+            return network
     return Network(
         _skorch_module(inner) if is_skorch(inner) else _predictor_module(inner),
         kind=_kind(inner),

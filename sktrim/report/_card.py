@@ -32,8 +32,8 @@ class ExplanationCard:
         lines = [self.title, "=" * len(self.title)]
         for section, rows in self.sections.items():
             lines += ["", section, "-" * len(section)]
-            for name, found in rows:
-                first, *rest = found.split("\n")
+            for name, text in rows:
+                first, *rest = text.split("\n")
                 lines.append(f"{name:{width}s}  {first}")
                 lines += [" " * (width + 2) + line for line in rest]
         return "\n".join(lines)
@@ -43,9 +43,9 @@ class ExplanationCard:
         for section, rows in self.sections.items():
             cells = "".join(
                 f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-                f"<td style='text-align:left;white-space:pre'>{html.escape(found)}</td>"
+                f"<td style='text-align:left;white-space:pre'>{html.escape(text)}</td>"
                 "</tr>"
-                for name, found in rows
+                for name, text in rows
             )
             parts.append(f"<h4>{html.escape(section)}</h4><table>{cells}</table>")
         return "".join(parts)
@@ -137,8 +137,8 @@ def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
     predicted = predicted_labels(outputs, y, classes)
     rows = [("accuracy", f"{(predicted == y).mean():.3f} over {len(y)} samples")]
     if sample is not None:
-        found = f"predicted {predicted[sample]}, true {y[sample]}"
-        rows.append((f"sample {sample}", found))
+        labels = f"predicted {predicted[sample]}, true {y[sample]}"
+        rows.append((f"sample {sample}", labels))
     return rows
 
 

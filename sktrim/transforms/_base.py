@@ -52,37 +52,42 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
-def check_signal_shape(signal_shape: Any, given: tuple[int, ...]) -> tuple[int, ...]:
+def check_signal_shape(
+    signal_shape: Any, row_shape: tuple[int, ...]
+) -> tuple[int, ...]:
     """Return the shape one signal is laid out as: that of the data where it is None."""
-    # `given` is the shape of one row of the data
     if signal_shape is None:
-        return given
+        return row_shape
     shape = _integers(signal_shape)
     if not shape or min(shape) < 1:
         raise ValueError(
             f"signal_shape={signal_shape!r} is no shape; expected None or positive "
             "integers, e.g. (28, 28)."
         )
-    if prod(shape) != prod(given):
-        held = f"{given[0]} columns" if len(given) == 1 else f"rows of shape {given}"
+    if prod(shape) != prod(row_shape):
+        held = (
+            f"{row_shape[0]} columns"
+            if len(row_shape) == 1
+            else f"rows of shape {row_shape}"
+        )
         raise ValueError(
             f"signal_shape={shape} has {prod(shape)} values but X has {held}; pass the "
             "shape of one signal (without the sample axis), whose product is the "
             "number of values per row."
         )
-    check_layout(given, shape)
+    check_layout(row_shape, shape)
     return shape
 
 
-def check_layout(given: tuple[int, ...], *known: tuple[int, ...]) -> None:
-    """Raise where rows of shape `given` cannot be read as one of the known shapes."""
+def check_layout(row_shape: tuple[int, ...], *known: tuple[int, ...]) -> None:
+    """Raise where rows cannot be read as signals of one of the known shapes."""
     # flat rows always can; otherwise the shapes must agree but for axes of length 1,
     # since a transposed image has the right size and the wrong meaning
     flat = _squeezed((prod(known[0]),))
-    if _squeezed(given) not in {flat, *(_squeezed(shape) for shape in known)}:
+    if _squeezed(row_shape) not in {flat, *(_squeezed(shape) for shape in known)}:
         expected = " or ".join(map(str, dict.fromkeys(known)))
         raise ValueError(
-            f"X has rows of shape {given}, but signals of shape {expected} were "
+            f"X has rows of shape {row_shape}, but signals of shape {expected} were "
             "expected; transpose X, or pass it flat, as (n_samples, n_features)."
         )
 
@@ -247,8 +252,8 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             If X is empty, complex, not finite or of another shape than in `fit`.
         """
         check_is_fitted(self)
-        flat, given = self._validate(X, reset=False)
-        check_layout(given, self.signal_shape_, self.layout_)
+        flat, row_shape = self._validate(X, reset=False)
+        check_layout(row_shape, self.signal_shape_, self.layout_)
         n_samples, n_grid = len(flat), len(self.grid_shape_)
         signals = flat.reshape(n_samples, *self.signal_shape_)
         signals = np.moveaxis(signals, self.axes_, range(-n_grid, 0))

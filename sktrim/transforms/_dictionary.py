@@ -27,7 +27,7 @@ def _matrix(values: Any, name: str, shape: tuple[int | None, int | None]) -> np.
         raise ValueError(f"{name} must be a matrix of finite real numbers.")
     fits = matrix.ndim == 2 and matrix.size > 0
     if not fits or any(
-        n not in (None, given) for n, given in zip(shape, matrix.shape, strict=True)
+        n not in (None, length) for n, length in zip(shape, matrix.shape, strict=True)
     ):
         wanted = tuple("any" if n is None else n for n in shape)
         raise ValueError(

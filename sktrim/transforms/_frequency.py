@@ -234,8 +234,8 @@ class FrequencyTransformer(SignalTransformer):
         options = ("natural", "band", "coefficient")
         if by not in options:
             raise ValueError(f"by={by!r}; expected one of {options}.")
-        given = (n_bands, edges, centers, width)
-        if by != "band" and any(value is not None for value in given):
+        band_options = (n_bands, edges, centers, width)
+        if by != "band" and any(value is not None for value in band_options):
             raise ValueError(
                 f"n_bands, edges, centers and width need by='band', got by={by!r}."
             )

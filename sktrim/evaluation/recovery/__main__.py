@@ -27,25 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scorer", nargs="+", help="names; default: the whole table")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON instead")
-    given = parser.parse_args(arguments)
-    regimes = list(REGIMES) if "all" in given.regime else given.regime
+    options = parser.parse_args(arguments)
+    regimes = list(REGIMES) if "all" in options.regime else options.regime
     try:
-        for name in given.scorer or ():
+        for name in options.scorer or ():
             check_scorer(name)
         for name in regimes:
-            _plan(name, given.networks, given.rows)
-        np.random.SeedSequence(given.seed)
+            _plan(name, options.networks, options.rows)
+        np.random.SeedSequence(options.seed)
     except ValueError as error:
         parser.error(str(error))
     table = recovery_benchmark(
-        given.scorer,
+        options.scorer,
         regimes=regimes,
-        n_networks=given.networks,
-        n_rows=given.rows,
-        random_state=given.seed,
+        n_networks=options.networks,
+        n_rows=options.rows,
+        random_state=options.seed,
         verbose=1,
     )
-    print(table.to_json() if given.json else table)
+    print(table.to_json() if options.json else table)
 
 
 if __name__ == "__main__":

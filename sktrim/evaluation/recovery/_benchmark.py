@@ -358,8 +358,8 @@ class _Trial:
         model = self.model
         masks = GroupMasks(groups, model.s.dtype, model.s.device)
         with evaluation_mode(model.module), torch.enable_grad():
-            found = scorer.attribute(model, model.s, masks, _target(output), **extras)
-        values = found.values if isinstance(found, Attribution) else found
+            scores = scorer.attribute(model, model.s, masks, _target(output), **extras)
+        values = scores.values if isinstance(scores, Attribution) else scores
         return values[..., 0].detach().numpy()
 
     def scores(self, setting: RecoverySetting) -> np.ndarray:
@@ -508,9 +508,9 @@ def _run(regime, settings, n_networks, n_rows, seed, bar) -> list[RecoveryResult
         for offset, (module, problem) in enumerate(zip(modules, problems, strict=True)):
             trial = _Trial(module, problem, n_rows, seed + first + offset)
             for setting, result in zip(settings, results, strict=True):
-                found = trial.measure(setting)
+                measured = trial.measure(setting)
                 lists = (result.errors, result.locality, result.locality_over_rows)
-                for values, value in zip(lists, found, strict=True):
+                for values, value in zip(lists, measured, strict=True):
                     values.append(value)
             bar.update()
     return results
