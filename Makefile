@@ -69,9 +69,9 @@ bench: $(VENV)/.group-bench $(VENV)/.group-test  ## The benchmark tables
 zoo: .venv-zoo/.installed  ## Every method on public networks; resumes, an hour or more
 	.venv-zoo/bin/python -m benchmarks.zoo --table docs/zoo_table.inc $(ZOO_ARGS)
 
-docs: $(VENV)/.group-docs  ## HTML documentation in docs/_build
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+docs: $(VENV)/.group-docs $(VENV)/.examples  ## HTML documentation in docs/_build
+	$(BIN)/sphinx-build -W --keep-going $(SPHINX_ARGS) -b html docs docs/_build
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .venv-zoo zoo.jsonl demo docs/_build docs/api .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-zoo zoo.jsonl demo docs/_build docs/api docs/gallery .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

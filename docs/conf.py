@@ -1,6 +1,9 @@
 import re
 from importlib.metadata import version as installed_version
 
+# the gallery looks up the names that examples import, also of those it does not run
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+
 import sktrim
 
 project = "sktrim"
@@ -15,6 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
 ]
 bibtex_bibfiles = ["references.bib"]
@@ -36,6 +40,18 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    # other files are shown without being run
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": None,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "write_computation_times": False,
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = "sktrim"
 html_show_sourcelink = False
@@ -50,7 +66,7 @@ GUIDE = (
     "evaluation",
     "zoo",
 )
-html_sidebars = {page: [] for page in ("index", *GUIDE, "examples", "references")}
+html_sidebars = {page: [] for page in ("index", *GUIDE, "gallery/index", "references")}
 html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
 
 

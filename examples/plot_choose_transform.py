@@ -141,6 +141,6 @@ right.legend(frameon=False, fontsize="small", columnspacing=1.0, **below)
 # %%
 # Run as a script, it leaves the figure in ``demo/``.
 
-if __name__ == "__main__":
+if "__file__" in globals():
     Path("demo").mkdir(exist_ok=True)
     figure.savefig("demo/choose_transform.png", dpi=120)

@@ -87,7 +87,7 @@ figures = {
 # %%
 # Run as a script, it leaves the figures in ``demo/``.
 
-if __name__ == "__main__":
+if "__file__" in globals():
     Path("demo").mkdir(exist_ok=True)
     for name, display in figures.items():
         display.figure_.savefig(f"demo/picture_{name}.png", dpi=100)

@@ -99,6 +99,6 @@ right.spines[["top", "right"]].set_visible(False)
 # %%
 # Run as a script, it leaves the figure in ``demo/``.
 
-if __name__ == "__main__":
+if "__file__" in globals():
     Path("demo").mkdir(exist_ok=True)
     figure.savefig("demo/table.png", dpi=120)

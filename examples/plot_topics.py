@@ -103,6 +103,6 @@ ax.legend(loc="lower right", frameon=False)
 # %%
 # Run as a script, it leaves the figure in ``demo/``.
 
-if __name__ == "__main__":
+if "__file__" in globals():
     Path("demo").mkdir(exist_ok=True)
     figure.savefig("demo/topics.png", dpi=120)
