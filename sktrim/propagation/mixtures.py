@@ -14,7 +14,6 @@ import torch
 
 from .carrier import Carrier, is_plain, map_carriers
 from .decomposition import check_model
-from .layouts import as_predicted
 from .lowrank import NeedsDense, identity, keep
 from .method import Call, Method
 from .registry import Operation, find_operation, spell
@@ -141,7 +140,7 @@ class Mixtures(Method):
             return mixed
 
         args, kwargs = call.replaced(mixture)
-        result = as_predicted(call.operation.name, call.func(*args, **kwargs))
+        result = call.func(*args, **kwargs)
         if any(_storage(tensor) in held for tensor in _tensors(result)):
             # a view: what the model writes into it must reach the other mixtures
             raise NeedsDense

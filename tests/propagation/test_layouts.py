@@ -153,6 +153,13 @@ def test_every_pool(method, order):
             assert not list(mislaid(METHODS[method](), func, name, given, order, plain))
 
 
+def test_pools_that_record_gradients():
+    x = turned(torch.randn(2, 3, 6, 5).double(), "channels last").requires_grad_()
+    method = ContextualDecomposition("context", "relevant", False)
+    found = F.max_pool2d(Carrier(method, x, 0.5 * x[None], -4), 2).full
+    assert strides(found) == strides(F.max_pool2d(x, 2))
+
+
 def outputs(f, x):
     """Return what every method takes the output of a function to be, by its name."""
     whole, rest = contextual_decomposition(f, x, x)

@@ -289,8 +289,8 @@ LAYERS = {
     "three units": lambda v: (F.linear(v, drawn(3, 8), drawn(3)), drawn(3)),
     "many units": lambda v: (F.linear(v, drawn(500, 8), drawn(500)), drawn(500)),
     "positions": lambda v: (
-        F.conv1d(v[:, None], drawn(3, 1, 2), drawn(3), padding=100),
-        drawn(3)[:, None].expand(3, 207),
+        F.conv1d(v.repeat(1, 50)[:, None], drawn(3, 1, 2), drawn(3)),
+        drawn(3)[:, None].expand(3, 399),
     ),
     "average": lambda v: (v.mean(1, keepdim=True) + 0.4, 0.4 + 0 * drawn(1)),
 }
@@ -329,6 +329,17 @@ def test_one_unit_among_many_that_are_nothing_decides_its_share(bias, grad):
             lambda v: F.linear(v, weight, torch.ones(len(weight))), x, rel, bias=bias
         )
     torch.testing.assert_close(found[0, 0, 7].item(), 0.1 + 0.2)
+
+
+def test_one_position_among_many_that_are_nothing_decides_its_share():
+    x = torch.full((1, 2, 300_000), 3.0)
+    x[:, 0] = 0.5 * (torch.arange(300_000) == 7)
+    rel = torch.tensor([0.2, 0.9])[:, None] * x
+    weight = torch.tensor([[1.0, 0.0], [0.0, 0.0]])[..., None]
+    found, _ = contextual_decomposition(
+        lambda v: F.conv1d(v, weight, torch.ones(2))[:, 0], x, rel, bias="channel"
+    )
+    torch.testing.assert_close(found, rel[:, 0] + 0.2)
 
 
 NORMS = {
