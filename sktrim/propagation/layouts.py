@@ -40,6 +40,23 @@ def as_predicted(name: str, result: Any) -> Any:
     return result
 
 
+def lay_gradient_out(name: str, result: Any) -> None:
+    """Have the gradient of a result laid out as torch's own backward pass needs it."""
+    if name == "batch_norm" and result.requires_grad and len(result) == 1:
+        # for one row torch mistakes a transposed gradient for one with channels last
+        result.register_hook(torch.Tensor.contiguous)
+    if name == "view_as_real" and result.requires_grad:
+        result.register_hook(_in_pairs)
+
+
+def _in_pairs(gradient: torch.Tensor) -> torch.Tensor:
+    """Return a gradient that torch can view as complex; not every part of one is."""
+    *steps, last = gradient.stride()
+    odd = [v for v in (gradient.storage_offset(), *steps) if v % 2]
+    kept = last == 1 and not odd
+    return gradient if kept else gradient.clone(memory_format=torch.contiguous_format)
+
+
 def pooled_as_predicted(
     values: torch.Tensor, x: torch.Tensor, name: str, options: Any
 ) -> torch.Tensor:

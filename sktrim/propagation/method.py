@@ -15,7 +15,7 @@ from sktrim.propagation.registry import Operation, find_operation, spell
 from .adoption import adopt
 from .carrier import Carrier, find_carriers, is_plain, map_carriers
 from .endings import ending_of, follow_ending, give_ending
-from .layouts import as_predicted
+from .layouts import as_predicted, lay_gradient_out
 
 _HERE = str(Path(__file__).parent)
 _BY_PATTERN = {
@@ -68,10 +68,13 @@ class Call:
 
     def on_full(self) -> Any:
         """Return what the plain model would get."""
-        args, kwargs = self.replaced(lambda carrier: carrier.full)
+        return self.on(lambda carrier: carrier.full)
+
+    def on(self, part: Callable[[Carrier], torch.Tensor]) -> Any:
+        """Return what torch gives for tensors in place of the carriers."""
+        args, kwargs = self.replaced(part)
         result = self.func(*args, **kwargs)
-        if self.operation.name == "batch_norm":
-            _straighten(result)
+        lay_gradient_out(self.operation.name, result)
         return as_predicted(self.operation.name, result)
 
     def bind(self, *names: str, **defaults: Any) -> list[Any]:
@@ -81,13 +84,6 @@ class Call:
         if "self" in arguments:
             arguments.setdefault(order[0], arguments["self"])
         return [arguments.get(name, defaults.get(name)) for name in order]
-
-
-def _straighten(result: torch.Tensor) -> None:
-    """Have the gradient of a batch norm laid out as its result is."""
-    # for one row torch mistakes a transposed gradient for one with channels last
-    if result.requires_grad and len(result) == 1:
-        result.register_hook(torch.Tensor.contiguous)
 
 
 def _is_pattern_only(call: Call) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .carrier import is_plain, map_carriers
+from .layouts import lay_gradient_out
 from .relevance import AffineMap, Rule, divided, pairs, share_out
 
 
@@ -50,9 +51,10 @@ class AffineInput:
         # a conjugate turns signs, which is no moving
         turned = is_plain(full) and full.is_conj()
         only_moved = call.operation.kind == "shape" and not turned
-        twin = (
-            step(self.relevance) if only_moved and self.relevance is not None else None
-        )
+        twin = None
+        if only_moved and self.relevance is not None:
+            twin = step(self.relevance)
+            lay_gradient_out(call.operation.name, twin)
         return replace(
             self,
             relevance=twin,

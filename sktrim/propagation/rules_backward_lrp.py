@@ -126,10 +126,10 @@ def move(method: Any, call: Call) -> Any:
         raws = carriers[0].rel.moved(call, full)
         result = wrap(method, full, raws)
     else:
-        args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
         kept = carriers[0].rel if len(carriers) == 1 else None
         kept = kept if isinstance(kept, Divisor) else None
-        result = wrap(method, call.func(*args, **kwargs), kept)
+        moved = call.on(lambda carrier: relevance_of(method, carrier))
+        result = wrap(method, moved, kept)
     mark_aliases(call, result)
     return result
 

@@ -65,13 +65,13 @@ def convert_complex(method: Any, call: Call) -> Any:
     (carrier,), full = call.carriers, call.on_full()
     if not carrier.aliased:
         _lay_out(carrier)
-    args, kwargs = call.replaced(lambda c: c.rel)
+    rel = call.on(lambda c: c.rel)
     axis = carrier.axis
     if axis is not None:
         # an axis of real and imaginary parts comes or goes behind it
         axis += carrier.full.ndim - full.ndim
     axis = axis if axis is None or axis < 0 else None
-    result = Carrier(method, full, call.func(*args, **kwargs), axis)
+    result = Carrier(method, full, rel, axis)
     _mark_aliases(carrier, result)
     return result
 

@@ -299,3 +299,35 @@ def test_a_baseline_that_lies_otherwise():
     base = torch.randn(2, 3, 4).double()
     out = run(f, DeepLiftRescale().enter(x.clone().requires_grad_(), base))
     torch.testing.assert_close(out.rel, f(turned(base, "channels last")))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_gradients_of_complex_values_seen_as_pairs(n_rows):
+    def f(x):
+        pairs = torch.view_as_real(torch.fft.fft(x))
+        inner = torch.view_as_real(torch.complex(x[:, :3], x[:, 3:6]))
+        joined = (x, pairs.flatten(1), inner.flatten(1))
+        return torch.cat([v.reshape(len(v), -1) for v in joined], 1)
+
+    x = torch.randn(n_rows, 7).double()
+    scale = 1 + torch.arange(27).double()
+    leaf = x.clone().requires_grad_()
+    # plain autograd fails for one row: torch cannot see an odd part as complex
+    rows = [leaf.detach()[[i, i]].requires_grad_() for i in range(n_rows)]
+    expected = torch.cat(
+        [torch.autograd.grad((f(r) * scale).sum(), r)[0][:1] for r in rows]
+    )
+    outs = [run(f, GuidedBackpropagation().enter(leaf)).full]
+    outs.append(run(f, DeepLiftRescale().enter(leaf, 0 * x)).full)
+    outs.append(explained_output(f, leaf)[0])
+    whole, rest = contextual_decomposition(f, leaf, leaf)
+    outs.append(whole + rest)
+    for out in outs:
+        found = torch.autograd.grad((out * scale).sum(), leaf)[0]
+        torch.testing.assert_close(found, expected)
+    twin, side = (x.clone().requires_grad_() for _ in range(2))
+    raw = AffineInput(twin, True, side.flatten(1), lambda s: s)
+    out = run_for_relevance(METHODS["lrp"](), f, leaf, raw).full
+    parts = torch.autograd.grad((out * scale).sum(), (leaf, twin), allow_unused=True)
+    found = sum(p for p in parts if p is not None)
+    assert found.isfinite().all()
