@@ -55,12 +55,21 @@ def picked_rows(x):
 
 
 def turned(x):
-    return layer(layer(x.flip(0))[..., :4]).flip(0).mean(1)
+    """A dead layer shares its bias as the input is shared, row by row."""
+    dead = layer(0 * x.flip(0)).flip(0)
+    return (dead + layer(x)).tanh().mean(1)
 
 
 def in_another_order(x):
     order = torch.arange(len(x)).flip(0)
-    return layer(layer(x[order])[..., :4])[order].mean(1)
+    dead = layer(0 * x[order])[order]
+    return (dead + layer(x)).tanh().mean(1)
+
+
+def copied(x):
+    order = torch.arange(len(x)).flip(0)
+    other = torch.zeros(x.shape, dtype=x.dtype).index_copy(0, order, 0 * x)
+    return (layer(other)[order] + layer(x)).tanh().mean(1)
 
 
 def repeated(x):
@@ -91,6 +100,7 @@ NETWORKS = [
     picked_rows,
     turned,
     in_another_order,
+    copied,
     repeated,
     times_first,
     queried,
@@ -142,10 +152,15 @@ def siamese(x):
     return layer(x[:half]).mean(1).repeat(2, 1) * layer(x[half:]).mean(1).repeat(2, 1)
 
 
+def averaged(x):
+    return first_rows(x) + x.mean()
+
+
+@pytest.mark.parametrize("network", [siamese, averaged])
 @pytest.mark.parametrize("bias", BIASES)
-def test_rows_that_meet_each_other_are_refused(bias):
+def test_rows_that_meet_each_other_are_refused(bias, network):
     x = drawn(4, 6, 4)
     with pytest.raises(UnsupportedOperationError, match="a row alone"):
-        contextual_decomposition(siamese, x, parts_of(x), bias=bias)
-    out, rest = contextual_decomposition(siamese, x, parts_of(x))
-    torch.testing.assert_close(out + rest, siamese(x).expand_as(out))
+        contextual_decomposition(network, x, parts_of(x), bias=bias)
+    out, rest = contextual_decomposition(network, x, parts_of(x))
+    torch.testing.assert_close(out + rest, network(x).expand_as(out))
