@@ -53,22 +53,31 @@ class ContextualDecomposition(Method):
         return buffer[: like.numel()].view(like.shape)
 
     def enter(
-        self, inputs: tuple, parts: list[Any], weights: torch.Tensor | None = None
+        self,
+        inputs: tuple,
+        parts: list[Any],
+        weights: torch.Tensor | None = None,
+        as_one: bool = False,
     ) -> list[Any]:
         """Return the carriers of inputs; those without parts stay as they are."""
         # `weights`: the masks' shares where an input of zeros does not tell, see
-        # `Start`
+        # `Start`; `as_one`: all rows are one sample
         pairs = list(zip(inputs, parts, strict=True))
         wholes = [value for value, part in pairs if part is not None]
         relevant = [part for part in parts if part is not None]
-        self.n_samples = len(wholes[-1])
+        self.n_samples = 1 if as_one else len(wholes[-1])
         self._folded.clear()
+        if as_one:
+            wholes = [value.unsqueeze(0) for value in wholes]
+            relevant = [part.unsqueeze(1) for part in relevant]
         self.start = Start(wholes, relevant, weights, self.partition)
         # cloned, since models write
         return [
             value
             if part is None
-            else Carrier(self, value.clone(), _cloned(part), -value.ndim)
+            else Carrier(
+                self, value.clone(), _cloned(part), None if as_one else -value.ndim
+            )
             for value, part in pairs
         ]
 

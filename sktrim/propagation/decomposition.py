@@ -217,7 +217,8 @@ def contextual_decomposition(
     empty mask, 1 for the full one. Of tokens it is the share of positions, of several
     inputs the mean over those that are not zero, and where all are zero it is `share`.
     In a partition the shares and that of the rest sum to 1. Where an operation merged
-    the samples with another axis, or picked some of them, the rows run one at a time.
+    the samples with another axis, or picked some of them, the rows run one at a time;
+    where a row alone gives something else than among others, all rows are one sample.
 
     **Other operations.** What moves values moves their parts. Softmax and norms are
     split as :math:`\varphi`; what has no value at 0 (a logarithm, a reciprocal) is
@@ -303,29 +304,16 @@ def propagate(
     """Return the relevant parts (K, n, ...) of a model's output, and the output."""
     # run it within `nothing_kept`
     try:
-        carriers = method.enter(inputs, parts, share)
-        output = first_carrier(run_unguarded(model, *carriers))
-        output = without_ending(output) if strip else output
-        rel = output.rel
-        return rel.dense() if isinstance(rel, LowRank) else rel, output.full
+        return _run(method, model, method.enter(inputs, parts, share), strip)
     except RowsDiffer:
-        return _row_by_row(method, model, inputs, parts, share, strip)
-
-
-def _row_by_row(
-    method: ContextualDecomposition,
-    model: Callable,
-    inputs: tuple[Any, ...],
-    parts: list[Any],
-    share: torch.Tensor | None,
-    strip: bool,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what `propagate` does, each row decomposed alone."""
-    parts = [part.dense() if isinstance(part, LowRank) else part for part in parts]
+        parts = [part.dense() if isinstance(part, LowRank) else part for part in parts]
     count = method.n_samples
     rows = [slice(i, i + 1) for i in range(count)]
     alone = [tuple(v[row] if len(v) == count else v for v in inputs) for row in rows]
-    _check_rows_apart(model, inputs, alone, strip)
+    if not _are_apart(model, inputs, alone, strip):
+        share = share if share is None or share.ndim == 1 else share.mean(1)
+        carriers = method.enter(inputs, parts, share, as_one=True)
+        return _run(method, model, carriers, strip)
     by_row = []
     for row, values in zip(rows, alone, strict=True):
         own = [part if part is None else part[:, row] for part in parts]
@@ -335,23 +323,27 @@ def _row_by_row(
     return torch.cat(rels, 1), torch.cat(fulls)
 
 
-def _check_rows_apart(
+def _run(
+    method: ContextualDecomposition, model: Callable, carriers: list[Any], strip: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the relevant parts of what a model gives for carriers, and the output."""
+    output = first_carrier(run_unguarded(model, *carriers))
+    output = without_ending(output) if strip else output
+    rel = output.rel
+    return rel.dense() if isinstance(rel, LowRank) else rel, output.full
+
+
+def _are_apart(
     model: Callable, inputs: tuple[Any, ...], alone: list[tuple], strip: bool
-) -> None:
-    """Raise unless the model gives for every row alone what it gives among others."""
-    message = (
-        "The model merges its rows with another axis, or picks some of them, and a row "
-        "alone does not give what it gives among others, so that it cannot be told how "
-        'biases are shared row by row. Use bias="context", which shares none, or a '
-        "model that treats every row by itself."
-    )
+) -> bool:
+    """Tell whether the model gives for every row alone what it gives among others."""
     together = explained_output(model, inputs, strip)[0]
     try:
         single = torch.cat([explained_output(model, row, strip)[0] for row in alone])
-    except Exception as error:
-        raise UnsupportedOperationError(message) from error
-    if not _alike(single, together):
-        raise UnsupportedOperationError(message)
+    except Exception:
+        # one row is not enough for it
+        return False
+    return _alike(single, together)
 
 
 def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:

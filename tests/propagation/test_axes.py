@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
+from sktrim.propagation import contextual_decomposition
 
 torch.set_num_threads(1)
 
@@ -156,11 +156,23 @@ def averaged(x):
     return first_rows(x) + x.mean()
 
 
-@pytest.mark.parametrize("network", [siamese, averaged])
+def unlike(x):
+    """A layer of what rows have in common, and of nothing where that is nothing."""
+    common = x.abs().amax((0, 1))
+    return layer(x).mean(1) + layer(common - common) + layer(common)
+
+
+@pytest.mark.parametrize("network", [siamese, averaged, unlike])
 @pytest.mark.parametrize("bias", BIASES)
-def test_rows_that_meet_each_other_are_refused(bias, network):
+def test_rows_that_meet_each_other_are_one_sample(bias, network):
     x = drawn(4, 6, 4)
-    with pytest.raises(UnsupportedOperationError, match="a row alone"):
-        contextual_decomposition(network, x, parts_of(x), bias=bias)
-    out, rest = contextual_decomposition(network, x, parts_of(x))
+    rel = torch.cat([parts_of(x), x[None], 0 * x[None]])
+    options = {"bias": bias, "strip": False}
+    out, rest = contextual_decomposition(network, x, rel, **options)
     torch.testing.assert_close(out + rest, network(x).expand_as(out))
+    torch.testing.assert_close(out[3], network(x))
+    assert (out[4] == 0).all()
+    joined, _ = contextual_decomposition(
+        lambda one: network(one.squeeze(0)), x[None], rel[:, None], **options
+    )
+    torch.testing.assert_close(out, joined)
