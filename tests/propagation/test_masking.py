@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from sktrim.propagation import contextual_decomposition
 
@@ -31,6 +32,37 @@ def written(v):
     return v
 
 
+def filled_in_place(v):
+    v = v.clone()
+    for row in range(3):
+        v[:, row, row + 1 :].fill_(-math.inf)
+    return v
+
+
+def copied_in_place(v):
+    v = v.clone()
+    for row in range(3):
+        v[:, row, row + 1 :].copy_(torch.full((3 - row,), LEAST, dtype=v.dtype))
+    return v
+
+
+def made_and_written(v):
+    out = torch.full(v.shape, -math.inf, dtype=v.dtype)
+    out[:, ~LATER] = v[:, ~LATER]
+    return out
+
+
+class Net(nn.Module):
+    """A function as a module, which may write into tensors of its own."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 MASKS = {
     "filled": lambda v: v.masked_fill(LATER, -math.inf),
     "filled, least": lambda v: v.masked_fill(LATER, LEAST),
@@ -38,6 +70,9 @@ MASKS = {
     "added, least": lambda v: v + lowered(LEAST),
     "chosen": lambda v: torch.where(LATER, -math.inf, v),
     "written": written,
+    "filled in place": filled_in_place,
+    "copied in place": copied_in_place,
+    "made and written": made_and_written,
     "scaled": lambda v: 0.5 * (2 * v).masked_fill(LATER, -math.inf),
 }
 FUNCTIONS = {
@@ -51,6 +86,7 @@ WAYS = ["context", "proportional", "channel"]
 
 def decomposed(f, bias, nonlinearity="relevant"):
     x, rel = scores()
+    f = Net(f).eval()
     options = {"bias": bias, "nonlinearity": nonlinearity, "strip": False}
     parts, rest = contextual_decomposition(f, x, rel, **options)
     torch.testing.assert_close(parts + rest, f(x).expand_as(parts))
@@ -108,6 +144,37 @@ def test_a_write_of_masks_and_numbers_shares_the_numbers(bias):
     torch.testing.assert_close(decomposed(f, bias), decomposed(right, bias))
 
 
+@pytest.mark.parametrize("bias", WAYS)
+@pytest.mark.parametrize("mask", MASKS)
+def test_parts_of_masked_scores_are_numbers(mask, bias):
+    x, rel = scores()
+    f = Net(MASKS[mask]).eval()
+    parts, _ = contextual_decomposition(f, x, rel, bias=bias, strip=False)
+    assert parts.isfinite().all()
+    torch.testing.assert_close(parts[..., ~LATER], rel[..., ~LATER])
+
+
+@pytest.mark.parametrize("bias", WAYS)
+def test_what_replaces_masked_scores_is_shared_as_if_there_were_no_masks(bias):
+    def f(v, mask):
+        return mask(v).clone().fill_(0.7).exp()
+
+    parts = decomposed(lambda v: f(v, MASKS["filled"]), bias)
+    torch.testing.assert_close(parts, decomposed(lambda v: f(v, shown), bias))
+
+
+@pytest.mark.parametrize("bias", WAYS)
+def test_a_number_written_beside_masks_is_shared_as_if_there_were_none(bias):
+    def f(v, mask):
+        v = mask(v).clone()
+        v[:, 3] = 0.7
+        return v.exp()
+
+    parts = decomposed(lambda v: f(v, MASKS["filled"]), bias)
+    right = decomposed(lambda v: shown(f(v, shown)), bias)
+    torch.testing.assert_close(parts, right)
+
+
 @pytest.mark.parametrize("bias", ["proportional", "channel"])
 def test_causal_sums_of_exponentials_keep_the_full_mask(bias):
     """The state space layers of Mamba2 and Bamba sum segments so."""
@@ -131,6 +198,7 @@ def test_a_partition_of_masked_scores_has_no_part_at_masks(mask, bias):
     def f(v):
         return MASKS[mask](v).exp()
 
+    f = Net(f).eval()
     options = {"bias": bias, "partition": True, "strip": False}
     parts, rest = contextual_decomposition(f, x, rel, **options)
     assert (parts[..., LATER] == 0).all()
