@@ -310,7 +310,7 @@ def test_an_inverse_that_is_not_affine_is_a_part_of_the_network(scorer):
 def test_on_incomplete():
     net, X = seeded(Misdeclared), np.random.default_rng(0).standard_normal((5, 4))
     options = {"target": 0, "scorer": "deeplift"}
-    with pytest.warns(QuadratureWarning, match=r"squared.*test_backpropagation\.py"):
+    with pytest.warns(QuadratureWarning, match=r"squared.*test_deeplift_guided\.py"):
         transform_importance(net, X, **options)
     with pytest.raises(IncompleteError, match=r"misses.*squared"):
         transform_importance(net, X, on_incomplete="raise", **options)
