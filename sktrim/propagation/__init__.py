@@ -1,20 +1,19 @@
 """Rules over torch operations: how each treats a decomposed value."""
 
 from sktrim.exceptions import OutputMismatchError, UnsupportedOperationError
-from sktrim.propagation.registry import register_operation
-
-from .as_it_is import AsItIs
-from .chunked import DenseParts, LowRankParts, decompose
-from .decomposition import (
+from sktrim.propagation.as_it_is import AsItIs
+from sktrim.propagation.chunked import DenseParts, LowRankParts, decompose
+from sktrim.propagation.decomposition import (
     contextual_decomposition,
     explained_output,
     find_ending,
     looks_like_probabilities,
     outputs_of,
 )
-from .interactions import pairwise_interactions
-from .mixtures import Mixtures
-from .relevance import Rule, Side, Term
+from sktrim.propagation.interactions import pairwise_interactions
+from sktrim.propagation.mixtures import Mixtures
+from sktrim.propagation.registry import register_operation
+from sktrim.propagation.relevance import Rule, Side, Term
 
 __all__ = [
     "AsItIs",

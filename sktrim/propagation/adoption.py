@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .axes import probed
-from .carrier import Carrier, is_plain
+from sktrim.propagation.axes import probed
+from sktrim.propagation.carrier import Carrier, is_plain
 
 # how deep a tensor may lie in the attributes of a module or the closure of a function
 _DEPTH = 4

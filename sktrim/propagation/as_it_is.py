@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from .carrier import find_carriers
-from .decomposition import outputs_of
+from sktrim.propagation.carrier import find_carriers
+from sktrim.propagation.decomposition import outputs_of
 
 
 class AsItIs(nn.Module):

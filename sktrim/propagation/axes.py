@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier, find_carriers, is_plain, map_carriers
+from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
 
 # a stride that no other axis of a probe can have
 _MARK = 1_000_003

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import torch
 
-from .contextual import ContextualDecomposition
-from .decomposition import check_model, nothing_kept, propagate
-from .lowrank import LowRank, Members, NeedsDense
+from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.decomposition import check_model, nothing_kept, propagate
+from sktrim.propagation.lowrank import LowRank, Members, NeedsDense
 
 
 class Parts(Protocol):

@@ -9,29 +9,27 @@ from typing import Any
 import torch
 from torch import nn
 
+# the rules register themselves
+import sktrim.propagation.operations
+import sktrim.propagation.rules_affine
+import sktrim.propagation.rules_bilinear
+import sktrim.propagation.rules_composite
+import sktrim.propagation.rules_elementwise
+import sktrim.propagation.rules_normalise
+import sktrim.propagation.rules_recurrent
+import sktrim.propagation.rules_select
+import sktrim.propagation.rules_shape  # noqa: F401
 from sktrim.exceptions import UnsupportedOperationError
-
-from . import (  # noqa: F401  the rules register themselves
-    operations,
-    rules_affine,
-    rules_bilinear,
-    rules_composite,
-    rules_elementwise,
-    rules_normalise,
-    rules_recurrent,
-    rules_select,
-    rules_shape,
-)
-from .arguments import check_parts, check_share
-from .axes import RowsDiffer
-from .carrier import Carrier, find_carriers, is_plain
-from .contextual import ContextualDecomposition
-from .endings import ending_of, without_ending
-from .hidden import explained_error
-from .lowrank import LowRank
-from .passthrough import PassThrough
-from .state import KeptState
-from .type_checks import type_check
+from sktrim.propagation.arguments import check_parts, check_share
+from sktrim.propagation.axes import RowsDiffer
+from sktrim.propagation.carrier import Carrier, find_carriers, is_plain
+from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.endings import ending_of, without_ending
+from sktrim.propagation.hidden import explained_error
+from sktrim.propagation.lowrank import LowRank
+from sktrim.propagation.passthrough import PassThrough
+from sktrim.propagation.state import KeptState
+from sktrim.propagation.type_checks import type_check
 
 
 def check_model(model: Any) -> None:

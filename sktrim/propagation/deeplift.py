@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from sktrim.exceptions import OutputMismatchError
-
-from .backpropagation import ModifiedBackpropagation
-from .carrier import Carrier, find_carriers, map_carriers
-from .method import Call
+from sktrim.propagation.backpropagation import ModifiedBackpropagation
+from sktrim.propagation.carrier import Carrier, find_carriers, map_carriers
+from sktrim.propagation.method import Call
 
 
 class DeepLiftRescale(ModifiedBackpropagation):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .carrier import Carrier, find_carriers, is_plain, map_carriers
+from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
 
 ENDINGS = frozenset({"softmax", "log_softmax", "sigmoid"})
 _DERIVED = {("softmax", "log"): "log_softmax", ("log_softmax", "exp"): "softmax"}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from sktrim.exceptions import UnsupportedOperationError
-
-from .carrier import Carrier
+from sktrim.propagation.carrier import Carrier
 
 # what errors say of a carrier that code without rules could not take
 _HIDDEN = (Carrier.__name__, "TorchScript interpreter")

@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 import torch
 
 from sktrim.exceptions import UnsupportedOperationError
+from sktrim.propagation.adoption import adopt
+from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
+from sktrim.propagation.endings import ending_of, follow_ending, give_ending
+from sktrim.propagation.layouts import as_predicted, lay_gradient_out
 from sktrim.propagation.registry import Operation, find_operation, spell
-
-from .adoption import adopt
-from .carrier import Carrier, find_carriers, is_plain, map_carriers
-from .endings import ending_of, follow_ending, give_ending
-from .layouts import as_predicted, lay_gradient_out
 
 _HERE = str(Path(__file__).parent)
 _BY_PATTERN = {

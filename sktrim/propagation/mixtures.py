@@ -12,13 +12,13 @@ from typing import Any, cast
 
 import torch
 
-from .carrier import Carrier, is_plain, map_carriers
-from .decomposition import check_model
-from .lowrank import NeedsDense, identity, keep
-from .method import Call, Method
-from .registry import Operation, find_operation, spell
-from .rules_affine import CONVOLUTION
-from .state import KeptState
+from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
+from sktrim.propagation.decomposition import check_model
+from sktrim.propagation.lowrank import NeedsDense, identity, keep
+from sktrim.propagation.method import Call, Method
+from sktrim.propagation.registry import Operation, find_operation, spell
+from sktrim.propagation.rules_affine import CONVOLUTION
+from sktrim.propagation.state import KeptState
 
 # answered without values
 _LAYOUT = frozenset(

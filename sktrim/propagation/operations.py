@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .registry import declare, register_operation
+from sktrim.propagation.registry import declare, register_operation
 
 # "folds": takes relevant parts that are not multiplied out (see lowrank)
 declare(

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import torch
 
-from .carrier import Carrier, is_plain
-from .endings import ENDINGS, ending_of, follow_ending, give_ending
-from .method import Call, Method
-from .registry import Operation, find_operation, spell
+from sktrim.propagation.carrier import Carrier, is_plain
+from sktrim.propagation.endings import ENDINGS, ending_of, follow_ending, give_ending
+from sktrim.propagation.method import Call, Method
+from sktrim.propagation.registry import Operation, find_operation, spell
 
 
 class PassThrough(Method):

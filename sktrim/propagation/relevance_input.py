@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from .carrier import is_plain, map_carriers
-from .layouts import lay_gradient_out
-from .relevance import AffineMap, Rule, divided, pairs, share_out
+from sktrim.propagation.carrier import is_plain, map_carriers
+from sktrim.propagation.layouts import lay_gradient_out
+from sktrim.propagation.relevance import AffineMap, Rule, divided, pairs, share_out
 
 
 @dataclass

@@ -8,11 +8,10 @@ from typing import Any, NoReturn
 import torch
 
 from sktrim.exceptions import InputWrittenError
-
-from .backpropagation import run
-from .carrier import Carrier
-from .method import Method
-from .relevance_input import AffineInput
+from sktrim.propagation.backpropagation import run
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.method import Method
+from sktrim.propagation.relevance_input import AffineInput
 
 
 def refuse_write(method: Method, func: Callable) -> NoReturn:

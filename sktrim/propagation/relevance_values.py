@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from .backpropagation import with_gradient
-from .carrier import Carrier
-from .relevance import Rule, divided, pairs, stabilised
-from .relevance_input import AffineInput
+from sktrim.propagation.backpropagation import with_gradient
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.relevance import Rule, divided, pairs, stabilised
+from sktrim.propagation.relevance_input import AffineInput
 
 
 @dataclass

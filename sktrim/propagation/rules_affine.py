@@ -8,15 +8,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
-from .carrier import Carrier, is_plain
-from .contextual import over_masks, wrap
-from .lowrank import LowRank
-from .masking import unmasked
-from .method import Call
-from .registry import rule
-from .rules_composite import product_with_weights
-from .share import add_bias, leading
+from sktrim.propagation.axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
+from sktrim.propagation.carrier import Carrier, is_plain
+from sktrim.propagation.contextual import over_masks, wrap
+from sktrim.propagation.lowrank import LowRank
+from sktrim.propagation.masking import unmasked
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_composite import product_with_weights
+from sktrim.propagation.share import add_bias, leading
 
 
 @rule("cd", "kind:affine")

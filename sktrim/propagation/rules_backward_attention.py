@@ -12,19 +12,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .backpropagation import identity_gradient, plainly, with_gradient
-from .carrier import Carrier, map_carriers
-from .method import Call
-from .registry import rule
-from .relevance_values import (
+from sktrim.propagation.backpropagation import identity_gradient, plainly, with_gradient
+from sktrim.propagation.carrier import Carrier, map_carriers
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.relevance_values import (
     Divisor,
     divide_by_itself,
     is_affine_input,
     multiplier_of,
     relevance_of,
 )
-from .rules_composite import product_with_weights
-from .rules_normalise import _per_channel
+from sktrim.propagation.rules_composite import product_with_weights
+from sktrim.propagation.rules_normalise import _per_channel
 
 
 @rule("lrp", "softmax", "softmin", "log_softmax", "logsumexp")

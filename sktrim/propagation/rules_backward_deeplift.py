@@ -6,18 +6,24 @@ from typing import Any
 
 import torch
 
-from . import rules_backward_deeplift_select  # noqa: F401  the rules register themselves
-from .backpropagation import identity_gradient, mark_aliases, plainly, scaled, wrap
-from .carrier import Carrier, map_carriers
-from .deeplift import DeepLiftRescale, finite, occurrences, on_base
-from .method import Call
-from .registry import rule
-from .rules_affine import _batch_norm_arguments
-from .rules_backward_deeplift_norms import multiply_inverse
-from .rules_bilinear import pairwise
-from .rules_composite import product_with_weights
-from .rules_elementwise import BOUNDS, as_rectifier
-from .rules_shape import pass_on
+import sktrim.propagation.rules_backward_deeplift_select  # noqa: F401
+from sktrim.propagation.backpropagation import (
+    identity_gradient,
+    mark_aliases,
+    plainly,
+    scaled,
+    wrap,
+)
+from sktrim.propagation.carrier import Carrier, map_carriers
+from sktrim.propagation.deeplift import DeepLiftRescale, finite, occurrences, on_base
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_affine import _batch_norm_arguments
+from sktrim.propagation.rules_backward_deeplift_norms import multiply_inverse
+from sktrim.propagation.rules_bilinear import pairwise
+from sktrim.propagation.rules_composite import product_with_weights
+from sktrim.propagation.rules_elementwise import BOUNDS, as_rectifier
+from sktrim.propagation.rules_shape import pass_on
 
 __all__ = ["DeepLiftRescale"]
 

@@ -18,12 +18,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .backpropagation import identity_gradient, plainly, with_gradient, wrap
-from .carrier import Carrier
-from .deeplift import finite, on_base
-from .method import Call
-from .registry import rule
-from .rules_normalise import variance_arguments
+from sktrim.propagation.backpropagation import (
+    identity_gradient,
+    plainly,
+    with_gradient,
+    wrap,
+)
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.deeplift import finite, on_base
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_normalise import variance_arguments
 
 
 def _coefficients(

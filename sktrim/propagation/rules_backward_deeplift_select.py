@@ -22,14 +22,14 @@ from typing import Any
 
 import torch
 
-from .backpropagation import identity_gradient, plainly, with_gradient
-from .carrier import Carrier, is_plain
-from .deeplift import finite, on_base
-from .layouts import laid_out
-from .method import Call
-from .registry import rule
-from .rules_select import pool_arguments
-from .ties import Windows
+from sktrim.propagation.backpropagation import identity_gradient, plainly, with_gradient
+from sktrim.propagation.carrier import Carrier, is_plain
+from sktrim.propagation.deeplift import finite, on_base
+from sktrim.propagation.layouts import laid_out
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_select import pool_arguments
+from sktrim.propagation.ties import Windows
 
 # so many values of windows are looked at together
 _AT_ONCE = 2**22

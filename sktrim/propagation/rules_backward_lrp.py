@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .backpropagation import (
+from sktrim.propagation.backpropagation import (
     ModifiedBackpropagation,
     identity_gradient,
     mark_aliases,
@@ -16,13 +16,13 @@ from .backpropagation import (
     with_gradient,
     wrap,
 )
-from .carrier import Carrier, is_plain, map_carriers
-from .method import Call
-from .registry import rule
-from .relevance import AffineMap, Rule, share_out
-from .relevance_input import fold
-from .relevance_run import refuse_write
-from .relevance_values import (
+from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.relevance import AffineMap, Rule, share_out
+from sktrim.propagation.relevance_input import fold
+from sktrim.propagation.relevance_run import refuse_write
+from sktrim.propagation.relevance_values import (
     Divisor,
     Refused,
     divide_by_itself,
@@ -30,11 +30,11 @@ from .relevance_values import (
     multiplier_of,
     relevance_of,
 )
-from .rules_affine import CONVOLUTION, _batch_norm_arguments
-from .rules_backward_attention import product, quotient, varying_layer
-from .rules_select import pool_arguments
-from .rules_shape import pass_on
-from .ties import Windows, pooled_parts
+from sktrim.propagation.rules_affine import CONVOLUTION, _batch_norm_arguments
+from sktrim.propagation.rules_backward_attention import product, quotient, varying_layer
+from sktrim.propagation.rules_select import pool_arguments
+from sktrim.propagation.rules_shape import pass_on
+from sktrim.propagation.ties import Windows, pooled_parts
 
 
 @dataclass

@@ -6,19 +6,19 @@ from typing import Any
 
 import torch
 
-from .backpropagation import (
+from sktrim.propagation.backpropagation import (
     ModifiedBackpropagation,
     mark_aliases,
     plainly,
     with_gradient,
     wrap,
 )
-from .carrier import Carrier
-from .method import Call
-from .registry import rule
-from .rules_composite import broadcast_tensors
-from .rules_elementwise import BOUNDS, as_rectifier
-from .rules_recurrent import cell, recurrent
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_composite import broadcast_tensors
+from sktrim.propagation.rules_elementwise import BOUNDS, as_rectifier
+from sktrim.propagation.rules_recurrent import cell, recurrent
 
 _NATIVE = (
     "shape", "affine", "average", "elementwise", "select", "bilinear", "normalise",

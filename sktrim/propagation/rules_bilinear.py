@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from .axes import aligned_axis, axis_kept
-from .carrier import Carrier, map_carriers
-from .contextual import over_masks
-from .method import Call
-from .registry import rule
-from .share import leading
+from sktrim.propagation.axes import aligned_axis, axis_kept
+from sktrim.propagation.carrier import Carrier, map_carriers
+from sktrim.propagation.contextual import over_masks
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.share import leading
 
 
 @rule("cd", "kind:bilinear")

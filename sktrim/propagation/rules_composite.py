@@ -10,11 +10,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .axes import axis_kept
-from .carrier import Carrier
-from .layouts import laid_out, missed_quick_path
-from .method import Call
-from .registry import EVERY, rule
+from sktrim.propagation.axes import axis_kept
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.layouts import laid_out, missed_quick_path
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import EVERY, rule
 
 
 @rule(EVERY, "addmm", "baddbmm", "addmv", "addr")

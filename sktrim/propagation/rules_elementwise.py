@@ -9,11 +9,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .carrier import Carrier, is_plain
-from .masking import masked, unmasked, without_weight
-from .method import Call
-from .registry import find_operation, rule
-from .share import add_bias, bias_share, settle_parts, whole_share
+from sktrim.propagation.carrier import Carrier, is_plain
+from sktrim.propagation.masking import masked, unmasked, without_weight
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import find_operation, rule
+from sktrim.propagation.share import add_bias, bias_share, settle_parts, whole_share
 
 
 @rule("cd", "kind:elementwise")

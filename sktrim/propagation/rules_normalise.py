@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-from .axes import axis_kept, axis_reduced
-from .carrier import Carrier
-from .contextual import over_masks
-from .masking import masked, without_weight
-from .method import Call
-from .registry import rule
-from .rules_affine import batch_norm
-from .rules_elementwise import share_value, symmetric
-from .share import _NOTHING, add_bias, whole_share
+from sktrim.propagation.axes import axis_kept, axis_reduced
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.contextual import over_masks
+from sktrim.propagation.masking import masked, without_weight
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_affine import batch_norm
+from sktrim.propagation.rules_elementwise import share_value, symmetric
+from sktrim.propagation.share import _NOTHING, add_bias, whole_share
 
 
 @rule("cd", "layer_norm")

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .carrier import Carrier
-from .method import Call
-from .registry import EVERY, rule
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import EVERY, rule
 
 _NOISE = 100
 

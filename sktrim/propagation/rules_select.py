@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from .axes import axis_kept, axis_reduced
-from .carrier import Carrier, is_plain
-from .layouts import laid_out
-from .method import Call
-from .registry import rule
-from .ties import Windows, evened_parts, extreme_parts, pooled_parts
+from sktrim.propagation.axes import axis_kept, axis_reduced
+from sktrim.propagation.carrier import Carrier, is_plain
+from sktrim.propagation.layouts import laid_out
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.ties import Windows, evened_parts, extreme_parts, pooled_parts
 
 _FIXED = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _ADAPTIVE = ("output_size", "return_indices")

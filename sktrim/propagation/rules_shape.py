@@ -6,14 +6,20 @@ from typing import Any
 
 import torch
 
-from .axes import aligned_axis, axes_moved, axis_aligned, axis_kept, axis_of_view
-from .carrier import Carrier, find_carriers, is_plain, map_carriers
-from .contextual import over_masks, wrap
-from .lowrank import LowRank
-from .masking import unmasked
-from .method import Call
-from .registry import rule
-from .share import add_bias, whole_share
+from sktrim.propagation.axes import (
+    aligned_axis,
+    axes_moved,
+    axis_aligned,
+    axis_kept,
+    axis_of_view,
+)
+from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
+from sktrim.propagation.contextual import over_masks, wrap
+from sktrim.propagation.lowrank import LowRank
+from sktrim.propagation.masking import unmasked
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
+from sktrim.propagation.share import add_bias, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(

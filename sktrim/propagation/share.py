@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from .axes import need_one_sample
-from .masking import masked
+from sktrim.propagation.axes import need_one_sample
+from sktrim.propagation.masking import masked
 
 # below this fraction of the operation's magnitude, in machine epsilons, a part counts
 # as zero: an inverse FFT leaves as much noise in a zero border, and so do two orders

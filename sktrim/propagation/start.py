@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from .axes import RowsDiffer
-from .lowrank import LowRank
-from .share import _noise
+from sktrim.propagation.axes import RowsDiffer
+from sktrim.propagation.lowrank import LowRank
+from sktrim.propagation.share import _noise
 
 
 class Start:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .carrier import Carrier
+from sktrim.propagation.carrier import Carrier
 
 _STANDARD = frozenset(vars(nn.Module()))
 _SIMPLE = frozenset({bool, int, float, complex, str, bytes, type(None), torch.Size})

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .layouts import pooled_as_predicted
+from sktrim.propagation.layouts import pooled_as_predicted
 
 # so many values of all masks are gathered at once, or one of every tied window
 _AT_ONCE = 2**18

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 
-from .method import _HERE, _TORCH
+from sktrim.propagation.method import _HERE, _TORCH
 
 
 def type_check(error: BaseException) -> str | None:
