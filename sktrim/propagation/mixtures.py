@@ -17,7 +17,7 @@ from sktrim.propagation.decomposition import check_model
 from sktrim.propagation.lowrank import NeedsDense, identity, keep
 from sktrim.propagation.method import Call, Method
 from sktrim.propagation.registry import Operation, find_operation, spell
-from sktrim.propagation.rules_affine import CONVOLUTION
+from sktrim.propagation.signatures import CONVOLUTION
 from sktrim.propagation.state import KeptState
 
 # answered without values

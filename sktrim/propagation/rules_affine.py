@@ -17,6 +17,7 @@ from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.rules_composite import product_with_weights
 from sktrim.propagation.share import add_bias, leading
+from sktrim.propagation.signatures import CONVOLUTION, batch_norm_arguments
 
 
 @rule("cd", "kind:affine")
@@ -135,13 +136,6 @@ def _joined(x: Carrier, linear: Callable) -> tuple[torch.Tensor, torch.Tensor]:
     return out[:n_samples], out[n_samples:].unflatten(0, x.rel.shape[:2])
 
 
-_DIRECT = ("stride", "padding", "dilation", "groups")
-_TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")
-CONVOLUTION = {f"conv{d}d": _DIRECT for d in (1, 2, 3)} | {
-    f"conv_transpose{d}d": _TRANSPOSED for d in (1, 2, 3)
-}
-
-
 def _varies(*weights: Any) -> bool:
     return any(isinstance(weight, Carrier) for weight in weights)
 
@@ -154,7 +148,7 @@ def _refuse_weights(method: Any, call: Call, *weights: Any) -> None:
 @rule("cd", "batch_norm")
 def batch_norm(method: Any, call: Call) -> Carrier:
     """Scale by the running variance and share the shift."""
-    x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
+    x, mean, variance, weight, bias, training, eps = batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
         return method.refuse(call.func, "with the statistics of the batch has no rule")
     full = call.on_full()
@@ -165,19 +159,6 @@ def batch_norm(method: Any, call: Call) -> Carrier:
     scale, shift = scale.reshape(shape), shift.reshape(shape)
     rel, whole = x.rel * scale, x.full * scale
     return Carrier(method, full, add_bias(method, rel, whole, shift, x.axis), x.axis)
-
-
-def _batch_norm_arguments(call: Call) -> Any:
-    # torch.batch_norm orders its nine arguments differently from F.batch_norm
-    if len(call.args) + len(call.kwargs) == 9:
-        names = ("weight", "bias", "running_mean", "running_var", "training")
-        x, weight, bias, mean, variance, training, _, eps = call.bind(
-            "input", *names, "momentum", "eps"
-        )
-        return [x, mean, variance, weight, bias, training, eps]
-    names = {"weight": None, "bias": None, "training": False, "momentum": 0.1}
-    values = call.bind("input", "running_mean", "running_var", **names, eps=1e-5)
-    return [*values[:6], values[7]]
 
 
 @rule("cd", "neg")

@@ -24,7 +24,7 @@ from sktrim.propagation.relevance_values import (
     relevance_of,
 )
 from sktrim.propagation.rules_composite import product_with_weights
-from sktrim.propagation.rules_normalise import _per_channel
+from sktrim.propagation.signatures import per_channel
 
 
 @rule("lrp", "softmax", "softmin", "log_softmax", "logsumexp")
@@ -117,7 +117,7 @@ def group_norm(method: Any, call: Call) -> Carrier:
     z = _only(method, call, x)
     split = z.reshape(len(z), groups, z.shape[1:].numel() // groups)
     centred = _centred(split, (-1,), eps).reshape(z.shape)
-    return _closed(method, call, centred, *_per_channel(z, weight, bias))
+    return _closed(method, call, centred, *per_channel(z, weight, bias))
 
 
 @rule("lrp", "instance_norm")
@@ -131,7 +131,7 @@ def instance_norm(method: Any, call: Call) -> Any:
         return F.batch_norm(x, mean, variance, weight, bias, False, 0.1, eps)
     z = _only(method, call, x)
     centred = _centred(z, tuple(range(2, z.ndim)), eps)
-    return _closed(method, call, centred, *_per_channel(z, weight, bias))
+    return _closed(method, call, centred, *per_channel(z, weight, bias))
 
 
 @rule("lrp", "normalize")

@@ -18,12 +18,10 @@ from sktrim.propagation.carrier import Carrier, map_carriers
 from sktrim.propagation.deeplift import DeepLiftRescale, finite, occurrences, on_base
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_affine import _batch_norm_arguments
 from sktrim.propagation.rules_backward_deeplift_norms import multiply_inverse
-from sktrim.propagation.rules_bilinear import pairwise
-from sktrim.propagation.rules_composite import product_with_weights
-from sktrim.propagation.rules_elementwise import BOUNDS, as_rectifier
+from sktrim.propagation.rules_composite import pairwise, product_with_weights
 from sktrim.propagation.rules_shape import pass_on
+from sktrim.propagation.signatures import BOUNDS, as_rectifier, batch_norm_arguments
 
 __all__ = ["DeepLiftRescale"]
 
@@ -75,7 +73,7 @@ def affine(method: Any, call: Call) -> Any:
 @rule("deeplift", "batch_norm")
 def batch_norm(method: Any, call: Call) -> Any:
     """Affine with running statistics."""
-    _, mean, variance, _, _, training, _ = _batch_norm_arguments(call)
+    _, mean, variance, _, _, training, _ = batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
         method.refuse(call.func, "with the statistics of the batch has no rule")
     return wrap(method, call.on_full(), on_base(call))

@@ -28,7 +28,7 @@ from sktrim.propagation.carrier import Carrier
 from sktrim.propagation.deeplift import finite, on_base
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_normalise import variance_arguments
+from sktrim.propagation.signatures import variance_arguments
 
 
 def _coefficients(

@@ -28,7 +28,7 @@ from sktrim.propagation.deeplift import finite, on_base
 from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_select import pool_arguments
+from sktrim.propagation.signatures import pool_arguments
 from sktrim.propagation.ties import Windows
 
 # so many values of windows are looked at together

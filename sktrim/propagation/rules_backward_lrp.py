@@ -30,10 +30,13 @@ from sktrim.propagation.relevance_values import (
     multiplier_of,
     relevance_of,
 )
-from sktrim.propagation.rules_affine import CONVOLUTION, _batch_norm_arguments
 from sktrim.propagation.rules_backward_attention import product, quotient, varying_layer
-from sktrim.propagation.rules_select import pool_arguments
 from sktrim.propagation.rules_shape import pass_on
+from sktrim.propagation.signatures import (
+    CONVOLUTION,
+    batch_norm_arguments,
+    pool_arguments,
+)
 from sktrim.propagation.ties import Windows, pooled_parts
 
 
@@ -321,7 +324,7 @@ def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
 @rule("lrp", "batch_norm")
 def batch_norm(method: Any, call: Call) -> Any:
     """Merge with the affine operation before; alone, an affine operation."""
-    x, mean, variance, weight, bias, training, eps = _batch_norm_arguments(call)
+    x, mean, variance, weight, bias, training, eps = batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
         return method.refuse(call.func, "with the statistics of the batch has no rule")
     scale = torch.rsqrt(variance + eps)
@@ -409,7 +412,7 @@ def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
         return None
     other = [a for a in call.args if not isinstance(a, Carrier)]
     other += [v for k, v in call.kwargs.items() if k == "other"]
-    if not all(_per_channel(o, x.full, x.rel.map.channel) for o in other):
+    if not all(per_channel(o, x.full, x.rel.map.channel) for o in other):
         return None
     if call.operation.name == "div" and not isinstance(call.args[0], Carrier):
         return None
@@ -432,7 +435,7 @@ def _flat(value: Any) -> Any:
     return value.reshape(-1) if is_plain(value) else value
 
 
-def _per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
+def per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
     """Tell whether a constant is one number, or one per channel."""
     if not is_plain(value) or value.ndim == 0:
         return True

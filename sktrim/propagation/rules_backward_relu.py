@@ -17,8 +17,8 @@ from sktrim.propagation.carrier import Carrier
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.rules_composite import broadcast_tensors
-from sktrim.propagation.rules_elementwise import BOUNDS, as_rectifier
 from sktrim.propagation.rules_recurrent import cell, recurrent
+from sktrim.propagation.signatures import BOUNDS, as_rectifier
 
 _NATIVE = (
     "shape", "affine", "average", "elementwise", "select", "bilinear", "normalise",

@@ -11,6 +11,7 @@ from sktrim.propagation.carrier import Carrier, map_carriers
 from sktrim.propagation.contextual import over_masks
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
+from sktrim.propagation.rules_composite import pairwise
 from sktrim.propagation.share import leading
 
 
@@ -58,22 +59,6 @@ def _letters(term: str, ndim: int) -> list[Any]:
     before, dots, after = term.partition("...")
     free = ndim - len(before) - len(after) if dots else 0
     return [*before, *range(-free, 0), *after]
-
-
-def pairwise(method: Any, call: Call) -> Any:
-    """Multiply the first two of more operands of an einsum, then the rest."""
-    equation, *operands = call.args
-    if call.operation.name != "einsum" or "->" not in str(equation):
-        method.refuse(call.func, "of more than two decomposed values has no rule")
-    if len(operands) == 1:
-        operands = operands[0]
-    terms, out = equation.replace(" ", "").split("->")
-    first, second, *others = terms.split(",")
-    pair, needed = first + second, "".join(others) + out
-    kept = "".join(sorted(set(pair) & set(needed) - {"."}))
-    kept = f"...{kept}" if "..." in pair else kept
-    product = torch.einsum(f"{first},{second}->{kept}", *operands[:2])
-    return torch.einsum(",".join([kept, *others]) + f"->{out}", product, *operands[2:])
 
 
 @rule("cd", "bilinear")

@@ -231,3 +231,19 @@ def _masked_heads(scores: Any, a: Any) -> Any:
     if padding.dtype == torch.bool:
         return scores.masked_fill(padding, -math.inf)
     return scores + padding
+
+
+def pairwise(method: Any, call: Call) -> Any:
+    """Multiply the first two of more operands of an einsum, then the rest."""
+    equation, *operands = call.args
+    if call.operation.name != "einsum" or "->" not in str(equation):
+        method.refuse(call.func, "of more than two decomposed values has no rule")
+    if len(operands) == 1:
+        operands = operands[0]
+    terms, out = equation.replace(" ", "").split("->")
+    first, second, *others = terms.split(",")
+    pair, needed = first + second, "".join(others) + out
+    kept = "".join(sorted(set(pair) & set(needed) - {"."}))
+    kept = f"...{kept}" if "..." in pair else kept
+    product = torch.einsum(f"{first},{second}->{kept}", *operands[:2])
+    return torch.einsum(",".join([kept, *others]) + f"->{out}", product, *operands[2:])

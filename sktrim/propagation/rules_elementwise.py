@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from sktrim.propagation.carrier import Carrier, is_plain
 from sktrim.propagation.masking import masked, unmasked, without_weight
 from sktrim.propagation.method import Call
-from sktrim.propagation.registry import find_operation, rule
+from sktrim.propagation.registry import rule
 from sktrim.propagation.share import add_bias, bias_share, settle_parts, whole_share
+from sktrim.propagation.signatures import BOUNDS, as_rectifier
 
 
 @rule("cd", "kind:elementwise")
@@ -56,34 +55,10 @@ def _without(values: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     return torch.where(hidden, 0, values)
 
 
-# what other spellings of ReLU and ReLU6 call their bounds, with the defaults
-BOUNDS: dict[str, dict[str, Any]] = {
-    "hardtanh": {"min_val": -1.0, "max_val": 1.0},
-    "clamp": {"min": None, "max": None},
-    "clamp_min": {"min": None},
-    "threshold": {"threshold": None, "value": None},
-}
-
-
 @rule("cd", *BOUNDS)
 def bounded(method: Any, call: Call) -> Carrier:
     """Split ReLU in any spelling as ReLU."""
     return elementwise(method, as_rectifier(call))
-
-
-def as_rectifier(call: Call) -> Call:
-    """Return the call of ReLU or ReLU6 that a call spells otherwise, or itself."""
-    # `torch.nn.ReLU6` calls hardtanh, and many write ``x.clamp(min=0)``
-    name = call.operation.name
-    x, low, high = (*call.bind("input", **BOUNDS[name]), None)[:3]
-    if any((is_plain(bound) or isinstance(bound, Carrier)) for bound in (low, high)):
-        return call
-    ends = (0,) if name == "threshold" else (None, math.inf, 6)
-    if low != 0 or high not in ends:
-        return call
-    func = F.relu6 if high == 6 else F.relu
-    operation = find_operation(func, func.__name__)
-    return call if operation is None else Call(operation, func, (x,), {}, call.in_place)
 
 
 def _relevant(method: Any, call: Call, x: Carrier) -> Carrier:

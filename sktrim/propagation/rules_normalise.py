@@ -15,6 +15,7 @@ from sktrim.propagation.registry import rule
 from sktrim.propagation.rules_affine import batch_norm
 from sktrim.propagation.rules_elementwise import share_value, symmetric
 from sktrim.propagation.share import _NOTHING, add_bias, whole_share
+from sktrim.propagation.signatures import per_channel, variance_arguments
 
 
 @rule("cd", "layer_norm")
@@ -54,7 +55,7 @@ def group_norm(method: Any, call: Call) -> Carrier:
     )
     part, whole = _centred(split, (-1,), eps)
     part, whole = part.reshape(x.rel.shape), whole.reshape(x.full.shape)
-    weight, bias = _per_channel(full, weight, bias)
+    weight, bias = per_channel(full, weight, bias)
     return _affinely(method, Carrier(method, full, part, x.axis), whole, weight, bias)
 
 
@@ -70,7 +71,7 @@ def instance_norm(method: Any, call: Call) -> Carrier:
         func = torch.nn.functional.batch_norm
         return batch_norm(method, Call(call.operation, func, args, {}))
     dims = tuple(range(-(x.full.ndim - 2), 0))
-    weight, bias = _per_channel(x.full, weight, bias)
+    weight, bias = per_channel(x.full, weight, bias)
     return _standardise(method, call, x, dims, weight, bias, eps)
 
 
@@ -118,11 +119,6 @@ def _affinely(
     return result
 
 
-def _per_channel(full: torch.Tensor, *values: Any) -> list[Any]:
-    shape = (-1, *(1,) * (full.ndim - 2))
-    return [None if v is None else v.reshape(shape) for v in values]
-
-
 @rule("cd", "normalize")
 def normalise(method: Any, call: Call) -> Carrier:
     """Divide the parts by the norm of the whole."""
@@ -161,17 +157,6 @@ def _reduced(call: Call) -> tuple[Any, bool]:
     names = ("input",) if second is None else ("input", second)
     *_, dims, keepdim = call.bind(*names, dim=None, keepdim=False)
     return dims, keepdim
-
-
-def variance_arguments(call: Call) -> tuple[Any, Any, bool]:
-    """Return axes, correction and whether axes are kept, of `torch.var` and `std`."""
-    first = call.args[1] if len(call.args) > 1 else None
-    names = ("unbiased",) if isinstance(first, bool) else ("dim", "unbiased", "keepdim")
-    arguments = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
-    correction = arguments.get("correction", int(arguments.get("unbiased", True)))
-    dims = arguments.get("dim", arguments.get("axis"))
-    correction = 1 if correction is None else correction
-    return None if dims == () else dims, correction, arguments.get("keepdim", False)
 
 
 def _whole_share(method: Any, x: Carrier, full: torch.Tensor, axis: Any) -> Any:

@@ -11,10 +11,8 @@ from sktrim.propagation.carrier import Carrier, is_plain
 from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
+from sktrim.propagation.signatures import pool_arguments
 from sktrim.propagation.ties import Windows, evened_parts, extreme_parts, pooled_parts
-
-_FIXED = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-_ADAPTIVE = ("output_size", "return_indices")
 
 
 @rule("cd", "kind:select")
@@ -29,15 +27,6 @@ def pool(method: Any, call: Call) -> Any:
     rel = pooled_parts(x.rel, windows)
     result = Carrier(method, full, rel, axis_kept(x, full))
     return (result, windows.indices) if wants_indices else result
-
-
-def pool_arguments(call: Call) -> tuple[Any, dict[str, Any], bool]:
-    """Return what is max pooled, the options, and whether indices are returned."""
-    names = _ADAPTIVE if call.operation.name.startswith("adaptive") else _FIXED
-    x, *values = call.bind("input", *names)
-    options = {k: v for k, v in zip(names, values, strict=True) if v is not None}
-    wants_indices = options.pop("return_indices", False)
-    return x, options, wants_indices or call.func.__name__.endswith("with_indices")
 
 
 @rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")
