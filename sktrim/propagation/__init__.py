@@ -3,17 +3,17 @@
 from sktrim.exceptions import OutputMismatchError, UnsupportedOperationError
 from sktrim.propagation.as_it_is import AsItIs
 from sktrim.propagation.chunked import DenseParts, LowRankParts, decompose
-from sktrim.propagation.decomposition import (
-    contextual_decomposition,
+from sktrim.propagation.decomposition import contextual_decomposition
+from sktrim.propagation.interactions import pairwise_interactions
+from sktrim.propagation.mixtures import Mixtures
+from sktrim.propagation.registry import register_operation
+from sktrim.propagation.relevance import Rule, Side, Term
+from sktrim.propagation.running import (
     explained_output,
     find_ending,
     looks_like_probabilities,
     outputs_of,
 )
-from sktrim.propagation.interactions import pairwise_interactions
-from sktrim.propagation.mixtures import Mixtures
-from sktrim.propagation.registry import register_operation
-from sktrim.propagation.relevance import Rule, Side, Term
 
 __all__ = [
     "AsItIs",

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from sktrim.propagation.carrier import find_carriers
-from sktrim.propagation.decomposition import outputs_of
+from sktrim.propagation.running import outputs_of
 
 
 class AsItIs(nn.Module):

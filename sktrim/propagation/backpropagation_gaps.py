@@ -12,8 +12,9 @@ from sktrim.propagation.backpropagation import run
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain
 from sktrim.propagation.endings import ending_of, give_ending
 from sktrim.propagation.method import Call, _is_pattern_only, call_site, describe
-from sktrim.propagation.registry import find_operation, spell
+from sktrim.propagation.registry import find_operation
 from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.spelling import spell
 
 
 @dataclass

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import torch
 
 from sktrim.propagation.contextual import ContextualDecomposition
-from sktrim.propagation.decomposition import check_model, nothing_kept, propagate
+from sktrim.propagation.decomposition import propagate
 from sktrim.propagation.lowrank import LowRank, Members, NeedsDense
+from sktrim.propagation.running import check_model, nothing_kept
 
 
 class Parts(Protocol):

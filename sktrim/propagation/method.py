@@ -14,7 +14,8 @@ from sktrim.propagation.adoption import adopt
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
 from sktrim.propagation.endings import ending_of, follow_ending, give_ending
 from sktrim.propagation.layouts import as_predicted, lay_gradient_out
-from sktrim.propagation.registry import Operation, find_operation, spell
+from sktrim.propagation.registry import Operation, find_operation
+from sktrim.propagation.spelling import spell
 
 _HERE = str(Path(__file__).parent)
 _BY_PATTERN = {

@@ -13,11 +13,12 @@ from typing import Any, cast
 import torch
 
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
-from sktrim.propagation.decomposition import check_model
 from sktrim.propagation.lowrank import NeedsDense, identity, keep
 from sktrim.propagation.method import Call, Method
-from sktrim.propagation.registry import Operation, find_operation, spell
+from sktrim.propagation.registry import Operation, find_operation
+from sktrim.propagation.running import check_model
 from sktrim.propagation.signatures import CONVOLUTION
+from sktrim.propagation.spelling import spell
 from sktrim.propagation.state import KeptState
 
 # answered without values

@@ -11,7 +11,8 @@ import torch
 from sktrim.propagation.carrier import Carrier, is_plain
 from sktrim.propagation.endings import ENDINGS, ending_of, follow_ending, give_ending
 from sktrim.propagation.method import Call, Method
-from sktrim.propagation.registry import Operation, find_operation, spell
+from sktrim.propagation.registry import Operation, find_operation
+from sktrim.propagation.spelling import spell
 
 
 class PassThrough(Method):

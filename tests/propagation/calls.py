@@ -8,7 +8,8 @@ import torch
 from torch.overrides import get_testing_overrides, resolve_name
 
 from sktrim.propagation.carrier import Carrier
-from sktrim.propagation.registry import find_operation, spell
+from sktrim.propagation.registry import find_operation
+from sktrim.propagation.spelling import spell
 
 
 class In:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.carrier import Carrier
 from sktrim.propagation.contextual import ContextualDecomposition
-from sktrim.propagation.registry import find_operation, spell
+from sktrim.propagation.registry import find_operation
+from sktrim.propagation.spelling import spell
 from tests.propagation.calls import arguments, put
 
 X = torch.arange(1.0, 13.0, dtype=torch.float64).reshape(3, 4) / 10
