@@ -2,45 +2,19 @@
 
 import torch
 
-from sktrim._memory import chunks
 from sktrim.propagation.backpropagation import run
 from sktrim.propagation.backpropagation_gaps import completeness_gaps
 from sktrim.propagation.deeplift import DeepLiftRescale, check_baseline
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows, check_positive
 from sktrim.scorers._gradient import _gradients
-
-
-def row_chunks(model, n_rows: int, copies: int = 2):
-    """Yield slices of samples that fit in memory with a graph of modified gradients."""
-    # `copies` of the activations are held: values, the baseline's, what is saved
-    yield from chunks(n_rows, max(1, model.rows_at_once() // copies))
-
-
-def _holds_nothing(model) -> bool:
-    """Tell whether nothing but round-off is held, so that samples share a baseline."""
-    scale = model.x.abs().max() * 64 * torch.finfo(model.x.dtype).eps
-    return model.is_affine and bool(model.r.abs().max() <= scale)
-
-
-@torch.no_grad()
-def output_at(model, target, row):
-    """Explained output at a row of coefficients, shape (n_samples, n_targets)."""
-    if _holds_nothing(model):
-        first = model[:1]
-        out = first.output(first.signal(row.expand_as(first.s)))
-        return target(out.expand(len(model.s), -1))
-    return target(model(row.expand_as(model.s)))
-
-
-def gathered(parts: list[Attribution]) -> Attribution:
-    """Join what chunks of samples gave."""
-    base = [p.base_values for p in parts if p.base_values is not None]
-    joined = torch.cat(base) if base else None
-    extra = {
-        key: torch.cat([part.extra[key] for part in parts]) for key in parts[0].extra
-    }
-    return Attribution(torch.cat([p.values for p in parts]), joined, extra=extra)
+from sktrim.scorers._in_chunks import (
+    _entry,
+    _holds_nothing,
+    gathered,
+    output_at,
+    row_chunks,
+)
 
 
 class DeepLift(Scorer):
@@ -179,13 +153,6 @@ class DeepLift(Scorer):
             return ""
         gap = gaps[0]
         return f"It arises at {gap.operation} (called at {gap.site})."
-
-
-def _entry(model):
-    """Return what carriers run through and where they start: signals or s."""
-    if model.is_affine:
-        return model.module, model.x
-    return (lambda s: model.module(model.signal(s))), model.s
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ from sktrim.propagation.relevance_input import AffineInput
 from sktrim.propagation.relevance_run import run_for_relevance
 from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._deeplift import _entry, gathered, output_at, row_chunks
 from sktrim.scorers._gradient import pulled
+from sktrim.scorers._in_chunks import _entry, gathered, output_at, row_chunks
 
 _KINDS = ("first", "conv", "linear", "join")
 
