@@ -13,9 +13,9 @@ from sktrim.propagation import (
     decompose,
     explained_output,
 )
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.deeplift import DeepLiftRescale, check_baseline
-from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from sktrim.propagation.backward._deeplift import DeepLiftRescale, check_baseline
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import GuidedBackpropagation
 
 BIASES = ("context", "proportional", "channel")
 METHODS = (

@@ -2,12 +2,16 @@
 
 from sktrim.exceptions import OutputMismatchError, UnsupportedOperationError
 from sktrim.propagation.as_it_is import AsItIs
-from sktrim.propagation.chunked import DenseParts, LowRankParts, decompose
-from sktrim.propagation.decomposition import contextual_decomposition
-from sktrim.propagation.interactions import pairwise_interactions
+from sktrim.propagation.backward._lrp_rules import Rule, Side, Term
+from sktrim.propagation.decomposition._chunked import (
+    DenseParts,
+    LowRankParts,
+    decompose,
+)
+from sktrim.propagation.decomposition._interactions import pairwise_interactions
+from sktrim.propagation.decomposition._run import contextual_decomposition
 from sktrim.propagation.mixtures import Mixtures
 from sktrim.propagation.registry import register_operation
-from sktrim.propagation.relevance import Rule, Side, Term
 from sktrim.propagation.running import (
     explained_output,
     find_ending,

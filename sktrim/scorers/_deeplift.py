@@ -2,9 +2,9 @@
 
 import torch
 
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.backpropagation_gaps import completeness_gaps
-from sktrim.propagation.deeplift import DeepLiftRescale, check_baseline
+from sktrim.propagation.backward._deeplift import DeepLiftRescale, check_baseline
+from sktrim.propagation.backward._gaps import completeness_gaps
+from sktrim.propagation.backward._method import run
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import baseline_rows, check_positive
 from sktrim.scorers._gradient import _gradients

@@ -2,8 +2,8 @@
 
 import torch
 
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.rules_backward_relu import Deconvolution, GuidedBackpropagation
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from sktrim.scorers._base import Scorer
 from sktrim.scorers._gradient import _gradients
 from sktrim.scorers._in_chunks import row_chunks

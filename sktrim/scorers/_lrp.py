@@ -9,10 +9,16 @@ import torch
 from sklearn import get_config
 
 from sktrim.inverse._modules import IdentityTwin
-from sktrim.propagation.relevance import RULES, Rule, alpha_beta, divided, named_rule
-from sktrim.propagation.relevance_input import AffineInput
-from sktrim.propagation.relevance_run import run_for_relevance
-from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
+from sktrim.propagation import Rule
+from sktrim.propagation.backward._lrp import RelevancePropagation, relevance_of
+from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_rules import (
+    RULES,
+    alpha_beta,
+    divided,
+    named_rule,
+)
+from sktrim.propagation.backward._lrp_run import run_for_relevance
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._gradient import pulled
 from sktrim.scorers._in_chunks import _entry, gathered, output_at, row_chunks
@@ -47,7 +53,7 @@ class LRPComposite(Scorer):
         is a name ("epsilon", "z_plus", "alpha_beta", "gamma", "z_box", "w_square",
         "flat"), a pair of a name and its parameters such as
         ``("gamma", {"gamma": 0.1})`` or ``("alpha_beta", {"alpha": 1, "beta": 0})``,
-        or a `sktrim.propagation.relevance.Rule`. None: gamma for convolutions,
+        or a `sktrim.propagation.Rule`. None: gamma for convolutions,
         epsilon for linear layers.
 
     See Also

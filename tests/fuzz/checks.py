@@ -13,16 +13,13 @@ from sktrim.propagation import (
     decompose,
     explained_output,
 )
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.relevance import named_rule
-from sktrim.propagation.relevance_input import AffineInput
-from sktrim.propagation.relevance_run import run_for_relevance
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
-from sktrim.propagation.rules_backward_relu import (
-    Deconvolution,
-    GuidedBackpropagation,
-)
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._lrp import RelevancePropagation, relevance_of
+from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_rules import named_rule
+from sktrim.propagation.backward._lrp_run import run_for_relevance
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from tests.fuzz import attention, references
 from tests.fuzz.programs import generate
 from tests.propagation import naive_pairs

@@ -2,8 +2,8 @@
 
 import torch
 
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.deeplift import DeepLiftRescale
+from sktrim.propagation.backward._deeplift import DeepLiftRescale
+from sktrim.propagation.backward._method import run
 
 
 def rescaled(function, x, base):

@@ -6,20 +6,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from sktrim.propagation import UnsupportedOperationError, explained_output
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.backpropagation_gaps import completeness_gaps
-from sktrim.propagation.relevance import (
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._gaps import completeness_gaps
+from sktrim.propagation.backward._lrp_rules import (
     RULES,
     AffineMap,
     alpha_beta,
     named_rule,
     share_out,
 )
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_relu import (
-    Deconvolution,
-    GuidedBackpropagation,
-)
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from tests import zoo
 from tests.propagation.multipliers import assert_complete, rescaled, some
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.carrier import Carrier
-from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.decomposition._method import ContextualDecomposition
 from sktrim.propagation.registry import find_operation
 from sktrim.propagation.spelling import spell
 from tests.propagation.calls import arguments, put

@@ -7,9 +7,9 @@ from einops.layers.torch import Rearrange, Reduce
 from torch import nn
 
 from sktrim.propagation import contextual_decomposition, explained_output
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import GuidedBackpropagation
 
 torch.manual_seed(0)
 X = torch.randn(3, 2, 8, 8, dtype=torch.float64)

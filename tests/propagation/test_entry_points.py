@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sktrim.propagation import contextual_decomposition
 from sktrim.propagation.carrier import Carrier
-from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.decomposition._method import ContextualDecomposition
 
 X = torch.arange(1.0, 13.0, dtype=torch.float64).reshape(3, 4) / 10
 

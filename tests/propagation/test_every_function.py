@@ -11,7 +11,7 @@ import torch
 
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.propagation.carrier import find_carriers
-from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.decomposition._method import ContextualDecomposition
 from tests.propagation.calls import arguments, carrier, cases, declared, invoke, put
 
 

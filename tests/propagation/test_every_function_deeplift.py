@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sktrim.propagation import UnsupportedOperationError
+from sktrim.propagation.backward._deeplift import DeepLiftRescale
 from sktrim.propagation.carrier import Carrier, find_carriers
-from sktrim.propagation.deeplift import DeepLiftRescale
 from tests.propagation.calls import arguments, cases, declared, invoke, put
 
 # on purpose, and why

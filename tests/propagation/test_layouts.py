@@ -17,19 +17,16 @@ from sktrim.propagation import (
     explained_output,
     ties,
 )
-from sktrim.propagation.backpropagation import run
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._lrp import RelevancePropagation
+from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_rules import named_rule
+from sktrim.propagation.backward._lrp_run import run_for_relevance
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from sktrim.propagation.carrier import Carrier, find_carriers
-from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.decomposition._method import ContextualDecomposition
 from sktrim.propagation.passthrough import PassThrough
-from sktrim.propagation.relevance import named_rule
-from sktrim.propagation.relevance_input import AffineInput
-from sktrim.propagation.relevance_run import run_for_relevance
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_lrp import RelevancePropagation
-from sktrim.propagation.rules_backward_relu import (
-    Deconvolution,
-    GuidedBackpropagation,
-)
 from tests.propagation.calls import In, arguments, cases, declared, invoke, put
 
 EPSILON = dict.fromkeys(("conv", "linear", "join"), named_rule("epsilon", epsilon=0.0))

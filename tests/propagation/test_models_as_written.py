@@ -6,15 +6,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.relevance import RULES
-from sktrim.propagation.relevance_input import AffineInput
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_lrp import RelevancePropagation, relevance_of
-from sktrim.propagation.rules_backward_relu import (
-    Deconvolution,
-    GuidedBackpropagation,
-)
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._lrp import RelevancePropagation, relevance_of
+from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_rules import RULES
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from tests.propagation.parts import BIASES, decomposed, drawn
 
 

@@ -10,9 +10,9 @@ from sktrim.propagation import (
     contextual_decomposition,
     decompose,
 )
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import GuidedBackpropagation
 
 torch.set_num_threads(1)
 

@@ -12,9 +12,9 @@ from sktrim.propagation import (
     contextual_decomposition,
     explained_output,
 )
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from sktrim.propagation.backward._deeplift import DeepLiftRescale
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import GuidedBackpropagation
 from sktrim.scorers import DeepLift
 
 torch.set_num_threads(1)

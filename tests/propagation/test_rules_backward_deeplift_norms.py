@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sktrim.propagation import contextual_decomposition
-from sktrim.propagation.backpropagation_gaps import completeness_gaps
+from sktrim.propagation.backward._gaps import completeness_gaps
 from tests.propagation.multipliers import assert_complete, rescaled, some
 
 EPS = 1e-5

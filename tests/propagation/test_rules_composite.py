@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._method import run
 from tests.propagation.parts import BIASES, drawn
 
 SEEDS = [0, 1]

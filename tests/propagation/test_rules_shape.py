@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from sktrim.propagation import contextual_decomposition
-from sktrim.propagation.backpropagation import run
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
-from sktrim.propagation.rules_backward_relu import GuidedBackpropagation
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._method import run
+from sktrim.propagation.backward._relu import GuidedBackpropagation
 from tests.propagation.parts import BIASES, decomposed, drawn
 
 WEIGHT = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from sktrim.propagation.backpropagation import run
+from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
+from sktrim.propagation.backward._method import run
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain
 from sktrim.propagation.endings import ending_of, give_ending
 from sktrim.propagation.method import Call, _is_pattern_only, call_site, describe
 from sktrim.propagation.registry import find_operation
-from sktrim.propagation.rules_backward_deeplift import DeepLiftRescale
 from sktrim.propagation.spelling import spell
 
 

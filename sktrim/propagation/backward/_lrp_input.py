@@ -9,9 +9,15 @@ from typing import Any
 
 import torch
 
+from sktrim.propagation.backward._lrp_rules import (
+    AffineMap,
+    Rule,
+    divided,
+    pairs,
+    share_out,
+)
 from sktrim.propagation.carrier import is_plain, map_carriers
 from sktrim.propagation.layouts import lay_gradient_out
-from sktrim.propagation.relevance import AffineMap, Rule, divided, pairs, share_out
 
 
 @dataclass

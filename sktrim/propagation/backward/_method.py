@@ -9,11 +9,11 @@ import torch
 
 from sktrim.exceptions import UnsupportedOperationError
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain
+from sktrim.propagation.decomposition._shape import _mark_aliases
 from sktrim.propagation.endings import ending_of, give_ending, without_ending
 from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call, Method
 from sktrim.propagation.registry import find_rule, rule
-from sktrim.propagation.rules_shape import _mark_aliases
 from sktrim.propagation.running import check_model, outputs_of, run_model
 
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import torch
 
-from sktrim.propagation.contextual import ContextualDecomposition
-from sktrim.propagation.decomposition import propagate
+from sktrim.propagation.decomposition._method import ContextualDecomposition
+from sktrim.propagation.decomposition._run import propagate
 from sktrim.propagation.lowrank import LowRank, Members, NeedsDense
 from sktrim.propagation.running import check_model, nothing_kept
 

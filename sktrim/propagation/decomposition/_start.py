@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from sktrim.propagation.axes import RowsDiffer
+from sktrim.propagation.decomposition._share import _noise
 from sktrim.propagation.lowrank import LowRank
-from sktrim.propagation.share import _noise
 
 
 class Start:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from sktrim.propagation.backpropagation import with_gradient
+from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_rules import Rule, divided, pairs, stabilised
+from sktrim.propagation.backward._method import with_gradient
 from sktrim.propagation.carrier import Carrier
-from sktrim.propagation.relevance import Rule, divided, pairs, stabilised
-from sktrim.propagation.relevance_input import AffineInput
 
 
 @dataclass

@@ -22,9 +22,13 @@ from typing import Any
 
 import torch
 
-from sktrim.propagation.backpropagation import identity_gradient, plainly, with_gradient
+from sktrim.propagation.backward._deeplift import finite, on_base
+from sktrim.propagation.backward._method import (
+    identity_gradient,
+    plainly,
+    with_gradient,
+)
 from sktrim.propagation.carrier import Carrier, is_plain
-from sktrim.propagation.deeplift import finite, on_base
 from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule

@@ -8,13 +8,13 @@ import torch
 
 from sktrim.propagation.axes import axis_kept, axis_reduced
 from sktrim.propagation.carrier import Carrier
-from sktrim.propagation.contextual import over_masks
+from sktrim.propagation.decomposition._affine import batch_norm
+from sktrim.propagation.decomposition._elementwise import share_value, symmetric
+from sktrim.propagation.decomposition._method import over_masks
+from sktrim.propagation.decomposition._share import _NOTHING, add_bias, whole_share
 from sktrim.propagation.masking import masked, without_weight
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_affine import batch_norm
-from sktrim.propagation.rules_elementwise import share_value, symmetric
-from sktrim.propagation.share import _NOTHING, add_bias, whole_share
 from sktrim.propagation.signatures import per_channel, variance_arguments
 
 

@@ -7,19 +7,9 @@ from typing import Any
 
 import torch
 
-# the rules register themselves
-import sktrim.propagation.operations
-import sktrim.propagation.rules_affine
-import sktrim.propagation.rules_bilinear
-import sktrim.propagation.rules_composite
-import sktrim.propagation.rules_elementwise
-import sktrim.propagation.rules_normalise
-import sktrim.propagation.rules_recurrent
-import sktrim.propagation.rules_select
-import sktrim.propagation.rules_shape  # noqa: F401
-from sktrim.propagation.arguments import check_parts, check_share
 from sktrim.propagation.axes import RowsDiffer
-from sktrim.propagation.contextual import ContextualDecomposition
+from sktrim.propagation.decomposition._method import ContextualDecomposition
+from sktrim.propagation.decomposition._parts import check_parts, check_share
 from sktrim.propagation.endings import without_ending
 from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.running import (

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from sktrim.propagation.backpropagation import (
+from sktrim.propagation.backward._deeplift import finite, on_base
+from sktrim.propagation.backward._method import (
     identity_gradient,
     plainly,
     with_gradient,
     wrap,
 )
 from sktrim.propagation.carrier import Carrier
-from sktrim.propagation.deeplift import finite, on_base
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import variance_arguments

@@ -6,8 +6,15 @@ from typing import Any
 
 import torch
 
-import sktrim.propagation.rules_backward_deeplift_select  # noqa: F401
-from sktrim.propagation.backpropagation import (
+import sktrim.propagation.backward._deeplift_select  # noqa: F401
+from sktrim.propagation.backward._deeplift import (
+    DeepLiftRescale,
+    finite,
+    occurrences,
+    on_base,
+)
+from sktrim.propagation.backward._deeplift_norms import multiply_inverse
+from sktrim.propagation.backward._method import (
     identity_gradient,
     mark_aliases,
     plainly,
@@ -15,12 +22,10 @@ from sktrim.propagation.backpropagation import (
     wrap,
 )
 from sktrim.propagation.carrier import Carrier, map_carriers
-from sktrim.propagation.deeplift import DeepLiftRescale, finite, occurrences, on_base
+from sktrim.propagation.composite import pairwise, product_with_weights
+from sktrim.propagation.decomposition._shape import pass_on
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_backward_deeplift_norms import multiply_inverse
-from sktrim.propagation.rules_composite import pairwise, product_with_weights
-from sktrim.propagation.rules_shape import pass_on
 from sktrim.propagation.signatures import BOUNDS, as_rectifier, batch_norm_arguments
 
 __all__ = ["DeepLiftRescale"]

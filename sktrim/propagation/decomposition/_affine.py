@@ -10,13 +10,13 @@ import torch.nn.functional as F
 
 from sktrim.propagation.axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
 from sktrim.propagation.carrier import Carrier, is_plain
-from sktrim.propagation.contextual import over_masks, wrap
+from sktrim.propagation.composite import product_with_weights
+from sktrim.propagation.decomposition._method import over_masks, wrap
+from sktrim.propagation.decomposition._share import add_bias, leading
 from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.masking import unmasked
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_composite import product_with_weights
-from sktrim.propagation.share import add_bias, leading
 from sktrim.propagation.signatures import CONVOLUTION, batch_norm_arguments
 
 

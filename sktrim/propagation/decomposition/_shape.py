@@ -14,12 +14,12 @@ from sktrim.propagation.axes import (
     axis_of_view,
 )
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
-from sktrim.propagation.contextual import over_masks, wrap
+from sktrim.propagation.decomposition._method import over_masks, wrap
+from sktrim.propagation.decomposition._share import add_bias, whole_share
 from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.masking import unmasked
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.share import add_bias, whole_share
 
 _RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(

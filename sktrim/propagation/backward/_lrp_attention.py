@@ -12,18 +12,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from sktrim.propagation.backpropagation import identity_gradient, plainly, with_gradient
-from sktrim.propagation.carrier import Carrier, map_carriers
-from sktrim.propagation.method import Call
-from sktrim.propagation.registry import rule
-from sktrim.propagation.relevance_values import (
+from sktrim.propagation.backward._lrp_values import (
     Divisor,
     divide_by_itself,
     is_affine_input,
     multiplier_of,
     relevance_of,
 )
-from sktrim.propagation.rules_composite import product_with_weights
+from sktrim.propagation.backward._method import (
+    identity_gradient,
+    plainly,
+    with_gradient,
+)
+from sktrim.propagation.carrier import Carrier, map_carriers
+from sktrim.propagation.composite import product_with_weights
+from sktrim.propagation.method import Call
+from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import per_channel
 
 

@@ -8,14 +8,14 @@ from typing import Any, cast
 import torch
 
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
+from sktrim.propagation.decomposition._share import whole_share
+from sktrim.propagation.decomposition._start import Start
 from sktrim.propagation.endings import ending_of, give_ending
 from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.lowrank import LowRank, NeedsDense
 from sktrim.propagation.masking import unmasked
 from sktrim.propagation.method import Call, Method
 from sktrim.propagation.registry import find_rule
-from sktrim.propagation.share import whole_share
-from sktrim.propagation.start import Start
 
 BIASES = ("channel", "proportional", "context")
 NONLINEARITIES = ("relevant", "symmetric")

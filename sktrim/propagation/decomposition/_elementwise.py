@@ -8,10 +8,15 @@ from typing import Any
 import torch
 
 from sktrim.propagation.carrier import Carrier, is_plain
+from sktrim.propagation.decomposition._share import (
+    add_bias,
+    bias_share,
+    settle_parts,
+    whole_share,
+)
 from sktrim.propagation.masking import masked, unmasked, without_weight
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.share import add_bias, bias_share, settle_parts, whole_share
 from sktrim.propagation.signatures import BOUNDS, as_rectifier
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sktrim.propagation.decomposition import contextual_decomposition
+from sktrim.propagation.decomposition._run import contextual_decomposition
 
 
 def pairwise_interactions(

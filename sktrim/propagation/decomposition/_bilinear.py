@@ -8,11 +8,11 @@ import torch
 
 from sktrim.propagation.axes import aligned_axis, axis_kept
 from sktrim.propagation.carrier import Carrier, map_carriers
-from sktrim.propagation.contextual import over_masks
+from sktrim.propagation.composite import pairwise
+from sktrim.propagation.decomposition._method import over_masks
+from sktrim.propagation.decomposition._share import leading
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_composite import pairwise
-from sktrim.propagation.share import leading
 
 
 @rule("cd", "kind:bilinear")

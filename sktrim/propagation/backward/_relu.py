@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sktrim.propagation.backpropagation import (
+from sktrim.propagation.backward._method import (
     ModifiedBackpropagation,
     mark_aliases,
     plainly,
@@ -14,10 +14,10 @@ from sktrim.propagation.backpropagation import (
     wrap,
 )
 from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.composite import broadcast_tensors
 from sktrim.propagation.method import Call
+from sktrim.propagation.recurrent import cell, recurrent
 from sktrim.propagation.registry import rule
-from sktrim.propagation.rules_composite import broadcast_tensors
-from sktrim.propagation.rules_recurrent import cell, recurrent
 from sktrim.propagation.signatures import BOUNDS, as_rectifier
 
 _NATIVE = (

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sktrim.exceptions import OutputMismatchError
-from sktrim.propagation.backpropagation import ModifiedBackpropagation
+from sktrim.propagation.backward._method import ModifiedBackpropagation
 from sktrim.propagation.carrier import Carrier, find_carriers, map_carriers
 from sktrim.propagation.method import Call
 

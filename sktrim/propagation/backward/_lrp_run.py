@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 import torch
 
 from sktrim.exceptions import InputWrittenError
-from sktrim.propagation.backpropagation import run
+from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._method import run
 from sktrim.propagation.carrier import Carrier
 from sktrim.propagation.method import Method
-from sktrim.propagation.relevance_input import AffineInput
 
 
 def refuse_write(method: Method, func: Callable) -> NoReturn:

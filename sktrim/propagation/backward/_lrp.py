@@ -8,7 +8,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from sktrim.propagation.backpropagation import (
+from sktrim.propagation.backward._lrp_attention import product, quotient, varying_layer
+from sktrim.propagation.backward._lrp_input import fold
+from sktrim.propagation.backward._lrp_rules import AffineMap, Rule, share_out
+from sktrim.propagation.backward._lrp_run import refuse_write
+from sktrim.propagation.backward._lrp_values import (
+    Divisor,
+    Refused,
+    divide_by_itself,
+    is_affine_input,
+    multiplier_of,
+    relevance_of,
+)
+from sktrim.propagation.backward._method import (
     ModifiedBackpropagation,
     identity_gradient,
     mark_aliases,
@@ -17,21 +29,9 @@ from sktrim.propagation.backpropagation import (
     wrap,
 )
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
+from sktrim.propagation.decomposition._shape import pass_on
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
-from sktrim.propagation.relevance import AffineMap, Rule, share_out
-from sktrim.propagation.relevance_input import fold
-from sktrim.propagation.relevance_run import refuse_write
-from sktrim.propagation.relevance_values import (
-    Divisor,
-    Refused,
-    divide_by_itself,
-    is_affine_input,
-    multiplier_of,
-    relevance_of,
-)
-from sktrim.propagation.rules_backward_attention import product, quotient, varying_layer
-from sktrim.propagation.rules_shape import pass_on
 from sktrim.propagation.signatures import (
     CONVOLUTION,
     batch_norm_arguments,

@@ -1,0 +1,1 @@
+"""Rules of one backward pass: guided backpropagation, DeepLIFT, relevance."""
