@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 import sktrim.propagation.backward._deeplift_select  # noqa: F401
+from sktrim.propagation.aliases import pass_on
 from sktrim.propagation.backward._deeplift import (
     DeepLiftRescale,
     finite,
@@ -23,7 +24,6 @@ from sktrim.propagation.backward._method import (
 )
 from sktrim.propagation.carrier import Carrier, map_carriers
 from sktrim.propagation.composite import pairwise, product_with_weights
-from sktrim.propagation.decomposition._shape import pass_on
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import BOUNDS, as_rectifier, batch_norm_arguments

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from sktrim.propagation.aliases import pass_on
 from sktrim.propagation.backward._lrp_attention import product, quotient, varying_layer
 from sktrim.propagation.backward._lrp_input import fold
 from sktrim.propagation.backward._lrp_rules import AffineMap, Rule, share_out
@@ -29,7 +30,6 @@ from sktrim.propagation.backward._method import (
     wrap,
 )
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
-from sktrim.propagation.decomposition._shape import pass_on
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import (

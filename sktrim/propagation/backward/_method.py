@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from sktrim.exceptions import UnsupportedOperationError
+from sktrim.propagation.aliases import _mark_aliases
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain
-from sktrim.propagation.decomposition._shape import _mark_aliases
 from sktrim.propagation.endings import ending_of, give_ending, without_ending
 from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call, Method

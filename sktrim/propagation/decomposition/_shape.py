@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from sktrim.propagation.aliases import _mark_aliases, _storage
 from sktrim.propagation.axes import (
     aligned_axis,
     axes_moved,
@@ -13,7 +14,7 @@ from sktrim.propagation.axes import (
     axis_kept,
     axis_of_view,
 )
-from sktrim.propagation.carrier import Carrier, find_carriers, is_plain, map_carriers
+from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
 from sktrim.propagation.decomposition._method import over_masks, wrap
 from sktrim.propagation.decomposition._share import add_bias, whole_share
 from sktrim.propagation.lowrank import LowRank
@@ -96,20 +97,6 @@ def restride(method: Any, call: Call) -> Carrier:
     rel = x.rel.as_strided((len(x.rel), *size), strides, start)
     result = Carrier(method, full, rel, axis_kept(x, full))
     _mark_aliases(x, result)
-    return result
-
-
-@rule("cd", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
-@rule("cd", "feature_dropout", "feature_alpha_dropout")
-def pass_on(method: Any, call: Call) -> Any:
-    """Dropout in eval mode is the identity."""
-    training = dict(zip(("input", "p", "train"), call.args, strict=False)) | call.kwargs
-    default = call.operation.name == "dropout" and "train" not in training
-    if training.get("training", training.get("train", default)):
-        method.refuse(call.func, "with training=True is random and has no rule")
-    carrier = call.carriers[0]
-    result = Carrier(method, carrier.full, carrier.rel, carrier.axis)
-    carrier.aliased = result.aliased = True
     return result
 
 
@@ -249,10 +236,6 @@ def _unshared(carrier: Carrier, full: torch.Tensor, rel: torch.Tensor) -> torch.
     return rel.clone() if shared and _storage(full) != _storage(carrier.full) else rel
 
 
-def _storage(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
-
-
 def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
     if call.operation.options.get("view"):
         return axis_of_view(call, carrier)
@@ -262,13 +245,6 @@ def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
     if call.operation.options.get("fills"):
         return axis_kept(carrier, full)
     return axes_moved(call, carrier)
-
-
-def _mark_aliases(carrier: Carrier, result: Any) -> None:
-    storage = _storage(carrier.full)
-    for out in find_carriers(result if isinstance(result, Carrier) else list(result)):
-        if _storage(out.full) == storage:
-            out.aliased = carrier.aliased = True
 
 
 def _join(method: Any, call: Call) -> Carrier:
