@@ -281,22 +281,7 @@ def _check_shape(out: torch.Tensor, n_rows: int) -> None:
 
 
 def floating_type(module: nn.Module) -> tuple[torch.dtype, torch.device]:
-    """Return the one dtype and device that a module lives on.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-
-    Returns
-    -------
-    dtype : torch.dtype
-    device : torch.device
-
-    Raises
-    ------
-    ValueError
-        If its parameters and buffers are on several devices or of several dtypes.
-    """
+    """Return the one dtype and device that a module lives on, or raise."""
     tensors = [*module.parameters(), *module.buffers()]
     floating = [t for t in tensors if t.is_floating_point()]
     dtypes = {t.dtype for t in floating}

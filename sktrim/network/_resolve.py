@@ -136,14 +136,9 @@ def _resolve_target(estimator, wrapper, X) -> Network | None:
 
 
 class InUnits(nn.Module):
-    """A network whose outputs are brought back to the units of its target.
+    """A network whose outputs are brought back to the units of its target."""
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-    units : InverseModule
-        The inverse of what the target was transformed with.
-    """
+    # by the inverse of what the target was transformed with
 
     def __init__(self, module: nn.Module, units: nn.Module):
         super().__init__()

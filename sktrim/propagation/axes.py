@@ -63,10 +63,8 @@ def _moved_axes(
 
 
 def probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None]:
-    """Return where a view of a shape puts one of its axes, output by output.
-
-    None where it leaves rows out: those that stay may all be one sample's.
-    """
+    """Return where a view of a shape puts one of its axes, output by output."""
+    # None where it leaves rows out: those that stay may all be one sample's
     strides = [0] * len(shape)
     strides[axis] = _MARK
     probe = torch.empty_strided(shape, strides, device="meta")
@@ -74,19 +72,17 @@ def probed(view: Callable, shape: tuple[int, ...], axis: int) -> list[int | None
 
 
 def axes_moved(call: Any, carrier: Carrier) -> list[int | None]:
-    """Return the sample axis of every output of an operation that moves values.
-
-    The numbers of the rows are moved as the values are, to see where they arrive.
-    """
+    """Return the sample axis of every output of an operation that moves values."""
     axis, method, shape = carrier.axis, carrier.method, carrier.full.shape
     count = method.n_samples if method.bias != "context" else 0
     if axis is None or not count or shape[axis] % count:
         return [axis_kept(carrier, out) for out in _tensors(call.on_full())]
+    # the numbers of the rows are moved as the values are, to see where they arrive
     numbers = torch.arange(shape[axis], dtype=torch.float64, device=carrier.full.device)
     numbers = numbers.reshape(-1, *(1,) * (-axis - 1)).expand(shape)
     args, kwargs = call.replaced(lambda _: numbers)
-    found = _tensors(call.func(*args, **kwargs))
-    return [_axis_of_rows(carrier, moved, shape[axis]) for moved in found]
+    outputs = _tensors(call.func(*args, **kwargs))
+    return [_axis_of_rows(carrier, moved, shape[axis]) for moved in outputs]
 
 
 def _axis_of_rows(carrier: Carrier, rows: torch.Tensor, count: int) -> int | None:

@@ -10,18 +10,7 @@ _HIDDEN = (Carrier.__name__, "TorchScript interpreter")
 
 
 def explained_error(error: BaseException) -> UnsupportedOperationError | None:
-    """Return an error that names the causes and the way out.
-
-    Parameters
-    ----------
-    error : BaseException
-        What a model raised.
-
-    Returns
-    -------
-    UnsupportedOperationError or None
-        None where the error is the model's own.
-    """
+    """Return an error that names causes and way out, None for the model's own."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if isinstance(error, NotImplementedError) and "backward" in str(error):
         return UnsupportedOperationError(

@@ -9,13 +9,11 @@ _MASK = -1e3
 
 
 def unmasked(constant: torch.Tensor) -> torch.Tensor:
-    """Return a constant without what masks: -inf, or the least number of its type.
-
-    A position that is masked stays out of the parts: softmax knows it. Two masks on
-    one position would be beyond all numbers.
-    """
+    """Return a constant without what masks: -inf, or the least number of its type."""
     if not (constant.is_floating_point() or constant.is_complex()):
         return constant
+    # softmax knows what is masked, so that it stays out of the parts; two masks on one
+    # position would be beyond all numbers
     return torch.where(_beyond(constant), 0, constant)
 
 

@@ -24,13 +24,7 @@ def check_share(share: Any, part: torch.Tensor, partition: bool) -> None:
 
 
 def check_parts(inputs: tuple, parts: tuple) -> tuple[list[Any], bool]:
-    """Return the parts with an axis of masks, and whether there was none.
-
-    Raises
-    ------
-    ValueError
-        If a part does not fit its input.
-    """
+    """Return the parts with an axis of masks, and whether there was none."""
     if len(parts) != len(inputs):
         raise ValueError(
             f"rel has {len(parts)} parts for {len(inputs)} inputs; give one per input, "

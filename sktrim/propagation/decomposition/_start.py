@@ -68,13 +68,13 @@ class Start:
         return self._settle(rel, axis, lambda rows: torch.where(rows == 0, 0, full))
 
     def _settle(
-        self, given: torch.Tensor, axis: int | None, value: Callable
+        self, values: torch.Tensor, axis: int | None, value: Callable
     ) -> torch.Tensor:
-        """Replace what is given where a mask is all or nothing, by `value` of that."""
+        """Replace values where a mask is all or nothing, by `value` of that."""
         settled = self._settled
         if settled is None:
-            return given
-        rows, shape = self.rows.round(), given.shape[1:]
+            return values
+        rows, shape = self.rows.round(), values.shape[1:]
         length = 0 if axis is None else shape[axis]
         if axis is not None and length and length % rows.shape[1] == 0:
             times = length // rows.shape[1]
@@ -87,11 +87,11 @@ class Start:
             sizes[axis] = rows.shape[1]
         settled, rows = (v.reshape(len(v), *sizes) for v in (settled, rows))
         if torch.is_grad_enabled():
-            return torch.where(settled, value(rows), given)
+            return torch.where(settled, value(rows), values)
         # few masks are all or nothing
         some = settled.flatten(1).any(1).nonzero().squeeze(1)
-        given[some] = torch.where(settled[some], value(rows[some]), given[some])
-        return given
+        values[some] = torch.where(settled[some], value(rows[some]), values[some])
+        return values
 
     def _sizes(self, value: torch.Tensor, part: Any) -> tuple[Any, Any]:
         """Return the sizes of the parts of an input and of the whole, (K, n)."""
