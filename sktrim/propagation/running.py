@@ -136,11 +136,10 @@ def explained_output(
     >>> ending, torch.equal(output, linear(x))
     ('softmax', True)
     """
-    if not strip:
-        output = model(*(x if isinstance(x, tuple) else (x,)))
-        return _first_tensor(output), find_ending(model, x)
-    method = PassThrough()
     inputs = x if isinstance(x, tuple) else (x,)
+    if not strip:
+        return _plain_output(model, inputs), find_ending(model, x)
+    method = PassThrough()
     carriers = [_stand_in(method, value) for value in inputs]
     try:
         with KeptState(model):
@@ -156,7 +155,7 @@ def explained_output(
     ending = ending_of(carrier)
     if ending is None:
         # what autograd did not see is asked of the plain model
-        seen = _first_tensor(model(*inputs)) if method.hidden else carrier.full
+        seen = _plain_output(model, inputs) if method.hidden else carrier.full
         return seen, None
     if method.hidden:
         raise UnsupportedOperationError(
@@ -166,6 +165,12 @@ def explained_output(
             'output="raw".'
         )
     return ending.strip().full, ending.kind
+
+
+def _plain_output(model: Callable, inputs: tuple[Any, ...]) -> torch.Tensor:
+    """Return the first output of a model by itself, whose inputs it may write."""
+    own = (v if isinstance(v, Carrier) else v.clone() for v in inputs)
+    return _first_tensor(model(*own))
 
 
 def _stand_in(method: Any, value: Any) -> Any:

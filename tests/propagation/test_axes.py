@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sktrim.propagation import contextual_decomposition
+from sktrim.propagation import contextual_decomposition, explained_output
 
 torch.set_num_threads(1)
 
@@ -176,3 +176,28 @@ def test_rows_that_meet_each_other_are_one_sample(bias, network):
         lambda one: network(one.squeeze(0)), x[None], rel[:, None], **options
     )
     torch.testing.assert_close(out, joined)
+
+
+@pytest.mark.parametrize("strip", [True, False])
+@pytest.mark.parametrize("bias", ["channel", "proportional"])
+def test_a_model_that_writes_its_input_and_goes_row_by_row_leaves_x_as_it_is(
+    bias, strip
+):
+    torch.manual_seed(0)
+    layer = nn.Linear(24, 3).double()
+
+    def model(x):
+        x.mul_(1.5)
+        rows = torch.stack([row.tanh() for row in x])
+        return layer(torch.cat([rows.flatten(1), x.flatten(1)], 1))
+
+    x = torch.randn(2, 2, 6, dtype=torch.float64)
+    before = x.clone()
+    parts = torch.stack([0 * x, 0.3 * x, x])
+    with torch.no_grad():
+        whole = model(x.clone())
+        explained_output(model, x, strip)
+        rel, rest = contextual_decomposition(model, x, parts, bias=bias, strip=strip)
+    assert torch.equal(x, before)
+    torch.testing.assert_close(rel + rest, whole.expand(3, 2, 3))
+    torch.testing.assert_close(rel[2], whole)
