@@ -344,14 +344,30 @@ def lrp(program):
     rule = named_rule("gamma", gamma=0.3) if program.seed % 3 else named_rule("z_plus")
     together, _ = relevance(f, x, everywhere(rule))
     scale = 1 + together.abs().sum().item()
-    for i in range(len(x)):
-        one = slice(i, i + 1)
-        alone, _ = relevance(f, x[one], everywhere(rule))
-        agree("rows alone", alone, together[one], scale=scale)
-    other = twin(program)
-    if other is not None and trains(other, x) and _alike(f, other, x):
-        again, _ = relevance(other, x, everywhere(rule))
-        agree("another spelling", again, together, scale=scale)
+    try:
+        for i in range(len(x)):
+            one = slice(i, i + 1)
+            alone, _ = relevance(f, x[one], everywhere(rule))
+            agree("rows alone", alone, together[one], scale=scale)
+        other = twin(program)
+        if other is not None and trains(other, x) and _alike(f, other, x):
+            again, _ = relevance(other, x, everywhere(rule))
+            agree("another spelling", again, together, scale=scale)
+    except Wrong as error:
+        if _shared_by_round_off(f, x, everywhere(rule), together):
+            raise Skipped("relevance of a sum that is nothing but round-off") from error
+        raise
+
+
+def _shared_by_round_off(f, x, rules, expected):
+    """Tell whether signals in other units, which keep all ties, have other relevance.
+
+    Without epsilon a sum that is 0 up to round-off shares out what reaches it by the
+    quotients of its terms and of that round-off.
+    """
+    scale = 1 + expected.abs().sum().item()
+    moved = (relevance(f, x * (1 + k * 2**-40), rules)[0] for k in (1, 2, 3))
+    return any((m - expected).abs().amax() > 1e-8 * scale for m in moved)
 
 
 def _alike(f, g, x):

@@ -135,6 +135,8 @@ class _Held(TorchFunctionMode):
                 if ((x == 0) & (y != 0)).any():
                     raise attention.NotInterpreted("relevance of a value of 0")
             out = x * torch.where(x == 0, 0, y / x).detach()
+            # to the last bit, on which ties depend
+            out = out + (y - out).detach()
         elif "max_pool" in name and _repeats(x, func(*args, **given)):
             raise attention.NotInterpreted("relevance of equal values")
         elif name in attention.RULES:
