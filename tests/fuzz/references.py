@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from tests.fuzz import attention
 
@@ -106,8 +107,8 @@ def input_times_gradient(f, x):
     """Return relevance of a weighted sum of the outputs.
 
     Input times this gradient is relevance by the epsilon rule without epsilon, unless
-    an elementwise function of 0 is not 0 or the values in a window of a max pooling
-    are equal: that raises `attention.NotInterpreted`.
+    an elementwise function of 0 is not 0, the values in a window of a max pooling are
+    equal, or values cancel to 0: that raises `attention.NotInterpreted`.
     """
     leaf = x.clone().requires_grad_()
     with torch.enable_grad(), _Held():
@@ -142,9 +143,28 @@ class _Held(TorchFunctionMode):
         elif name in attention.RULES:
             out = attention.RULES[name](_Held, func, *args, **kwargs)
             out = predicted(out, func, args, kwargs)
+        elif name in DIFFERENCES and not writes and _cancels(func, args, given):
+            raise attention.NotInterpreted("relevance of a sum of 0")
         else:
             return predicted(func(*args, **given), func, args, given)
         return x.copy_(out) if writes else out
+
+
+DIFFERENCES = frozenset("diff sub rsub add sum mean cumsum linear matmul".split())
+
+
+@torch.no_grad()
+def _cancels(func, args, given):
+    """Tell whether the terms of a sum cancel, as clamped values do in a difference."""
+    generator = torch.Generator().manual_seed(0)
+
+    def other_sizes(value):
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            return value
+        return value * (1 + torch.rand(value.shape, generator=generator))
+
+    moved = func(*tree_map(other_sizes, args), **tree_map(other_sizes, given))
+    return ((func(*args, **given) == 0) & (moved != 0)).any()
 
 
 def _repeats(x, pooled):

@@ -110,6 +110,73 @@ def test_a_value_that_the_gradient_needs_is_written(scorer):
         transform_importance(net, X, scorer=scorer, **OPTIONS)
 
 
+def as_it_is(z):
+    return z + SHIFT
+
+
+def with_views(z):
+    z[:, :3].square()
+    z.mT.contiguous()
+    return z + SHIFT
+
+
+def scaled(z):
+    return (z * 2) + SHIFT
+
+
+def scaled_where_views_are(z):
+    z.mT.contiguous()
+    z *= 2
+    return z + SHIFT
+
+
+def joined(z):
+    return torch.where(torch.arange(5) % 2 == 0, z.tanh(), z) + SHIFT
+
+
+def written(z):
+    z[:, ::2].tanh_()
+    return z + SHIFT
+
+
+def scaled_then_written(z):
+    z.mT.contiguous()
+    z *= 2
+    z[:, ::2].tanh_()
+    return z + SHIFT
+
+
+def scaled_then_joined(z):
+    return joined(2 * z)
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=str)
+@pytest.mark.parametrize("before", sorted(BEFORE))
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (with_views, as_it_is),
+        (scaled_where_views_are, scaled),
+        (written, joined),
+        (scaled_then_written, scaled_then_joined),
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_views_change_nothing_until_one_is_written(one, other, before, scorer):
+    """A constant after a layer is merged with it, whoever else looks at the result."""
+
+    def net(function):
+        layer = Then(lambda x: torch.relu(function(BEFORE[before](x) @ WEIGHT.T)))
+        torch.manual_seed(0)
+        return nn.Sequential(layer, nn.Linear(5, 2)).double().eval()
+
+    found, expected = (
+        transform_importance(net(f), X, scorer=scorer, **OPTIONS).values
+        for f in (one, other)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
 class Then(nn.Module):
     def __init__(self, function):
         super().__init__()

@@ -53,6 +53,12 @@ class Layer:
     rule: Rule
     # how often torch had written into the source by then
     version: int
+    # how often torch had written into the result by then
+    result_version: int = 0
+
+    def gave(self, x: Carrier) -> bool:
+        """Tell whether a carrier, which may have views, holds the result as it was."""
+        return not x.aliased or x.full._version == self.result_version
 
     def is_stale(self) -> bool:
         """Tell whether the rule needs a source that has been written since."""
@@ -102,7 +108,7 @@ class RelevancePropagation(ModifiedBackpropagation):
         before = super().snapshot(target)
         if isinstance(target.rel, Conjugated):
             self.refuse(torch.Tensor.copy_, _CONJUGATED)
-        if target.aliased and isinstance(target.rel, Layer):
+        if isinstance(target.rel, Layer) and not target.rel.gave(target):
             before.rel = None
         return before
 
@@ -111,6 +117,9 @@ class RelevancePropagation(ModifiedBackpropagation):
         if target.aliased and is_affine_input(target):
             refuse_write(self, torch.Tensor.copy_)
         super().overwrite(target, result)
+        if isinstance(target.rel, Layer):
+            version = target.full._version
+            target.rel = replace(target.rel, result_version=version)
 
 
 @rule("lrp", "kind:shape")
@@ -302,23 +311,27 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
 
 def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
     """Return the carrier of a layer's result, which keeps the layer."""
+    full = _result(method, layer, value)
+    return Carrier(method, full, replace(layer, result_version=full._version))
+
+
+def _result(method: Any, layer: Layer, value: Any) -> torch.Tensor:
+    """Return a layer's result, which shares out its relevance by the layer's rule."""
     if layer.opened is not None:
         size = None
         if layer.rule.relative:
             # samples never run along the channels
             size = layer.opened.detach().abs().mean(layer.map.channel, keepdim=True)
-        full = divide_by_itself(layer.opened, layer.rule, size, method.absorbed)
-        return Carrier(method, full, layer)
+        return divide_by_itself(layer.opened, layer.rule, size, method.absorbed)
     x = layer.source
     if is_affine_input(x) and not x.rel.is_signal:
-        return Carrier(method, fold(method, layer, value), layer)
+        return fold(method, layer, value)
     target = x.rel.relevance if is_affine_input(x) else relevance_of(method, x)
 
     def pull(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         return share_out(layer.rule, layer.map, values, gradient)
 
-    full = with_gradient(target, value, pull, x.full.detach())
-    return Carrier(method, full, layer)
+    return with_gradient(target, value, pull, x.full.detach())
 
 
 @rule("lrp", "batch_norm")
@@ -342,7 +355,7 @@ def _merged(
 ) -> Carrier | None:
     """Return the layer that gave x followed by a scale and shift of its channels."""
     layer = x.rel
-    if not isinstance(layer, Layer) or x.aliased:
+    if not isinstance(layer, Layer) or not layer.gave(x):
         return None
     merged = layer.map.merged(scale, shift)
     if merged is None:
