@@ -15,7 +15,7 @@ from sktrim.propagation import (
     UnsupportedOperationError,
     contextual_decomposition,
     explained_output,
-    ties,
+    windows,
 )
 from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
 from sktrim.propagation.backward._lrp import RelevancePropagation
@@ -134,7 +134,7 @@ def test_every_function(method, order):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("method", METHODS)
 def test_pools_of_many_values(method, order, monkeypatch):
-    monkeypatch.setattr(ties, "_MANY", 0)
+    monkeypatch.setattr(windows, "_MANY", 0)
     test_every_pool(method, order)
 
 

@@ -33,7 +33,7 @@ from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import pool_arguments
-from sktrim.propagation.ties import Windows
+from sktrim.propagation.windows import Windows
 
 # so many values of windows are looked at together
 _AT_ONCE = 2**22

@@ -12,7 +12,8 @@ from sktrim.propagation.layouts import laid_out
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import pool_arguments
-from sktrim.propagation.ties import Windows, evened_parts, extreme_parts, pooled_parts
+from sktrim.propagation.ties import evened_parts, extreme_parts, pooled_parts
+from sktrim.propagation.windows import Windows
 
 
 @rule("cd", "kind:select")
