@@ -37,7 +37,8 @@ from sktrim.propagation.signatures import (
     batch_norm_arguments,
     pool_arguments,
 )
-from sktrim.propagation.ties import Windows, pooled_parts
+from sktrim.propagation.ties import pooled_parts
+from sktrim.propagation.windows import Windows
 
 
 @dataclass

@@ -253,7 +253,11 @@ def _one_side(
 
 def divided(part: torch.Tensor, whole: torch.Tensor) -> Any:
     """Return part / whole, 0 where whole is 0."""
-    return torch.where(whole == 0, 0, part / whole)
+    shares = part / whole
+    # one sum tells that there is no 0, in less time than a look at every value
+    if shares.sum().isfinite():
+        return shares
+    return torch.where(whole == 0, 0, shares)
 
 
 def pairs(value: torch.Tensor) -> torch.Tensor:
@@ -267,9 +271,12 @@ def stabilised(z: torch.Tensor, rule: Rule | None, size: Any) -> torch.Tensor:
         return z.clone()
     epsilon: Any = rule.epsilon * size if rule.relative else rule.epsilon
     if not z.is_complex():
-        return torch.where(z < 0, z - epsilon, z + epsilon)
+        return _away_from_zero(z, epsilon)
     epsilon = epsilon[..., None] if rule.relative else epsilon
-    parts = pairs(z)
-    return torch.view_as_complex(
-        torch.where(parts < 0, parts - epsilon, parts + epsilon)
-    )
+    return torch.view_as_complex(_away_from_zero(pairs(z), epsilon))
+
+
+def _away_from_zero(z: torch.Tensor, epsilon: Any) -> torch.Tensor:
+    # adding 0 turns -0 into 0
+    epsilon = torch.as_tensor(epsilon, dtype=z.dtype, device=z.device)
+    return torch.copysign(epsilon, z + 0.0).add_(z)
