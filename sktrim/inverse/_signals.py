@@ -89,7 +89,7 @@ class FourierMap(AxisMap):
 
     def direct(self, x: Tensor) -> Tensor:
         """Map (..., n) columns to (..., n) values."""
-        pairs = _pick(x, self.columns) * self.weights.to(x)
+        pairs = _pick(x, self.columns).mul_(self.weights.to(x))
         pairs = pairs.reshape(*x.shape[:-1], *self.half_shape, 2)
         half = torch.view_as_complex(pairs)
         dims = tuple(range(-len(self.grid_shape), 0))

@@ -24,6 +24,7 @@ class Members:
         order = used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
         self.index = order[:, :width]
         self.weights = masks.gather(1, self.index)
+        self._empty_or_full: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -32,6 +33,13 @@ class Members:
     def width(self) -> int:
         """The largest number of coefficients in a group."""
         return self.index.shape[1]
+
+    def empty_or_full(self, count: int) -> torch.Tensor:
+        """Tell which groups have none of the coefficients, or all `count` of them."""
+        if self._empty_or_full is None:
+            full = (self.weights == 1).sum(1) == count
+            self._empty_or_full = full | (self.sizes == 0)
+        return self._empty_or_full
 
 
 class LowRank:

@@ -21,7 +21,7 @@ def masked(x: torch.Tensor) -> torch.Tensor | None:
     """Return where values are beyond what is a number; None where nowhere."""
     if not (x.numel() and x.is_floating_point()):
         return None
-    low, high = x.detach().aminmax()
+    low, high = (value.item() for value in x.detach().aminmax())
     bound = _bound(x)
     return _beyond(x) if low <= -bound or high >= bound else None
 

@@ -113,6 +113,7 @@ class LowRankParts:
         self._coefficients = coefficients
         self._basis = basis
         self._masks = masks
+        self._share = masks.mean(1)
         self._members: dict[tuple[int, int], tuple[Members, dict]] = {}
 
     def take(self, rows: slice, masks: slice) -> LowRank:
@@ -125,7 +126,7 @@ class LowRankParts:
 
     def share(self, masks: slice) -> torch.Tensor:
         """Return the mean weights of the masks."""
-        return self._masks[masks].mean(1)
+        return self._share[masks]
 
 
 def decompose(

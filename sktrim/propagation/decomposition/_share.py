@@ -94,11 +94,17 @@ def _beside_masks(
 
 
 def _settle(options: Any, share: torch.Tensor, axis: int | None, **how: Any) -> Any:
-    start = options.start
+    return options.start.settle(share, axis, **how) if _settles(options) else share
+
+
+def _unsettled(options: Any, wanted: torch.Tensor) -> torch.Tensor:
+    """Return which of (mask, row) are wanted, but for those that will be settled."""
+    return options.start.unsettled(wanted) if _settles(options) else wanted
+
+
+def _settles(options: Any) -> bool:
     # with biases as context the full mask has less than everything
-    if start is None or options.bias == "context":
-        return share
-    return start.settle(share, axis, **how)
+    return options.start is not None and options.bias != "context"
 
 
 def settle_parts(
@@ -158,7 +164,8 @@ def _inverse_share(
         inverse = torch.div(linear, rel, out=options.scratch(rel))
         inverse.sub_(1).abs_().add_(1)
     nothing = _nothing(beside, linear.dtype) * math.prod(linear.shape[d] for d in pool)
-    masks, rows = _special(inverse, least, nothing).nonzero(as_tuple=True)
+    special = _unsettled(options, _special(inverse, least, nothing))
+    masks, rows = special.nonzero(as_tuple=True)
     if len(masks):
         every = 4 * len(masks) > len(rel) * len(linear)
         picked = (rel, linear) if every else (rel[masks, rows][None], linear[rows])
@@ -175,7 +182,9 @@ def _inverse_share(
     return _settle(options, inverse, -linear.ndim, inverse=True)
 
 
-def _special(inverse: torch.Tensor, least: torch.Tensor, nothing: Any) -> torch.Tensor:
+def _special(
+    inverse: torch.Tensor, least: torch.Tensor, nothing: float
+) -> torch.Tensor:
     """Tell which masks and samples may have a 0/0, or are all or nothing."""
     units, noise = least.flatten(1), _noise(inverse.dtype)
     # all or nothing shows at the unit where the whole is largest
@@ -281,10 +290,11 @@ def _whole_share(
     return share, (share == 0) | (share == 1)
 
 
-def _nothing(beside: torch.Tensor | None, dtype: torch.dtype) -> Any:
+def _nothing(beside: torch.Tensor | None, dtype: torch.dtype) -> float:
+    """Return the size of an operation which is round-off beside a bias."""
     if beside is None or not beside.numel():
-        return 0
-    return beside.detach().abs().amax() * _NOTHING * torch.finfo(dtype).eps
+        return 0.0
+    return beside.detach().abs().amax().item() * _NOTHING * torch.finfo(dtype).eps
 
 
 def _sum(values: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -34,23 +34,37 @@ class Start:
     @cached_property
     def rows(self) -> torch.Tensor:
         """The shares, (K, n)."""
-        pairs = zip(self._inputs, self._parts, strict=True)
-        sizes = [self._sizes(value, part) for value, part in pairs]
+        return self._shares(list(map(_dense, self._parts)), self._weights)
+
+    def _shares(self, parts: list[torch.Tensor], weights: Any) -> torch.Tensor:
+        """Return the shares that parts have of the inputs."""
+        sizes = [self._sizes(*pair) for pair in zip(self._inputs, parts, strict=True)]
         known: Any = sum((total != 0).to(total.dtype) for _, total in sizes)
         shares: Any = sum(part / _not_zero(total) for part, total in sizes)
-        weights = torch.zeros_like(shares[:, :1])
-        if self._weights is not None:
-            weights = self._weights.to(shares).reshape(len(shares), -1)
-        return torch.where(known == 0, weights, shares / _not_zero(known))
+        own = torch.zeros_like(shares[:, :1])
+        if weights is not None:
+            own = weights.to(shares).reshape(len(shares), -1)
+        return torch.where(known == 0, own, shares / _not_zero(known))
 
     @cached_property
-    def _settled(self) -> torch.Tensor | None:
-        """Where a mask has all of the input or nothing of it, (K, n); None: nowhere."""
-        if self._partition or not any(map(_may_settle, self._parts)):
+    def _settled(self) -> tuple[torch.Tensor, ...] | None:
+        """Masks with all of the input or nothing of it; None: there is none."""
+        # their numbers (k,), and for them where that holds and the share, (k, n)
+        if self._partition:
             return None
-        noise = _noise(self.rows.dtype)
-        settled = (self.rows <= noise) | (self.rows >= 1 - noise)
-        return settled if settled.any() else None
+        pairs = zip(self._inputs, self._parts, strict=True)
+        may = [_may_settle(*pair, len(self._parts)) for pair in pairs]
+        some = torch.stack(may).all(0).nonzero().squeeze(1)
+        if not len(some):
+            return None
+        weights = self._weights if self._weights is None else self._weights[some]
+        rows = self._shares([_dense(part)[some] for part in self._parts], weights)
+        noise = _noise(rows.dtype)
+        settled = (rows <= noise) | (rows >= 1 - noise)
+        kept = settled.any(1)
+        if not kept.any():
+            return None
+        return some[kept], settled[kept], rows[kept].round()
 
     def settle(
         self, share: torch.Tensor, axis: int | None, inverse: bool = False
@@ -71,31 +85,43 @@ class Start:
         self, values: torch.Tensor, axis: int | None, value: Callable
     ) -> torch.Tensor:
         """Replace values where a mask is all or nothing, by `value` of that."""
-        settled = self._settled
-        if settled is None:
+        if self._settled is None:
             return values
-        rows, shape = self.rows.round(), values.shape[1:]
+        some, settled, rows = self._settled_along(axis, values.shape[1:])
+        wanted = torch.where(settled, value(rows), values[some])
+        if torch.is_grad_enabled():
+            return values.index_put((some,), wanted)
+        values[some] = wanted
+        return values
+
+    def unsettled(self, wanted: torch.Tensor) -> torch.Tensor:
+        """Return which of (mask, row) are wanted beside those that are settled."""
+        # may write to `wanted`
+        if self._settled is not None:
+            some, settled, _ = self._settled_along(-1, wanted.shape[1:])
+            wanted[some] &= ~settled
+        return wanted
+
+    def _settled_along(
+        self, axis: int | None, shape: torch.Size
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return `_settled` as it stands in a value, (k, *ones but for the axis)."""
+        some, settled, rows = cast(tuple[torch.Tensor, ...], self._settled)
         length = 0 if axis is None else shape[axis]
         if axis is not None and length and length % rows.shape[1] == 0:
             times = length // rows.shape[1]
-            settled, rows = (v.repeat_interleave(times, 1) for v in (settled, rows))
+            if times > 1:
+                settled, rows = (v.repeat_interleave(times, 1) for v in (settled, rows))
         else:
             alike = settled & (rows == rows[:, :1])
             settled, rows, axis = alike.all(1, keepdim=True), rows[:, :1], -1
         sizes = [1] * len(shape)
         if sizes:
             sizes[axis] = rows.shape[1]
-        settled, rows = (v.reshape(len(v), *sizes) for v in (settled, rows))
-        if torch.is_grad_enabled():
-            return torch.where(settled, value(rows), values)
-        # few masks are all or nothing
-        some = settled.flatten(1).any(1).nonzero().squeeze(1)
-        values[some] = torch.where(settled[some], value(rows[some]), values[some])
-        return values
+        return some, *(v.reshape(len(v), *sizes) for v in (settled, rows))
 
-    def _sizes(self, value: torch.Tensor, part: Any) -> tuple[Any, Any]:
+    def _sizes(self, value: torch.Tensor, part: torch.Tensor) -> tuple[Any, Any]:
         """Return the sizes of the parts of an input and of the whole, (K, n)."""
-        part = part.dense() if isinstance(part, LowRank) else part
         rel = part.flatten(2).abs() if part.ndim > 2 else part.abs()[..., None]
         if not (value.is_floating_point() or value.is_complex()):
             rel = rel.to(torch.get_default_dtype())
@@ -127,13 +153,27 @@ class Start:
         return rows.reshape(len(rows), *sizes)
 
 
-def _may_settle(part: Any) -> bool:
-    """Tell whether it is worth to multiply out: a mask of zeros or of ones is there."""
-    if not isinstance(part, LowRank):
-        return True
-    weights = part.members.weights
-    every = (weights == 1).sum(1) == len(part.basis)
-    return bool((every | ~(weights != 0).any(1)).any())
+# so many values of a row tell that a part is neither all of it nor nothing
+_SOME = 32
+
+
+def _may_settle(value: torch.Tensor, part: Any, n_inputs: int) -> torch.Tensor:
+    """Tell which masks may have all or nothing of an input, without a long look."""
+    if isinstance(part, LowRank):
+        return part.members.empty_or_full(len(part.basis))
+    if not (value.is_floating_point() and len(value) and value[0].numel() > _SOME):
+        return torch.ones(len(part), dtype=torch.bool, device=part.device)
+    value, part = value.flatten(1), part.flatten(2)
+    # round-off of all of the row
+    bound = 2 * n_inputs * _noise(value.dtype) * value.abs().sum(1)
+    step = value.shape[1] // _SOME
+    some = part[..., ::step]
+    rest = (value[:, ::step] - some).abs().sum(2)
+    return ((some.abs().sum(2) <= bound) | (rest <= bound)).any(1)
+
+
+def _dense(part: Any) -> torch.Tensor:
+    return part.dense() if isinstance(part, LowRank) else part
 
 
 def _not_zero(values: torch.Tensor) -> torch.Tensor:
