@@ -91,7 +91,7 @@ class Windows:
         """Look at all values of few windows at once."""
         # torch's own pooling, twice, is as many operations again
         x, counts = self.x, self._counts(options)
-        if counts is None or x.numel() >= _MANY or not x.is_cpu:
+        if self.fixed is None or counts is None or x.numel() >= _MANY or not x.is_cpu:
             return None
         planes = x.numel() // math.prod(self.shape)
         if planes * math.prod(counts) * math.prod(self.fixed[0]) > _KEPT:

@@ -118,7 +118,8 @@ class Start:
         sizes = [1] * len(shape)
         if sizes:
             sizes[axis] = rows.shape[1]
-        return some, *(v.reshape(len(v), *sizes) for v in (settled, rows))
+        settled, rows = (v.reshape(len(v), *sizes) for v in (settled, rows))
+        return some, settled, rows
 
     def _sizes(self, value: torch.Tensor, part: torch.Tensor) -> tuple[Any, Any]:
         """Return the sizes of the parts of an input and of the whole, (K, n)."""
