@@ -9,7 +9,6 @@ from sktrim.evaluation._trace import (
     check_scores,
     over_chunks,
     rank_groups,
-    replacement_rows,
     unit_of,
 )
 from sktrim.inspection import FaithfulnessDisplay
@@ -203,7 +202,7 @@ def _magnitude_order(curves, groups, random_state) -> np.ndarray:
 def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
     """Curves for several orders at once."""
     scores = check_scores(scores, trim, X)
-    steps = curve_steps(scores.shape[1], options["max_steps"])
+    steps = curve_steps(scores.shape[1], options.pop("max_steps"))
     ranked = {}
     if "scores" in orders:
         ranked["scores"] = rank_groups(scores, random_state)
@@ -221,10 +220,7 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
             pairs.extend(curves.along(order, steps))
         return tuple(pairs)
 
-    rows = replacement_rows(trim, options["replacement"], options["n_rows"])
-    outputs = over_chunks(
-        trim, X, y, visit, rows=rows, verbose=options["verbose"], n_samples=len(scores)
-    )
+    outputs = over_chunks(trim, X, y, visit, n_samples=len(scores), **options)
     output = "probability of the explained class"
     if not trim.explains_probability:
         unit = unit_of(outputs[0][:, 0], *outputs)
@@ -242,7 +238,7 @@ def faithfulness_curves(
     *,
     scores=None,
     order="scores",
-    replacement="zero",
+    baseline="zero",
     n_rows=8,
     max_steps=20,
     random_state=0,
@@ -258,7 +254,7 @@ def faithfulness_curves(
 
     are the deletion and the insertion curve, where :math:`g_1, g_2, \dots, g_G` are the
     groups from the highest score down, :math:`M_g` their weights, :math:`c_j` is what
-    removing the first j leaves of each coefficient, b the replacement and F the output
+    removing the first j leaves of each coefficient, b the baseline and F the output
     at coefficients: the probability of the explained class for a classifier, and the
     explained output in units of its standard deviation over X for a regressor, so that
     curves of different transforms compare. Right scores make D fall early and I rise
@@ -276,11 +272,12 @@ def faithfulness_curves(
         Order the groups by these; None: by ``trim.explain(X, y).values``.
     order : {"scores", "random", "magnitude"}, default="scores"
         The two others are controls: chance, and the size of the coefficients.
-    replacement : {"zero", "mean", "rows"}, default="zero"
-        What replaces removed coefficients: zeros, the training mean, or `n_rows`
-        training rows in turn, over which the output is averaged.
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
+        What replaces removed coefficients: zeros, the training mean, `n_rows` training
+        rows in turn, over which the output is averaged, or rows of one's own, of shape
+        (n_coefficients,) or (n_rows, n_coefficients).
     n_rows : int, default=8
-        Training rows for ``replacement="rows"``.
+        Training rows for ``baseline="rows"``.
     max_steps : int, default=20
         Groups beyond this number are removed several at a time.
     random_state : int, default=0
@@ -308,7 +305,7 @@ def faithfulness_curves(
     Deletion and insertion are those of :footcite:t:`petsiuk2018rise` for pixels
     (inserted into a blurred image there), and go back to the flipping of regions of
     :footcite:t:`samek2017evaluating`. The replaced signals may be none that the network
-    ever saw, and zeros may be informative themselves: ``replacement="rows"`` puts other
+    ever saw, and zeros may be informative themselves: ``baseline="rows"`` puts other
     signals in.
 
     References
@@ -339,7 +336,7 @@ def faithfulness_curves(
     if scores is None:
         scores = trim.explain(X, y).values
     options = {
-        "replacement": replacement,
+        "baseline": baseline,
         "n_rows": n_rows,
         "max_steps": max_steps,
         "verbose": verbose,
@@ -353,7 +350,7 @@ def faithfulness_report(
     y=None,
     *,
     scores=None,
-    replacement="zero",
+    baseline="zero",
     n_rows=8,
     max_steps=20,
     random_state=0,
@@ -367,7 +364,7 @@ def faithfulness_report(
 
     Parameters
     ----------
-    trim, X, y, scores, replacement, n_rows, max_steps, random_state, verbose
+    trim, X, y, scores, baseline, n_rows, max_steps, random_state, verbose
         See `faithfulness_curves`.
 
     Returns
@@ -398,7 +395,7 @@ def faithfulness_report(
     if scores is None:
         scores = trim.explain(X, y).values
     options = {
-        "replacement": replacement,
+        "baseline": baseline,
         "n_rows": n_rows,
         "max_steps": max_steps,
         "verbose": verbose,

@@ -13,7 +13,6 @@ from sktrim.evaluation._trace import (
     check_scores,
     over_chunks,
     rank_groups,
-    replacement_rows,
 )
 from sktrim.network._network import to_numpy
 
@@ -37,7 +36,7 @@ def sufficient_fraction(
     y=None,
     *,
     scores=None,
-    replacement="zero",
+    baseline="zero",
     max_steps=20,
     tolerance=0.1,
     random_state=0,
@@ -63,8 +62,9 @@ def sufficient_fraction(
     y : array-like of shape (n_samples,) or None
     scores : Explanation, ndarray of shape (n_samples, n_groups) or None
         None: ``trim.explain(X, y).values``.
-    replacement : {"zero", "mean"}, default="zero"
-        What replaces the other groups' coefficients.
+    baseline : {"zero", "mean"} or array-like, default="zero"
+        What replaces the other groups' coefficients: zeros, the training mean, or one
+        row of one's own, of shape (n_coefficients,).
     max_steps : int, default=20
         Shares tried, at most; more groups are put back several at a time.
     tolerance : float, default=0.1
@@ -110,8 +110,9 @@ def sufficient_fraction(
     >>> round(sufficient_fraction(trim, X), 4)
     0.6667
     """
-    if replacement == "rows":
-        raise ValueError('replacement="rows" has no single prediction; use "mean".')
+    several = np.ndim(baseline) == 2 and len(baseline) > 1
+    if several or (isinstance(baseline, str) and baseline == "rows"):
+        raise ValueError(f'baseline={baseline!r} has no single prediction; use "mean".')
     scores = trim.explain(X, y).values if scores is None else scores
     scores = check_scores(scores, trim, X)
     steps = curve_steps(scores.shape[1], max_steps)
@@ -124,13 +125,12 @@ def sufficient_fraction(
         outputs = curves.values(torch.cat([kept[:-1], whole]))
         return (to_numpy(outputs.T),)
 
-    rows = replacement_rows(trim, replacement, 1)
     (outputs,) = over_chunks(
         trim,
         X,
         y,
         visit,
-        rows=rows,
+        baseline=baseline,
         read=_read_prediction,
         verbose=verbose,
         n_samples=len(scores),
@@ -320,7 +320,7 @@ def sparsity_score(trim, X, y=None, *, explanation=None) -> float:
 
 
 def marginal_changes(
-    trim, X, y=None, *, n_rows=8, rows=None, verbose=None
+    trim, X, y=None, *, baseline="rows", n_rows=8, verbose=None
 ) -> np.ndarray:
     r"""Mean absolute change of the output when a group takes other rows' coefficients.
 
@@ -337,11 +337,13 @@ def marginal_changes(
     trim : fitted TransformImportance
     X : array-like of shape (n_samples, ...)
     y : array-like of shape (n_samples,) or None
+    baseline : {"rows", "zero", "mean"} or array-like, default="rows"
+        What replaces a group's coefficients: those of `n_rows` training rows in turn,
+        zeros, the training mean, or rows of one's own, of shape (n_coefficients,) or
+        (n_rows, n_coefficients).
     n_rows : int, default=8
         Training rows that lend their coefficients: the last of those `trim` keeps,
         since scorers compare with the first.
-    rows : ndarray of shape (n_rows, n_coefficients) or None
-        Coefficients to use instead.
     verbose : int or None, default=None
         1 shows a progress bar; None: as ``trim.verbose``.
 
@@ -372,7 +374,6 @@ def marginal_changes(
     array([[1.07, 0.59, 0.  ],
            [1.83, 0.68, 0.  ]], dtype=float32)
     """
-    rows = replacement_rows(trim, "rows", n_rows) if rows is None else rows
 
     def visit(curves, _):
         model, masks = curves.model, 1 - curves.complement
@@ -388,7 +389,8 @@ def marginal_changes(
             total = total + torch.cat(changes).abs()
         return (to_numpy((total / len(curves.rows)).T),)
 
-    return over_chunks(trim, X, y, visit, rows=rows, verbose=verbose)[0]
+    options = {"baseline": baseline, "n_rows": n_rows, "verbose": verbose}
+    return over_chunks(trim, X, y, visit, **options)[0]
 
 
 def localisation_score(
@@ -424,8 +426,8 @@ def localisation_score(
     Returns
     -------
     float
-        In [-1, 1]; a constant side counts as 0. Circular for ``Occlusion`` with
-        marginal replacement, which measures the same.
+        In [-1, 1]; a constant side counts as 0. Circular for ``Occlusion("rows")``,
+        which measures the same.
 
     See Also
     --------

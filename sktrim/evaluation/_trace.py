@@ -9,8 +9,8 @@ from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
 from sktrim.network._network import to_numpy
+from sktrim.scorers._baselines import baseline_rows
 
-REPLACEMENTS = ("zero", "mean", "rows")
 _MOST_ROWS = 2048
 """More rows of a small network at once cost more in fresh memory than in calls."""
 
@@ -65,23 +65,6 @@ def unit_of(outputs: np.ndarray, *others: np.ndarray) -> float:
     return spread if spread > rounding else 1.0
 
 
-def replacement_rows(trim, replacement: str, n_rows: int) -> np.ndarray:
-    """Return the rows of coefficients that stand in for what is removed."""
-    background = trim.background_
-    if replacement not in REPLACEMENTS:
-        raise ValueError(
-            f"replacement={replacement!r}; expected one of {', '.join(REPLACEMENTS)}."
-        )
-    if replacement == "zero":
-        return np.zeros_like(background[:1])
-    if replacement == "mean":
-        return background.mean(axis=0, keepdims=True)
-    if n_rows < 1:
-        raise ValueError(f"n_rows={n_rows}; expected at least 1.")
-    # the last ones, since scorers compare with the first
-    return background[-n_rows:]
-
-
 def read_target(model, target):
     """Read the explained scalar off outputs, (n_points, n_samples)."""
     return lambda outputs: target(outputs)[..., 0]
@@ -90,12 +73,12 @@ def read_target(model, target):
 class ReplacementCurves:
     """Outputs of one chunk of samples at partly replaced coefficients."""
 
-    def __init__(self, model, masks: torch.Tensor, rows: np.ndarray, read: Callable):
+    def __init__(self, model, masks: torch.Tensor, rows: torch.Tensor, read: Callable):
         # takes outputs (n_points, n_samples, n_outputs) to values (n_points, n_samples)
         self.read = read
         self.model = model
-        # what is read is averaged over the replacements (n_rows, n_coefficients)
-        self.rows = model.extend(torch.as_tensor(rows).to(model.s))
+        # what is read is averaged over the baseline rows (n_rows, n_coefficients [+ 1])
+        self.rows = rows
         self.complement: torch.Tensor = 1 - masks
         self.floor: torch.Tensor = self.complement.prod(0)
         self.members = masks.nonzero(as_tuple=True)
@@ -119,7 +102,7 @@ class ReplacementCurves:
         return self.floor + (1 - left)
 
     def values(self, kept: torch.Tensor) -> torch.Tensor:
-        """Mean over the replacements of what is read, (n_points, n_samples)."""
+        """Mean over the baseline rows of what is read, (n_points, n_samples)."""
         s, total = self.model.s, torch.zeros(())
         for row in self.rows:
             away = s - row
@@ -195,15 +178,15 @@ def over_chunks(
     y,
     visit: Callable,
     *,
-    rows: np.ndarray,
+    baseline: Any,
+    n_rows: int = 1,
     read: Callable = read_target,
     verbose: int | None = None,
     n_samples: int | None = None,
 ) -> list[np.ndarray]:
     """Call a function on the curves of each chunk and gather what it returns."""
     # `visit(curves, chunk)`, with the slice of samples, returns a tuple of arrays with
-    # one row per sample; `rows` are the replacements; `n_samples` is the length of the
-    # bar
+    # one row per sample; `n_samples` is the length of the bar
     results = []
     verbose = trim.verbose if verbose is None else verbose
     with (
@@ -211,6 +194,9 @@ def over_chunks(
         tqdm(total=n_samples, unit="sample", disable=not verbose) as bar,
     ):
         for chunk, model, target, masks in trim.composed_models(X, y):
+            background = torch.as_tensor(trim.background_).to(model.s)
+            # the last rows, since scorers compare with the first
+            rows = baseline_rows(baseline, model, background, n_rows, last=True)
             dense = masks.dense(slice(0, len(trim.groups_)))
             curves = ReplacementCurves(model, dense, rows, read(model, target))
             results.append(visit(curves, chunk))

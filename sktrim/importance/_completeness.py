@@ -15,7 +15,7 @@ from sktrim.exceptions import (
 from sktrim.explanation._arrays import LARGE_ERROR
 from sktrim.groups._resolve import last_step
 from sktrim.network._evaluation import evaluation_mode
-from sktrim.scorers._baselines import baseline_rows
+from sktrim.scorers._baselines import FromBaseline
 
 ON_INCOMPLETE = ("warn", "raise", "ignore")
 
@@ -104,16 +104,15 @@ def check_baseline(scorer, model, extras: dict[str, Any], rows: slice) -> None:
     """Raise where a method starts from a baseline at which the network has no value."""
     # `extras` is what `attribute` takes besides, `rows` the samples that the model is
     # bound to
-    baseline = getattr(scorer, "baseline", None)
-    if baseline is None or (isinstance(baseline, str) and baseline == "marginal"):
+    if not isinstance(scorer, FromBaseline):
         return
-    starts = baseline_rows(baseline, model, extras.get("background"))
+    starts = scorer.baseline_rows(model, extras.get("background"))
     outputs = model(starts[:, None].expand(-1, *model.s.shape))
     bad = (~torch.isfinite(outputs)).any(-1).any(0)
     if not bad.any():
         return
     sample = rows.start + int(bad.nonzero()[0])
-    named = baseline if isinstance(baseline, str) else "..."
+    named = scorer.baseline if isinstance(scorer.baseline, str) else "..."
     raise ValueError(
         f"{type(scorer).__name__} starts from baseline={named!r}, where the network's "
         f"output is NaN or infinite (first for sample {sample}), as x / x.norm() is at "

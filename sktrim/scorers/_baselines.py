@@ -1,21 +1,31 @@
-"""Baselines as rows of coefficients, and checks of counts."""
+"""What replaces a group: zeros, background rows or an array; and checks of counts."""
 
 from typing import Any
 
 import numpy as np
 import torch
 
+from sktrim.scorers._base import Scorer
+
 
 def baseline_rows(
-    baseline: Any, model, background: torch.Tensor | None
+    baseline: Any,
+    model,
+    background: torch.Tensor | None,
+    n_rows: int | None = None,
+    *,
+    last: bool = False,
 ) -> torch.Tensor:
     """Resolve a baseline to rows of coefficients (n_rows, n_coefficients [+ 1])."""
-    # `baseline` is "zero", "mean", "rows" (the background itself) or array-like
+    # `baseline` is "zero", "mean", "rows" (of the background, all or some) or
+    # array-like
+    if n_rows is not None:
+        check_positive(n_rows, "n_rows")
     if not isinstance(baseline, str):
         array = np.atleast_2d(np.asarray(baseline)).copy()
         if array.dtype.kind not in "fiu":
             raise ValueError(
-                f"baseline={baseline!r}; expected 'zero', 'mean' or rows of "
+                f"baseline={baseline!r}; expected 'zero', 'mean', 'rows' or rows of "
                 "coefficients, numbers."
             )
         rows = torch.as_tensor(array).to(model.s)
@@ -32,7 +42,8 @@ def baseline_rows(
         return model.zero_baseline()
     if baseline not in ("mean", "rows"):
         raise ValueError(
-            f"baseline={baseline!r}; expected 'zero', 'mean' or rows of coefficients."
+            f"baseline={baseline!r}; expected 'zero', 'mean', 'rows' or rows of "
+            "coefficients."
         )
     if background is None:
         raise ValueError(
@@ -40,8 +51,26 @@ def baseline_rows(
             "transform_importance, or use TransformImportance, which draws them from "
             "fit's X."
         )
-    rows = background.mean(0, keepdim=True) if baseline == "mean" else background
-    return model.extend(rows)
+    if baseline == "mean":
+        return model.extend(background.mean(0, keepdim=True))
+    n_rows = len(background) if n_rows is None else n_rows
+    return model.extend(background[-n_rows:] if last else background[:n_rows])
+
+
+class FromBaseline(Scorer):
+    """Base of scorers that compare the coefficients with a baseline."""
+
+    baseline: Any = "zero"
+    n_rows: int | None = None
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether `attribute` takes background rows."""
+        return isinstance(self.baseline, str) and self.baseline in ("mean", "rows")
+
+    def baseline_rows(self, model, background) -> torch.Tensor:
+        """Return rows to compare with, shape (n_rows, n_coefficients [+ 1])."""
+        return baseline_rows(self.baseline, model, background, self.n_rows)
 
 
 def check_positive(value: Any, name: str) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from sktrim._memory import chunks
-from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._baselines import baseline_rows
+from sktrim.scorers._base import Attribution
+from sktrim.scorers._baselines import FromBaseline
 
 _THROUGH_INVERSE = (
     "it walks over the modules of a network and cannot follow the inverse transform, "
@@ -50,7 +50,7 @@ _NO_GRADIENT = frozenset(
 _DRAWING = threading.Lock()
 
 
-class CaptumScorer(Scorer):
+class CaptumScorer(FromBaseline):
     r"""A method of captum on the network composed with T^-1.
 
     .. math::
@@ -155,11 +155,6 @@ class CaptumScorer(Scorer):
         return getattr(self.captum_class, "__name__", "") not in _NO_GRADIENT
 
     @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        return isinstance(self.baseline, str) and self.baseline in ("mean", "rows")
-
-    @property
     def is_random(self) -> bool:
         """Whether the method draws."""
         return getattr(self.captum_class, "__name__", "") in _RANDOM
@@ -169,7 +164,7 @@ class CaptumScorer(Scorer):
     ):
         """Score groups; see `Scorer.attribute`."""
         accepted = self._check(model)
-        rows = baseline_rows(self.baseline, model, background)
+        rows = self.baseline_rows(model, background)
         labels = _labels(groups) if "feature_mask" in accepted else None
         values, base = [], []
         for part in chunks(len(s), self._samples_at_once(model, accepted)):

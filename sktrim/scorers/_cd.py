@@ -9,14 +9,14 @@ from sktrim.propagation import (
     contextual_decomposition,
     decompose,
 )
-from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._baselines import baseline_rows, check_positive
+from sktrim.scorers._base import Attribution
+from sktrim.scorers._baselines import FromBaseline
 
 SMALL_GROUP = 16
 """Groups of more coefficients gain nothing from a basis that is pushed once."""
 
 
-class ContextualDecomposition(Scorer):
+class ContextualDecomposition(FromBaseline):
     r"""What a group contributes inside the network, by contextual decomposition.
 
     Every activation h is split into a relevant part :math:`\beta`, which stems from the
@@ -48,12 +48,13 @@ class ContextualDecomposition(Scorer):
     nonlinearity : {"relevant", "symmetric"}, default="relevant"
         Rule for ReLU: the relevant part through the ReLU, or the mean of the change
         with and without the rest.
-    relative_to : None, "mean", "rows" or array-like, default=None
-        Decompose the difference s - b from the background's mean, from its first
-        `n_rows` rows in turn (the scores are averaged), or from rows of one's own,
-        of shape (n_coefficients,) or (n_rows, n_coefficients), instead of s itself.
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
+        Decompose the difference s - b from zeros, which is s itself, from the
+        background's mean, from its first `n_rows` rows in turn (the scores are
+        averaged), or from rows of one's own, of shape (n_coefficients,) or
+        (n_rows, n_coefficients).
     n_rows : int, default=8
-        Background rows for ``relative_to="rows"``.
+        Background rows for ``baseline="rows"``.
     absolute : bool, default=False
         Average absolute scores over the rows: how much the group matters, whichever
         way.
@@ -81,7 +82,7 @@ class ContextualDecomposition(Scorer):
     Scores need not add up: what two groups do only together is in neither score, and
     each passes a ReLU by itself. The base value is what is left when all coefficients
     are relevant together: the residual's and the offset's share, the biases where they
-    are context, and the output at the rows of `relative_to`. `completeness_error` then
+    are context, and the output at the baseline. `completeness_error` then
     says how far the scores of separate groups are from adding up, which CD does not
     promise. Where the target is a probability, and so not linear in the outputs, it is
     split as :math:`\sigma` is.
@@ -118,7 +119,7 @@ class ContextualDecomposition(Scorer):
         self,
         bias="context",
         nonlinearity="relevant",
-        relative_to=None,
+        baseline="zero",
         n_rows=8,
         absolute=False,
         partition=False,
@@ -126,7 +127,7 @@ class ContextualDecomposition(Scorer):
     ):
         self.bias = bias
         self.nonlinearity = nonlinearity
-        self.relative_to = relative_to
+        self.baseline = baseline
         self.n_rows = n_rows
         self.absolute = absolute
         self.partition = partition
@@ -137,12 +138,6 @@ class ContextualDecomposition(Scorer):
         """Whether base value and scores sum to the output exactly."""
         return self.partition and not self.absolute
 
-    @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        origin = self.relative_to
-        return isinstance(origin, str) and origin in ("mean", "rows")
-
     @torch.no_grad()
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
@@ -151,7 +146,7 @@ class ContextualDecomposition(Scorer):
                 "interactions=True compares separate decompositions; leave partition "
                 "at False."
             )
-        origins = self._origins(model, background)
+        origins = self.baseline_rows(model, background)
         n_outputs = model.network.n_outputs
         step = rows_in_memory(len(groups) * n_outputs * s.element_size())
         pieces = []
@@ -161,14 +156,6 @@ class ContextualDecomposition(Scorer):
         values, base, *pairs = (torch.cat(p) for p in zip(*pieces, strict=True))
         extra = {"interactions": pairs[0]} if pairs else {}
         return Attribution(values, None if self.absolute else base, extra=extra)
-
-    def _origins(self, model, background) -> torch.Tensor:
-        """Return the rows b that s is taken relative to; one row of zeros for none."""
-        check_positive(self.n_rows, "n_rows")
-        origin = "zero" if self.relative_to is None else self.relative_to
-        rows = baseline_rows(origin, model, background)
-        some = isinstance(origin, str) and origin == "rows"
-        return rows[: self.n_rows] if some else rows
 
     def _scores(self, model, groups, target, origin):
         """Scores (n, n_groups, n_targets) relative to one row, what is left, pairs."""

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 
 from sktrim._memory import chunks, rows_in_memory
-from sktrim.scorers._base import Scorer
-from sktrim.scorers._baselines import baseline_rows
 from sktrim.scorers._channels_last import in_channels_last
 
 _MOST_PARTS = 64
@@ -40,27 +38,6 @@ class GroupAmounts:
         if self.clip:
             share = share.clamp(max=1)
         return self.target(model(model.s - share * self.change))
-
-
-class Replacing(Scorer):
-    """Base of scorers that replace groups by a baseline; no gradient needed."""
-
-    needs_gradient = False
-    baseline = "zero"
-    n_rows = 8
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        baseline = self.baseline
-        return isinstance(baseline, str) and baseline in ("mean", "marginal")
-
-    def _rows(self, model, background) -> torch.Tensor:
-        """Baseline rows of coefficients, shape (n_rows, n_coefficients)."""
-        marginal = isinstance(self.baseline, str) and self.baseline == "marginal"
-        if not marginal:
-            return baseline_rows(self.baseline, model, background)
-        return baseline_rows("rows", model, background)[: self.n_rows]
 
 
 def portions(model, target, n_points: int):

@@ -5,8 +5,8 @@ import torch
 from sktrim.propagation.backward._deeplift import DeepLiftRescale, check_baseline
 from sktrim.propagation.backward._gaps import completeness_gaps
 from sktrim.propagation.backward._method import run
-from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._baselines import baseline_rows, check_positive
+from sktrim.scorers._base import Attribution
+from sktrim.scorers._baselines import FromBaseline
 from sktrim.scorers._gradient import _gradients
 from sktrim.scorers._in_chunks import (
     _entry,
@@ -17,7 +17,7 @@ from sktrim.scorers._in_chunks import (
 )
 
 
-class DeepLift(Scorer):
+class DeepLift(FromBaseline):
     r"""Differences from a baseline, shared out by the Rescale rule.
 
     .. math::
@@ -99,15 +99,9 @@ class DeepLift(Scorer):
         self.baseline = baseline
         self.n_rows = n_rows
 
-    @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        baseline = self.baseline
-        return isinstance(baseline, str) and baseline in ("mean", "rows")
-
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
-        rows = self._rows(model, background)
+        rows = self.baseline_rows(model, background)
         parts = []
         for some in row_chunks(model, len(s), copies=3):
             part = Attribution(
@@ -127,12 +121,6 @@ class DeepLift(Scorer):
             starts.append(start)
         return torch.stack(scores).mean(0), torch.stack(starts).mean(0)
 
-    def _rows(self, model, background):
-        check_positive(self.n_rows, "n_rows")
-        rows = baseline_rows(self.baseline, model, background)
-        every = isinstance(self.baseline, str) and self.baseline == "rows"
-        return rows[: self.n_rows] if every else rows
-
     def diagnose(self, model, s, target, *, background=None) -> str:
         """Name the operation of the network where completeness is lost.
 
@@ -146,7 +134,7 @@ class DeepLift(Scorer):
         str
             A sentence; empty where every operation is complete.
         """
-        row = self._rows(model, background)[0]
+        row = self.baseline_rows(model, background)[0]
         function, point = _entry(model)
         gaps = completeness_gaps(function, point, _baseline(model, row), target)
         if not gaps:
@@ -180,7 +168,7 @@ def _rescaled(model, target, row):
         scalars = target(out.reshape(len(point), -1)).full
         multipliers = _gradients(scalars, leaf)
     multipliers = model.pull_back(multipliers) if model.is_affine else multipliers
-    start = output_at(model, target, row)
+    start = output_at(model, target, row[None])
     with torch.no_grad():
         check_baseline(target(out.rel.reshape(len(point), -1)), start, scalars)
     return multipliers, start

@@ -10,7 +10,8 @@ from scipy.special import roots_legendre
 from sktrim._memory import chunks
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._baselines import baseline_rows, check_positive
+from sktrim.scorers._baselines import FromBaseline, baseline_rows, check_positive
+from sktrim.scorers._in_chunks import output_at
 
 
 class _Points:
@@ -123,12 +124,6 @@ def _gradient_at(model, s, target) -> torch.Tensor:
     """Gradient at the explained coefficients, (n_targets, n, n_coefficients)."""
     gradient = coefficient_gradients(model, s[None], target, signals=(model.x,))
     return gradient[:, 0]
-
-
-def _output_at(model, target, s) -> torch.Tensor:
-    """Explained output at one point per sample, shape (n_samples, n_targets)."""
-    with torch.no_grad():
-        return target(model(s.expand_as(model.s)))
 
 
 class Gradient(Scorer):
@@ -294,10 +289,36 @@ class InputTimesGradient(Scorer):
         """Score groups; see `Scorer.attribute`."""
         gradient = _gradient_at(model, s, target)
         values = groups.aggregate(gradient * s).movedim(0, -1)
-        return Attribution(values, _output_at(model, target, model.zero_baseline()))
+        return Attribution(values, output_at(model, target, model.zero_baseline()))
 
 
-class IntegratedGradients(Scorer):
+class _PathGradients(FromBaseline):
+    """Gradients integrated along straight paths from baseline rows, averaged."""
+
+    complete = True
+    n_steps: int
+    absolute = False
+
+    @property
+    def additive(self) -> bool:
+        """Whether group scores are sums over coefficients."""
+        return not self.absolute
+
+    def attribute(self, model, s, groups, target, *, background=None):
+        """Score groups; see `Scorer.attribute`."""
+        check_positive(self.n_steps, "n_steps")
+        rows = self.baseline_rows(model, background)
+        values = []
+        for row in rows:
+            gradient = _path_gradient(model, row, target, self.n_steps)
+            score = groups.aggregate(gradient * (s - row))
+            values.append(score.abs() if self.absolute else score)
+        mean = torch.stack(values).mean(0).movedim(0, -1)
+        base = None if self.absolute else output_at(model, target, rows)
+        return Attribution(mean, base)
+
+
+class IntegratedGradients(_PathGradients):
     r"""Gradients integrated along the straight line from a baseline.
 
     .. math::
@@ -316,10 +337,10 @@ class IntegratedGradients(Scorer):
     ----------
     n_steps : int, default=32
         Quadrature points.
-    baseline : {"zero", "mean"} or array-like, default="zero"
-        Where the path starts, in coefficients; "mean" is the mean of the background. An
-        array of shape (n_coefficients,) or (n_rows, n_coefficients); several rows are
-        averaged over.
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
+        Where the path starts, in coefficients; "mean" is the mean of the background,
+        "rows" are all of its rows. An array of shape (n_coefficients,) or
+        (n_rows, n_coefficients); several rows are averaged over.
 
     See Also
     --------
@@ -364,31 +385,12 @@ class IntegratedGradients(Scorer):
     array([0.], dtype=float32)
     """
 
-    additive = True
-    complete = True
-
     def __init__(self, n_steps=32, baseline="zero"):
         self.n_steps = n_steps
         self.baseline = baseline
 
-    @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        return isinstance(self.baseline, str) and self.baseline == "mean"
 
-    def attribute(self, model, s, groups, target, *, background=None):
-        """Score groups; see `Scorer.attribute`."""
-        check_positive(self.n_steps, "n_steps")
-        rows = baseline_rows(self.baseline, model, background)
-        values, base = [], []
-        for row in rows:
-            gradient = _path_gradient(model, row, target, self.n_steps)
-            values.append(groups.aggregate(gradient * (s - row)))
-            base.append(_output_at(model, target, row))
-        return Attribution(_mean(values).movedim(0, -1), _mean(base))
-
-
-class ExpectedGradients(Scorer):
+class ExpectedGradients(_PathGradients):
     r"""Integrated gradients averaged over background rows.
 
     .. math::
@@ -449,35 +451,15 @@ class ExpectedGradients(Scorer):
     array([[1.5, 4.5]], dtype=float32)
     """
 
-    complete = True
-    needs_background = True
+    baseline = "rows"
 
     def __init__(self, n_rows=16, n_steps=4, absolute=False):
         self.n_rows = n_rows
         self.n_steps = n_steps
         self.absolute = absolute
 
-    @property
-    def additive(self) -> bool:
-        """Whether group scores are sums over coefficients."""
-        return not self.absolute
 
-    def attribute(self, model, s, groups, target, *, background=None):
-        """Score groups; see `Scorer.attribute`."""
-        check_positive(self.n_rows, "n_rows")
-        check_positive(self.n_steps, "n_steps")
-        rows = baseline_rows("rows", model, background)[: self.n_rows]
-        values, base = [], []
-        for row in rows:
-            gradient = _path_gradient(model, row, target, self.n_steps)
-            score = groups.aggregate(gradient * (s - row))
-            values.append(score.abs() if self.absolute else score)
-            base.append(_output_at(model, target, row))
-        mean = _mean(values).movedim(0, -1)
-        return Attribution(mean, None if self.absolute else _mean(base))
-
-
-class GradientShap(Scorer):
+class GradientShap(FromBaseline):
     r"""Gradients at random points between baseline rows and s, times their distance.
 
     .. math::
@@ -555,17 +537,12 @@ class GradientShap(Scorer):
         """Whether group scores are sums over coefficients."""
         return not self.absolute
 
-    @property
-    def needs_background(self) -> bool:
-        """Whether `attribute` takes background rows."""
-        return isinstance(self.baseline, str) and self.baseline in ("rows", "mean")
-
     def attribute(
         self, model, s, groups, target, *, background=None, random_state=None
     ):
         """Score groups; see `Scorer.attribute`."""
         check_positive(self.n_points, "n_points")
-        rows = baseline_rows(self.baseline, model, background)[: self.n_points]
+        rows = self.baseline_rows(model, background)[: self.n_points]
         shares = np.random.default_rng(random_state).random(self.n_points)
         scores = []
         for index, share in enumerate(shares):
@@ -577,7 +554,7 @@ class GradientShap(Scorer):
         errors = None
         if self.n_points > 1:
             errors = scores.std(0) / self.n_points**0.5
-        base = None if self.absolute else _mean_output(model, target, rows)
+        base = None if self.absolute else output_at(model, target, rows)
         return Attribution(scores.mean(0), base, errors)
 
 
@@ -668,10 +645,6 @@ class SmoothGrad(Scorer):
         return groups.aggregate(gradient).movedim(0, -1)
 
 
-def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(parts).mean(0)
-
-
 @lru_cache(maxsize=32)
 def _quadrature(n_steps: int):
     """Return Gauss-Legendre nodes and weights on [-1, 1]."""
@@ -699,10 +672,3 @@ def _gradient_between(model, row, share, target) -> torch.Tensor:
         with torch.no_grad():
             signals = (model.x, model.signal(point))
     return coefficient_gradients(model, point[None], target, signals=signals)[:, 0]
-
-
-@torch.no_grad()
-def _mean_output(model, target, rows) -> torch.Tensor:
-    """Explained output at baseline rows, averaged, shape (n_samples, n_targets)."""
-    outputs = [target(model(row.expand_as(model.s))) for row in rows]
-    return torch.stack(outputs).mean(0)

@@ -19,13 +19,11 @@ def _holds_nothing(model) -> bool:
 
 
 @torch.no_grad()
-def output_at(model, target, row):
-    """Explained output at a row of coefficients, shape (n_samples, n_targets)."""
-    if _holds_nothing(model):
-        first = model[:1]
-        out = first.output(first.signal(row.expand_as(first.s)))
-        return target(out.expand(len(model.s), -1))
-    return target(model(row.expand_as(model.s)))
+def output_at(model, target, rows):
+    """Explained output at rows of coefficients, averaged, (n_samples, n_targets)."""
+    some = model[:1] if _holds_nothing(model) else model
+    outputs = [some(row.expand_as(some.s)).expand(len(model.s), -1) for row in rows]
+    return torch.stack([target(out) for out in outputs]).mean(0)
 
 
 def gathered(parts: list[Attribution]) -> Attribution:

@@ -8,11 +8,11 @@ from scipy.special import binom
 from sklearn.linear_model import LinearRegression
 
 from sktrim.scorers._base import Attribution
-from sktrim.scorers._baselines import check_positive
-from sktrim.scorers._coalitions import Replacing, Subsets, portions, responses
+from sktrim.scorers._baselines import FromBaseline, check_positive
+from sktrim.scorers._coalitions import Subsets, portions, responses
 
 
-class KernelShap(Replacing):
+class KernelShap(FromBaseline):
     r"""Shapley values by regression of the output on the presence of groups.
 
     .. math::
@@ -30,10 +30,10 @@ class KernelShap(Replacing):
 
     Parameters
     ----------
-    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
         What replaces absent groups; see `Shapley`.
     n_rows : int, default=8
-        Background rows for ``baseline="marginal"``.
+        Background rows for ``baseline="rows"``.
     n_subsets : int or None, default=None
         Subsets evaluated, at most; None: 2 n_groups + 2048.
 
@@ -74,6 +74,7 @@ class KernelShap(Replacing):
     """
 
     complete = True
+    needs_gradient = False
     is_random = True
 
     def __init__(self, baseline="zero", n_rows=8, n_subsets=None):
@@ -86,7 +87,6 @@ class KernelShap(Replacing):
         self, model, s, groups, target, *, background=None, random_state=None
     ):
         """Score groups; see `Scorer.attribute`."""
-        check_positive(self.n_rows, "n_rows")
         n_subsets = 2 * len(groups) + 2048
         if self.n_subsets is not None:
             check_positive(self.n_subsets, "n_subsets")
@@ -95,7 +95,7 @@ class KernelShap(Replacing):
         subsets, weights = choose_subsets(len(groups), n_subsets, rng)
         ends = np.repeat([[0.0], [1.0]], len(groups), axis=1)
         points = np.concatenate([ends, subsets])
-        rows = self._rows(model, background)
+        rows = self.baseline_rows(model, background)
         values, base = [], []
         for part, picked in portions(model, target, len(points)):
             outputs = responses(part, groups, picked, rows, points)

@@ -5,11 +5,11 @@ import torch
 from sklearn.linear_model import Ridge, lars_path_gram
 
 from sktrim.scorers._base import Attribution
-from sktrim.scorers._baselines import check_positive
-from sktrim.scorers._coalitions import Replacing, portions, responses
+from sktrim.scorers._baselines import FromBaseline, check_positive
+from sktrim.scorers._coalitions import portions, responses
 
 
-class Lime(Replacing):
+class Lime(FromBaseline):
     r"""Weights of a local linear model of the output in the amounts of groups.
 
     .. math::
@@ -47,10 +47,10 @@ class Lime(Replacing):
     kernel_width : float, default=0.75
         Width of the kernel exp(-d^2 / width^2), where d is the root mean square
         distance over groups in units of `radius`.
-    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
         Amount 0 of every group; see `Shapley`.
     n_rows : int, default=8
-        Background rows for ``baseline="marginal"``.
+        Background rows for ``baseline="rows"``.
 
     See Also
     --------
@@ -87,6 +87,7 @@ class Lime(Replacing):
     array([[6., 6.]], dtype=float32)
     """
 
+    needs_gradient = False
     is_random = True
 
     def __init__(
@@ -121,7 +122,7 @@ class Lime(Replacing):
         distance = (draws**2).mean(axis=1) / self.kernel_width**2
         kernel = np.exp(distance.min() - distance)
         kernel *= len(kernel) / kernel.sum()
-        rows = self._rows(model, background)
+        rows = self.baseline_rows(model, background)
         values, base = [], []
         for part, picked in portions(model, target, len(draws)):
             outputs = responses(
@@ -139,7 +140,6 @@ class Lime(Replacing):
 
     def _check(self, n_groups: int) -> None:
         check_positive(self.n_draws, "n_draws")
-        check_positive(self.n_rows, "n_rows")
         if self.n_selected is not None:
             check_positive(self.n_selected, "n_selected")
         if self.n_draws % 2 or self.n_draws <= 2 * n_groups:

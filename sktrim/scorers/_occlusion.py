@@ -3,10 +3,10 @@
 import torch
 
 from sktrim._memory import chunks
-from sktrim.scorers._coalitions import Replacing
+from sktrim.scorers._baselines import FromBaseline
 
 
-class Occlusion(Replacing):
+class Occlusion(FromBaseline):
     r"""Output lost when a group's coefficients are replaced.
 
     .. math::
@@ -20,12 +20,12 @@ class Occlusion(Replacing):
 
     Parameters
     ----------
-    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
         What replaces them: zeros, the background's mean, each of the background's
         first `n_rows` rows in turn (the change is averaged), or rows of one's own,
         of shape (n_coefficients,) or (n_rows, n_coefficients).
     n_rows : int, default=8
-        Background rows for ``baseline="marginal"``.
+        Background rows for ``baseline="rows"``.
     absolute : bool, default=False
         Average the absolute change: how much the group matters, whichever way.
 
@@ -62,6 +62,8 @@ class Occlusion(Replacing):
     array([[6., 6.]], dtype=float32)
     """
 
+    needs_gradient = False
+
     def __init__(self, baseline="zero", n_rows=8, absolute=False):
         self.baseline = baseline
         self.n_rows = n_rows
@@ -70,7 +72,7 @@ class Occlusion(Replacing):
     @torch.no_grad()
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
-        rows = self._rows(model, background)
+        rows = self.baseline_rows(model, background)
         explained = target(model.output(model.x))
         step = max(1, model.rows_at_once() // len(s))
         values = []

@@ -5,11 +5,11 @@ import torch
 from scipy.special import gammaln
 
 from sktrim.scorers._base import Attribution
-from sktrim.scorers._baselines import check_positive
-from sktrim.scorers._coalitions import Replacing, Subsets, portions, responses
+from sktrim.scorers._baselines import FromBaseline, check_positive
+from sktrim.scorers._coalitions import Subsets, portions, responses
 
 
-class Shapley(Replacing):
+class Shapley(FromBaseline):
     r"""Mean change of the output when a group joins others, over all orders.
 
     .. math::
@@ -29,12 +29,12 @@ class Shapley(Replacing):
 
     Parameters
     ----------
-    baseline : {"zero", "mean", "marginal"} or array-like, default="zero"
+    baseline : {"zero", "mean", "rows"} or array-like, default="zero"
         What replaces absent groups: zeros, the background's mean, each of the
         background's first `n_rows` rows in turn (scores are averaged), or rows of
         one's own, of shape (n_coefficients,) or (n_rows, n_coefficients).
     n_rows : int, default=8
-        Background rows for ``baseline="marginal"``.
+        Background rows for ``baseline="rows"``.
     max_exact : int, default=12
         With more groups than this, orders are sampled; the cost of exact values
         doubles with every group.
@@ -60,7 +60,7 @@ class Shapley(Replacing):
     An absent group is replaced whatever the present ones are: correlations between
     groups are broken ("interventional" values). Coefficients in no group stay as they
     are, and so does the residual. shap averages over a background by default, which is
-    ``baseline="marginal"`` here; its players are single features unless it is told
+    ``baseline="rows"`` here; its players are single features unless it is told
     otherwise.
 
     References
@@ -83,6 +83,7 @@ class Shapley(Replacing):
     """
 
     complete = True
+    needs_gradient = False
     is_random = True
 
     def __init__(self, baseline="zero", n_rows=8, max_exact=12, n_permutations=32):
@@ -97,7 +98,7 @@ class Shapley(Replacing):
     ):
         """Score groups; see `Scorer.attribute`."""
         self._check()
-        rows = self._rows(model, background)
+        rows = self.baseline_rows(model, background)
         n_groups = len(groups)
         exact = n_groups <= self.max_exact
         if exact:
@@ -114,7 +115,6 @@ class Shapley(Replacing):
         return Attribution(torch.cat(values).to(s), torch.cat(base).to(s), std_errors)
 
     def _check(self) -> None:
-        check_positive(self.n_rows, "n_rows")
         check_positive(self.n_permutations, "n_permutations")
         if self.n_permutations % 2 or self.n_permutations < 4:
             raise ValueError(

@@ -186,16 +186,27 @@ def test_ties_are_ordered_at_random_but_repeatably(bands):
     assert np.abs(one - other).max() > 0.1
 
 
-@pytest.mark.parametrize("replacement", ["mean", "rows"])
-def test_replacement_by_training_coefficients(X, replacement):
+@pytest.mark.parametrize("baseline", ["mean", "rows"])
+def test_replacement_by_training_coefficients(X, baseline):
     X = X + 1
     weight = np.arange(8.0)
     trim = TransformImportance(linear_net(weight), scorer="input_x_gradient").fit(X)
-    curves = faithfulness_curves(trim, X, replacement=replacement, n_rows=5)
-    rows = trim.background_ if replacement == "mean" else trim.background_[-5:]
+    curves = faithfulness_curves(trim, X, baseline=baseline, n_rows=5)
+    rows = trim.background_ if baseline == "mean" else trim.background_[-5:]
     emptied = (rows @ weight + 0.3).mean() / (X @ weight + 0.3).std()
     np.testing.assert_allclose(curves.deletion[:, -1], emptied)
     np.testing.assert_allclose(curves.insertion[:, 0], emptied)
+
+
+def test_a_baseline_of_ones_own_is_what_is_left(X):
+    weight = np.arange(8.0)
+    trim = TransformImportance(linear_net(weight), scorer="input_x_gradient").fit(X)
+    rows = trim.background_[-3:]
+    given = faithfulness_curves(trim, X, baseline=rows)
+    expected = faithfulness_curves(trim, X, baseline="rows", n_rows=3)
+    np.testing.assert_allclose(given.deletion, expected.deletion, atol=1e-12)
+    with pytest.raises(ValueError, match=r"expected \(8,\)"):
+        faithfulness_curves(trim, X, baseline=np.zeros(5))
 
 
 def test_scores_may_be_an_explanation(bands):
@@ -230,9 +241,9 @@ def test_a_progress_bar_when_asked(X, capsys):
     ("options", "message"),
     [
         ({"order": "best"}, "order='best'"),
-        ({"replacement": "noise"}, "replacement='noise'"),
+        ({"baseline": "noise"}, "baseline='noise'"),
         ({"max_steps": 0}, "max_steps=0"),
-        ({"replacement": "rows", "n_rows": 0}, "n_rows=0"),
+        ({"baseline": "rows", "n_rows": 0}, "n_rows=0"),
         ({"scores": np.full((40, 8), np.nan)}, "NaN"),
         ({"scores": np.zeros((40, 7))}, "7 columns for 8 groups"),
     ],

@@ -84,9 +84,9 @@ def test_sufficient_fraction_of_a_classifier(X):
     trim = TransformImportance(net, scorer="occlusion").fit(X)
     fraction = sufficient_fraction(trim, X)
     assert 0 <= fraction < sufficient_fraction(trim, X, scores=np.zeros((60, 8)))
-    assert 0 <= sufficient_fraction(trim, X[:1], replacement="mean") <= 1
+    assert 0 <= sufficient_fraction(trim, X[:1], baseline="mean") <= 1
     with pytest.raises(ValueError, match="no single prediction"):
-        sufficient_fraction(trim, X, replacement="rows")
+        sufficient_fraction(trim, X, baseline="rows")
 
 
 def test_nothing_is_needed_for_a_constant_network(X):
@@ -105,7 +105,7 @@ def test_marginal_changes_of_a_linear_network(X):
 def test_localisation_of_marginal_occlusion_is_circular(X):
     """Over the same rows the score measures itself; other rows give a little less."""
     weight = np.arange(1.0, 9)
-    scorer = Occlusion("marginal", n_rows=60, absolute=True)
+    scorer = Occlusion("rows", n_rows=60, absolute=True)
     trim = TransformImportance(linear_net(weight), FourierTransformer(), scorer).fit(X)
     assert localisation_score(trim, X, n_rows=60) == pytest.approx(1)
     assert localisation_score(trim, X, n_rows=60, over="samples") == pytest.approx(1)

@@ -170,7 +170,7 @@ def test_other_spaces(short, regime):
 
 
 def test_the_table_says_what_is_circular(short, capsys):
-    setting = RecoverySetting(Occlusion("marginal", absolute=True), label="marginal")
+    setting = RecoverySetting(Occlusion("rows", absolute=True), label="rows")
     assert setting.is_circular
     main(["--networks", "1", "--rows", "5", "--scorer", "cd", "gradient"])
     printed = capsys.readouterr()

@@ -57,7 +57,7 @@ def test_signals_give_what_coefficients_give(X, groups, transformer, monkeypatch
     if transformer == "lossy" and groups != "many":
         chosen = np.asarray(chosen)[..., :6]
     trim = TransformImportance(mlp(), T, "occlusion", groups=chosen).fit(X)
-    for options in ({}, {"replacement": "rows", "n_rows": 3}, {"max_steps": 3}):
+    for options in ({}, {"baseline": "rows", "n_rows": 3}, {"max_steps": 3}):
         assert_same(*both_ways(trim, X, monkeypatch, **options))
 
 
@@ -105,7 +105,7 @@ def test_networks_that_write_to_their_input(X, monkeypatch):
         net = seeded(lambda inplace=inplace: build(inplace)).eval()
         trim = TransformImportance(net, scorer="gradient").fit(X.copy())
         curves.append(
-            faithfulness_curves(trim, X.copy(), scores=scores, replacement="rows")
+            faithfulness_curves(trim, X.copy(), scores=scores, baseline="rows")
         )
     assert_same(*curves)
 

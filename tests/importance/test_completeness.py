@@ -48,7 +48,7 @@ def test_a_baseline_with_a_value_is_none_of_it():
     ones = IntegratedGradients(baseline=np.ones(8), n_steps=64)
     found = transform_importance(net, X, scorer=ones, on_incomplete="ignore")
     assert np.isfinite(found.values).all()
-    single = Occlusion(baseline="marginal", n_rows=2)
+    single = Occlusion(baseline="rows", n_rows=2)
     found = transform_importance(net, X, scorer=single, background=X + 9)
     assert np.isfinite(found.values).all()
 

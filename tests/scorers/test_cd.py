@@ -81,7 +81,7 @@ def test_networks_without_any_weight(X, net):
         np.testing.assert_allclose(found.values[:, k], part, rtol=1e-5, atol=1e-6)
 
 
-def test_relative_to_decomposes_the_difference(X):
+def test_a_baseline_decomposes_the_difference(X):
     fourier = FourierTransformer().fit(X)
     masks = fourier.feature_groups().toarray()
     row = np.random.default_rng(3).standard_normal(12)
@@ -91,7 +91,7 @@ def test_relative_to_decomposes_the_difference(X):
             mlp(),
             X,
             transformer=fourier,
-            scorer=ContextualDecomposition(relative_to=origin),
+            scorer=ContextualDecomposition(baseline=origin),
             background=X,
             target=0,
         )
@@ -100,16 +100,16 @@ def test_relative_to_decomposes_the_difference(X):
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_relative_to_rows_averages_over_them(X, absolute):
+def test_baseline_rows_averages_over_them(X, absolute):
     background = np.random.default_rng(4).standard_normal((5, 12))
     common = {"groups": np.repeat([0, 1, 2], 4), "target": 1}
     each = [
         transform_importance(
-            mlp(), X, scorer=ContextualDecomposition(relative_to=row), **common
+            mlp(), X, scorer=ContextualDecomposition(baseline=row), **common
         ).values
         for row in background[:3]
     ]
-    scorer = ContextualDecomposition(relative_to="rows", n_rows=3, absolute=absolute)
+    scorer = ContextualDecomposition(baseline="rows", n_rows=3, absolute=absolute)
     found = transform_importance(
         mlp(), X, scorer=scorer, background=background, **common
     )
@@ -119,7 +119,7 @@ def test_relative_to_rows_averages_over_them(X, absolute):
 
 def test_a_sample_relative_to_itself_scores_zero(X):
     found = transform_importance(
-        mlp(), X[:1], scorer=ContextualDecomposition(relative_to=X[0])
+        mlp(), X[:1], scorer=ContextualDecomposition(baseline=X[0])
     )
     np.testing.assert_array_equal(found.values, 0)
 
@@ -209,8 +209,8 @@ def test_partitions_refuse_what_they_cannot_split(X):
 @pytest.mark.parametrize(
     ("scorer", "background", "message"),
     [
-        (ContextualDecomposition(relative_to="mean"), False, "background"),
-        (ContextualDecomposition(relative_to="rows", n_rows=0), True, "n_rows=0"),
+        (ContextualDecomposition(baseline="mean"), False, "background"),
+        (ContextualDecomposition(baseline="rows", n_rows=0), True, "n_rows=0"),
         (ContextualDecomposition("equal"), True, "bias"),
         (ContextualDecomposition(nonlinearity="odd"), True, "nonlinearity"),
     ],

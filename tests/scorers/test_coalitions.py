@@ -98,9 +98,7 @@ def test_shap_agrees_on_exact_and_kernel_values(X):
         kernel = kernel.shap_values(X, silent=True, l1_reg=False)
     options = {"target": 2, "output": "logit", "background": background}
     for scorer, theirs in ((Shapley, exact.values), (KernelShap, kernel)):
-        ours = transform_importance(
-            net, X, scorer=scorer(baseline="marginal"), **options
-        )
+        ours = transform_importance(net, X, scorer=scorer(baseline="rows"), **options)
         np.testing.assert_allclose(ours.values, theirs, atol=1e-9)
         np.testing.assert_allclose(ours.base_values, exact.base_values, atol=1e-12)
 
@@ -262,7 +260,7 @@ def test_images_in_float32_are_complete():
         (Shapley(n_permutations=5), "n_permutations=5"),
         (Shapley(n_permutations=2), "two pairs"),
         (Shapley(max_exact=40), "max_exact=40"),
-        (Shapley(baseline="marginal"), "background"),
+        (Shapley(baseline="rows"), "background"),
         (Shapley(n_rows=0), "n_rows=0"),
         (KernelShap(n_subsets=0), "n_subsets=0"),
         (Lime(n_selected=0), "n_selected=0"),
@@ -302,3 +300,8 @@ def test_the_layout_of_the_weights_changes_nothing(build, monkeypatch):
     )
     plain = transform_importance(net, X, **options)
     np.testing.assert_allclose(fast.values, plain.values, atol=1e-6)
+
+
+def test_an_old_name_of_the_baseline_is_answered_by_the_new_ones(X):
+    with pytest.raises(ValueError, match="'marginal'; expected 'zero', 'mean', 'rows'"):
+        transform_importance(mlp(), X, scorer=Shapley(baseline="marginal"))

@@ -249,3 +249,13 @@ def test_deeplift_needs_no_gradient_of_the_networks_own(X):
     found = transform_importance(net, X, scorer="deeplift")
     assert np.abs(found.values).max() > 0
     np.testing.assert_allclose(found.completeness_error, 0, atol=1e-12)
+
+
+def test_integrated_gradients_from_rows_are_expected_gradients(X):
+    given = {"background": X[:4], "target": 0}
+    one = IntegratedGradients(n_steps=4, baseline="rows")
+    found = transform_importance(mlp(), X, scorer=one, **given)
+    other = ExpectedGradients(n_rows=4, n_steps=4)
+    expected = transform_importance(mlp(), X, scorer=other, **given)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.base_values, expected.base_values)

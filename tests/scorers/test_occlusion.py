@@ -54,7 +54,7 @@ def test_marginal_replacement_averages_over_background_rows(X, absolute):
     found = transform_importance(
         net,
         X,
-        scorer=Occlusion(baseline="marginal", n_rows=3, absolute=absolute),
+        scorer=Occlusion(baseline="rows", n_rows=3, absolute=absolute),
         groups=np.repeat([0, 1], 6),
         background=background,
     )

@@ -123,7 +123,7 @@ class RecoveryResult:
         Share of the rows whose true group is not ranked first, for each network.
     locality : list of float
         Spearman correlation over groups of the score's magnitude with the mean absolute
-        change under marginal replacement by held-out rows, for each network.
+        change under replacement by held-out rows, for each network.
     locality_over_rows : list of float
         The same over rows, at the true group.
     circular : bool
@@ -288,8 +288,8 @@ def default_settings() -> list[RecoverySetting]:
     """
     sampled = GradientShap(absolute=True)
     integrated = ExpectedGradients(absolute=True)
-    marginal = Occlusion("marginal", absolute=True)
-    against_rows = ContextualDecomposition(relative_to="rows", absolute=True)
+    occluded = Occlusion("rows", absolute=True)
+    against_rows = ContextualDecomposition(baseline="rows", absolute=True)
     published = GradientShap(n_points=5, baseline="zero")
     shares = ("channel", "proportional", "context")
     decompositions = [
@@ -300,7 +300,7 @@ def default_settings() -> list[RecoverySetting]:
     return [
         RecoverySetting(sampled, label="gradient_shap, rows |.|"),
         RecoverySetting(integrated, label="expected_gradients, |.|"),
-        RecoverySetting(marginal, label="occlusion, marginal |.|"),
+        RecoverySetting(occluded, label="occlusion, rows |.|"),
         RecoverySetting(against_rows, label="cd, rows |.|"),
         *decompositions,
         RecoverySetting("integrated_gradients", "probability", "magnitude"),
@@ -344,7 +344,7 @@ class _Trial:
         self.background = self._coefficients(problem.test[-_RESERVED:-_CHANGES])
         held_out = self._coefficients(problem.test[-_CHANGES:])
         self.changes = self._scores(
-            Occlusion("marginal", n_rows=_CHANGES, absolute=True),
+            Occlusion("rows", n_rows=_CHANGES, absolute=True),
             problem.groups,
             "margin",
             background=held_out,
