@@ -109,7 +109,6 @@ def explain_everywhere(net, X_train, X_test):
             explanation = trim.explain(X_test)
             seconds = time.perf_counter() - start
             explanations[space, name] = explanation
-            known = explanation.metadata
             missing = np.abs(explanation.completeness_error).mean()
             faithful = faithfulness_score(
                 trim, X_test, scores=explanation.values, verbose=0
@@ -118,8 +117,8 @@ def explain_everywhere(net, X_train, X_test):
                 ROW.format(
                     space,
                     name,
-                    f"{known['reconstruction_error'].mean():.1%}",
-                    f"{missing / np.abs(known['explained']).mean():.1%}",
+                    f"{explanation.reconstruction_error:.1%}",
+                    f"{missing / np.abs(explanation.explained).mean():.1%}",
                     f"{faithful:.3f}",
                     f"{seconds:.1f}",
                 )

@@ -14,10 +14,15 @@ ARRAYS = (
     "base_values",
     "residual_values",
     "completeness_error",
+    "explained",
     "std_errors",
+    "reconstruction_errors",
     "coefficients",
     "signals",
 )
+
+
+WORDS = ("kind", "signal_space", "n_axes")
 
 
 class Parts:
@@ -52,7 +57,12 @@ def make(n=5, n_groups=4, n_targets=None, seed=0, **changes):
         "component_function": Parts(),
         "signal_shape": (2, 3),
         "signals": rng.normal(size=(n, 2, 3)),
-        "metadata": {"classes": ["a", "b"], "explained": rng.normal(size=n)},
+        "explained": rng.normal(size=(n, *tail)),
+        "reconstruction_errors": rng.random(n) / 1000,
+        "kind": "classifier",
+        "signal_space": False,
+        "n_axes": 2,
+        "metadata": {"classes": ["a", "b"], "amplification": rng.normal(size=n)},
     }
     fields |= changes
     return Explanation(fields.pop("values"), fields.pop("group_names"), **fields)
@@ -67,7 +77,7 @@ def assert_same(one, other, *, components=True):
         np.testing.assert_array_equal(
             dense(getattr(one, name)), dense(getattr(other, name)), name
         )
-    for name in ("group_names", "target_names", "unit", "scorer", "output"):
+    for name in ("group_names", "target_names", "unit", "scorer", "output", *WORDS):
         assert getattr(one, name) == getattr(other, name), name
     assert one.signal_shape == other.signal_shape
     assert one.metadata.keys() == other.metadata.keys()

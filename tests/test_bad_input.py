@@ -296,7 +296,7 @@ def test_outputs_that_look_like_probabilities():
             TransformImportance(net, output=output).fit(X)
     trim = TransformImportance(net, scorer="gradient", output="probability").fit(X)
     shares = net(torch.as_tensor(X)).detach().numpy()
-    explained = trim.explain(X).metadata["explained"]
+    explained = trim.explain(X).explained
     np.testing.assert_allclose(explained, shares.max(axis=1))
     np.testing.assert_allclose(trim.predict_proba(X), shares)
 

@@ -129,7 +129,7 @@ def test_a_transformed_target_is_explained_in_its_own_units(scorer):
     trim, found = both(net, scorer)
     expected = net.predict(X).reshape(-1)
     np.testing.assert_allclose(trim.predict(X), expected, rtol=1e-5)
-    np.testing.assert_allclose(found.metadata["explained"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found.explained, expected, rtol=1e-5)
     _, inner = both(net.regressor_, scorer)
     scale = net.transformer_.scale_[0]
     np.testing.assert_allclose(found.values, inner.values * scale, atol=1e-4)

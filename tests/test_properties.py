@@ -94,6 +94,6 @@ def test_cd_of_all_and_of_nothing(case):
             scorer=ContextualDecomposition(bias),
             groups=np.stack([np.ones(width), np.zeros(width)]),
         )
-        explained = found.metadata["explained"]
+        explained = found.explained
         np.testing.assert_allclose(found.values[:, 0], explained, rtol=1e-8, atol=1e-9)
         np.testing.assert_array_equal(found.values[:, 1], 0)

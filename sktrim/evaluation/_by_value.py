@@ -221,7 +221,7 @@ def importance_by_value(explanation, X=None, *, bins=20) -> ImportanceByValue:
 
 def _group_of_each_value(explanation):
     """Index the groups by the input value they hold; None where they do not."""
-    if not explanation.metadata.get("signal_space", True):
+    if explanation.signal_space is False:
         return None
     if explanation.feature_groups is None:
         return np.arange(explanation.values.shape[1])

@@ -478,8 +478,7 @@ def _compare(explanation, other, trained, scores, sizes) -> dict[str, float]:
     }
     relations |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
     relations["data only"] = float(row_correlations(sizes, np.abs(scores)).mean())
-    before = explanation.metadata["explained"]
-    after = other.metadata["explained"]
+    before, after = explanation.explained, other.explained
     change = np.abs(after - before).mean()
     relations["output change"] = float(change / unit_of(before, after))
     return relations

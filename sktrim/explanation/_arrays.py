@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from sktrim.explanation._checks import (
     check_values,
 )
 from sktrim.explanation._components import ComponentSource
+from sktrim.groups import FeatureGroups
 
 LARGE_ERROR = 0.5
 """A reconstruction error beyond this is warned of and written on plots."""
@@ -30,22 +32,18 @@ _PER_SAMPLE = (
     "base_values",
     "residual_values",
     "completeness_error",
+    "explained",
     "coefficients",
     "std_errors",
+    "reconstruction_errors",
     "signals",
 )
 _PER_SAMPLE_OR_TARGET = ("targets", "target_names")
-_SHARED = (
-    "group_names",
-    "centers",
-    "unit",
-    "feature_groups",
-    "scorer",
-    "output",
-    "signal_shape",
-    "metadata",
+_MAY_BE_NAN = ("base_values", "residual_values", "completeness_error", "std_errors")
+_MUST_AGREE = (
+    *("group_names", "unit", "scorer", "output", "signal_shape"),
+    *("kind", "signal_space", "n_axes"),
 )
-_MUST_AGREE = ("group_names", "unit", "scorer", "output", "signal_shape")
 
 
 def _check_agree(first: ExplanationArrays, other: ExplanationArrays) -> None:
@@ -62,17 +60,13 @@ def _check_agree(first: ExplanationArrays, other: ExplanationArrays) -> None:
             f"{other.values.shape}; all but the first number must agree."
         )
     same = (
-        np.array_equal(np.asarray(a), np.asarray(b))
-        for a, b in _target_axes(first, other)
+        np.array_equal(
+            np.asarray(getattr(first, name)), np.asarray(getattr(other, name))
+        )
+        for name in _PER_SAMPLE_OR_TARGET
     )
     if first.values.ndim == 3 and not all(same):
         raise ValueError("explanations to be joined have different targets.")
-
-
-def _target_axes(first: ExplanationArrays, other: ExplanationArrays):
-    return [
-        (getattr(first, name), getattr(other, name)) for name in _PER_SAMPLE_OR_TARGET
-    ]
 
 
 def _join(name: str, explanations: Sequence[ExplanationArrays]):
@@ -81,13 +75,7 @@ def _join(name: str, explanations: Sequence[ExplanationArrays]):
     if not known:
         return None
     if len(known) < len(arrays):
-        fillable = (
-            "base_values",
-            "residual_values",
-            "completeness_error",
-            "std_errors",
-        )
-        if name not in fillable:
+        if name not in _MAY_BE_NAN:
             return None
         shape = known[0].shape[1:]
         arrays = [
@@ -125,63 +113,64 @@ def _written_out(value) -> str:
         return repr(value)
 
 
+@dataclass(eq=False)
 class ExplanationArrays:
     """Arrays over samples and groups; see `sktrim.explanation.Explanation`."""
 
-    def __init__(
-        self,
-        values,
-        group_names: Sequence[str],
-        *,
-        centers=None,
-        unit: str | None = None,
-        targets=None,
-        predictions=None,
-        base_values=None,
-        residual_values=None,
-        completeness_error=None,
-        coefficients=None,
-        feature_groups=None,
-        scorer: str = "cd",
-        output: str = "margin",
-        target_names: Sequence[str] | None = None,
-        std_errors=None,
-        component_function: Callable | None = None,
-        signal_shape: Sequence[int] | None = None,
-        signals=None,
-        metadata: dict | None = None,
-    ):
-        self.group_names = check_names(group_names)
-        self.values = check_values(values, len(self.group_names))
-        n, n_groups = self.values.shape[:2]
-        per_row = [(n,)] if self.values.ndim == 2 else [(n,), (n, self.values.shape[2])]
-        n_targets = n if self.values.ndim == 2 else self.values.shape[2]
-        self.centers = check_shape("centers", centers, [(n_groups,)])
-        self.unit = unit
-        self.targets = check_shape("targets", targets, [(n_targets,), (n_targets, 2)])
-        self.target_names = check_target_names(target_names, self.values.shape)
-        self.predictions = check_shape(
-            "predictions", predictions, [(n,), (n, "n_outputs")]
-        )
-        self.base_values = check_shape("base_values", base_values, per_row)
-        self.residual_values = check_shape("residual_values", residual_values, per_row)
-        self.completeness_error = check_shape(
-            "completeness_error", completeness_error, per_row
-        )
-        self.std_errors = check_shape("std_errors", std_errors, [self.values.shape])
-        self.coefficients = check_coefficients(coefficients, n)
-        check_feature_groups(feature_groups, n_groups, self.coefficients)
-        self.feature_groups = feature_groups
-        self.scorer = scorer
-        self.output = output
-        self.signal_shape = None if signal_shape is None else tuple(signal_shape)
-        self.signals = check_signals(signals, n, self.signal_shape)
-        self.metadata = {} if metadata is None else dict(metadata)
-        self.component_function = (
-            None
-            if component_function is None
-            else ComponentSource.of(component_function, n)
-        )
+    values: np.ndarray
+    group_names: list[str]
+    _: KW_ONLY
+    centers: np.ndarray | None = None
+    unit: str | None = None
+    targets: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    base_values: np.ndarray | None = None
+    residual_values: np.ndarray | None = None
+    completeness_error: np.ndarray | None = None
+    explained: np.ndarray | None = None
+    coefficients: Any = None
+    feature_groups: FeatureGroups | None = None
+    scorer: str = "cd"
+    output: str = "margin"
+    kind: str | None = None
+    target_names: list[str] | None = None
+    std_errors: np.ndarray | None = None
+    reconstruction_errors: np.ndarray | None = None
+    component_function: Any = None
+    signal_shape: tuple[int, ...] | None = None
+    signal_space: bool | None = None
+    n_axes: int | None = None
+    signals: Any = None
+    metadata: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.group_names = check_names(self.group_names)
+        self.values = check_values(self.values, len(self.group_names))
+        n, n_groups, *n_targets = self.values.shape
+        n_labels = n_targets[0] if n_targets else n
+        per_row = [(n,), (n, *n_targets)][: 1 + len(n_targets)]
+        for name, allowed in (
+            ("centers", [(n_groups,)]),
+            ("targets", [(n_labels,), (n_labels, 2)]),
+            ("predictions", [(n,), (n, "n_outputs")]),
+            ("base_values", per_row),
+            ("residual_values", per_row),
+            ("completeness_error", per_row),
+            ("explained", per_row),
+            ("std_errors", [self.values.shape]),
+            ("reconstruction_errors", [(n,)]),
+        ):
+            setattr(self, name, check_shape(name, getattr(self, name), allowed))
+        self.target_names = check_target_names(self.target_names, self.values.shape)
+        self.coefficients = check_coefficients(self.coefficients, n)
+        check_feature_groups(self.feature_groups, n_groups, self.coefficients)
+        if self.signal_shape is not None:
+            self.signal_shape = tuple(self.signal_shape)
+        self.signals = check_signals(self.signals, n, self.signal_shape)
+        self.metadata = dict(self.metadata or {})
+        if self.component_function is not None:
+            source = ComponentSource.of(self.component_function, n)
+            self.component_function = source
 
     def __len__(self) -> int:
         return len(self.values)
@@ -214,22 +203,21 @@ class ExplanationArrays:
         """
         if not self.residual_is_group:
             return self
-        fields = self._fields()
-        fields["group_names"] = self.group_names[:-1]
-        for name in ("values", "std_errors"):
-            if fields[name] is not None:
-                fields[name] = fields[name][:, :-1]
-        if self.centers is not None:
-            fields["centers"] = self.centers[:-1]
-        return type(self)(**fields)
+        cut = self._known("values", "std_errors")
+        cut = {name: array[:, :-1] for name, array in cut.items()}
+        centers = None if self.centers is None else self.centers[:-1]
+        return replace(self, group_names=self.group_names[:-1], centers=centers, **cut)
 
     @property
     def reconstruction_error(self) -> float | None:
         """Mean of ||x - T^-1 T x|| / ||x|| over the samples, where it is known."""
-        errors = self.metadata.get("reconstruction_error")
-        if errors is None or not np.size(errors):
-            return None
-        return float(np.mean(errors))
+        errors = self.reconstruction_errors
+        return None if errors is None or not len(errors) else float(errors.mean())
+
+    def _known(self, *names: str) -> dict[str, Any]:
+        """Return those of some fields that are not None."""
+        fields = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def __iter__(self) -> Iterator[Self]:
         """Yield one Explanation per sample."""
@@ -243,25 +231,17 @@ class ExplanationArrays:
         return self._take(check_rows(key, len(self)))
 
     def _take(self, rows) -> Self:
-        fields = self._fields()
-        for name in _PER_SAMPLE:
-            if fields[name] is not None:
-                fields[name] = fields[name][rows]
+        taken = {name: array[rows] for name, array in self._known(*_PER_SAMPLE).items()}
         if self.values.ndim == 2:
-            for name in _PER_SAMPLE_OR_TARGET:
-                if fields[name] is not None:
-                    fields[name] = np.asarray(fields[name])[rows]
-        fields["metadata"] = {
+            for name, labels in self._known(*_PER_SAMPLE_OR_TARGET).items():
+                taken[name] = np.asarray(labels)[rows]
+        taken["metadata"] = {
             key: value[rows] if _is_per_sample(value, len(self)) else value
             for key, value in self.metadata.items()
         }
         if self.component_function is not None:
-            fields["component_function"] = self.component_function.take(rows)
-        return type(self)(**fields)
-
-    def _fields(self) -> dict[str, Any]:
-        names = (*_PER_SAMPLE, *_PER_SAMPLE_OR_TARGET, *_SHARED, "component_function")
-        return {name: getattr(self, name) for name in names}
+            taken["component_function"] = self.component_function.take(rows)
+        return replace(self, **taken)
 
     def __add__(self, other: Self) -> Self:
         """Put the samples of `other` after these."""
@@ -295,20 +275,18 @@ class ExplanationArrays:
             raise ValueError("concatenate needs at least one Explanation, got none.")
         for other in explanations[1:]:
             _check_agree(explanations[0], other)
-        fields = explanations[0]._fields()
-        for name in _PER_SAMPLE:
-            fields[name] = _join(name, explanations)
+        names = _PER_SAMPLE
         if explanations[0].values.ndim == 2:
-            for name in _PER_SAMPLE_OR_TARGET:
-                fields[name] = _join(name, explanations)
+            names += _PER_SAMPLE_OR_TARGET
         sources = [each.component_function for each in explanations]
-        known = [source for source in sources if source is not None]
-        complete = len(known) == len(sources)
-        fields["component_function"] = (
-            ComponentSource.joined(known) if complete else None
+        return replace(
+            explanations[0],
+            component_function=None
+            if None in sources
+            else ComponentSource.joined(sources),
+            metadata=_joined_metadata(explanations),
+            **{name: _join(name, explanations) for name in names},
         )
-        fields["metadata"] = _joined_metadata(explanations)
-        return cls(**fields)
 
     def target_labels(self) -> np.ndarray | None:
         """Labels of what was explained: the target names, else the targets.
@@ -349,17 +327,14 @@ class ExplanationArrays:
                 "every target come from target='all' when explaining."
             )
         index = self._target_index(target)
-        fields = self._fields()
-        for name in ("values", "std_errors"):
-            if fields[name] is not None:
-                fields[name] = fields[name][:, :, index]
-        for name in ("base_values", "residual_values", "completeness_error"):
-            if fields[name] is not None and fields[name].ndim == 2:
-                fields[name] = fields[name][:, index]
-        for name in _PER_SAMPLE_OR_TARGET:
-            if fields[name] is not None:
-                fields[name] = np.asarray(fields[name])[[index] * len(self)]
-        return type(self)(**fields)
+        one = self._known("values", "std_errors")
+        one = {name: array[:, :, index] for name, array in one.items()}
+        per_row = ("base_values", "residual_values", "completeness_error", "explained")
+        for name, array in self._known(*per_row).items():
+            one[name] = array[:, index] if array.ndim == 2 else array
+        for name, labels in self._known(*_PER_SAMPLE_OR_TARGET).items():
+            one[name] = np.asarray(labels)[[index] * len(self)]
+        return replace(self, **one)
 
     def _target_index(self, target: int | str) -> int:
         n_targets = self.values.shape[2]

@@ -44,28 +44,36 @@ class Explanation(ExplanationQueries):
     completeness_error : array-like of shape (n_samples[, n_targets]), optional
         base value + sum of scores - explained output, with the residual's among the
         scores; NaN where that is not defined.
+    explained : array-like of shape (n_samples[, n_targets]), optional
+        The explained output.
     coefficients : array-like or sparse of shape (n_samples, n_coefficients), optional
         T(x).
     feature_groups : FeatureGroups, optional
         The masks. `values` may have one group more, the residual.
     scorer, output : str, default="cd" and "margin"
         How, and which scalar, was explained.
+    kind : {"classifier", "regressor"}, optional
+        What the network is.
     target_names : sequence of str, optional
         Names of `targets`: one per sample, or one per target where `values` is 3-D.
     std_errors : array-like of the shape of `values`, optional
         Standard errors of a random scorer.
+    reconstruction_errors : array-like of shape (n_samples,), optional
+        ||x - T^-1 T x|| / ||x||.
     component_function : callable, optional
         (sample indices, group index) -> ndarray (n, \*signal_shape): the part of x
         that a group carries. Not written by `save`.
     signal_shape : tuple of int, optional
         How one signal is laid out.
+    signal_space : bool, optional
+        Whether each group is one number of the signal: there is no transformer.
+    n_axes : int, optional
+        Along how many axes of the signal the transform acts.
     signals : array-like of shape (n_samples, ...), optional
         x itself, which the plots draw beside the parts.
     metadata : dict, optional
         Anything else; arrays, numbers, strings, lists and dicts can be saved. An array
-        with one row per sample follows the samples when they are chosen or joined. The
-        entry ``"signal_space": True`` says that each group is one number of the signal,
-        ``"n_axes"`` along how many axes of the signal the transform acts.
+        with one row per sample follows the samples when they are chosen or joined.
 
     Raises
     ------

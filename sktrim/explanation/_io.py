@@ -18,7 +18,7 @@ from sktrim.explanation._queries import ExplanationQueries
 from sktrim.groups import FeatureGroups
 
 FORMAT = "sktrim.Explanation"
-VERSION = 2
+VERSION = 3
 _ARRAYS = (
     "values",
     "centers",
@@ -27,10 +27,13 @@ _ARRAYS = (
     "base_values",
     "residual_values",
     "completeness_error",
+    "explained",
     "std_errors",
+    "reconstruction_errors",
 )
 _TEXTS = ("group_names", "target_names")
-_WORDS = ("unit", "scorer", "output")
+_WORDS = ("unit", "scorer", "output", "kind")
+_SCALARS = {"n_axes": "iu", "signal_space": "b"}
 _NUMBERS, _ANYTHING = "biuf", "biufcUSmM"
 _SPARSE_KINDS = {"data": _NUMBERS, "indices": "iu", "indptr": "iu", "shape": "iu"}
 _KINDS = {
@@ -45,6 +48,7 @@ _KINDS = {
         for matrix in ("coefficients", "signals", "masks")
         for part, kinds in _SPARSE_KINDS.items()
     },
+    **_SCALARS,
     "targets": _ANYTHING,
 }
 
@@ -118,10 +122,11 @@ def _texts(name: str, array: np.ndarray) -> list[str]:
 
 def _to_arrays(explanation: ExplanationQueries) -> dict[str, np.ndarray]:
     arrays = {"format": np.array(FORMAT), "version": np.array(VERSION)}
-    for name in (*_ARRAYS, *_TEXTS, *_WORDS):
+    for name in (*_ARRAYS, *_TEXTS, *_WORDS, *_SCALARS):
         value = getattr(explanation, name)
         if value is not None:
-            arrays[name] = np.asarray(value, dtype=None if name in _ARRAYS else str)
+            text = name in _TEXTS or name in _WORDS
+            arrays[name] = np.asarray(value, dtype=str if text else None)
     if explanation.signal_shape is not None:
         arrays["signal_shape"] = np.asarray(explanation.signal_shape, dtype=int)
     plain = {}
@@ -155,6 +160,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
     for names, read in ((_TEXTS, _texts), (_WORDS, _text)):
         for name in names:
             fields[name] = read(name, stored[name]) if name in stored else None
+    fields |= {name: stored[name].item() for name in _SCALARS if name in stored}
     if "signal_shape" in stored:
         fields["signal_shape"] = _shape("signal_shape", stored["signal_shape"])
     fields["metadata"] = _metadata_from_arrays(stored)

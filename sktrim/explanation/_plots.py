@@ -176,7 +176,7 @@ class ExplanationPlots:
             the signal, one group per number of it. "plane": the groups of one sample
             where they lie in a plane, such as the frequencies of an image. "groups":
             the groups of one sample in a row. "auto" is "matrix" without `sample`,
-            else "signal" where ``metadata["signal_space"]`` says that the groups are
+            else "signal" where `signal_space` says that the groups are
             those, else "plane" where the groups have two coordinates, else "groups".
         signal : array-like, optional
             The signal drawn beside the map; by default the sample's own, where
@@ -339,7 +339,7 @@ def _whole_unit(chosen: ExplanationQueries) -> str | None:
     """Say what bare cycles are cycles per: the image, or the signal."""
     if chosen.unit != "cycles":
         return chosen.unit
-    n_axes = chosen.metadata.get("n_axes")
+    n_axes = chosen.n_axes
     if n_axes is None:
         n_axes = sum(length > 1 for length in chosen.signal_shape or ())
     return "cycles/image" if n_axes > 1 else "cycles/signal"
@@ -358,7 +358,7 @@ def _heatmap_kind(chosen: ExplanationQueries, sample) -> str:
         return "matrix"
     n_groups = chosen.without_residual().values.shape[1]
     shape = chosen.signal_shape
-    if chosen.metadata.get("signal_space") and shape:
+    if chosen.signal_space and shape:
         if int(np.prod(shape)) == n_groups:
             return "signal"
     if sample is None:

@@ -1,5 +1,6 @@
 """The meta-estimator `TransformImportance` and the function behind it."""
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -380,9 +381,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def _question_now(self) -> Question:
         """Return the question with parameters that may change after `fit`."""
         check_is_fitted(self)
-        for name in ("verbose", "on_incomplete", "n_jobs"):
-            setattr(self.question_, name, getattr(self, name))
-        return self.question_
+        later = ("verbose", "on_incomplete", "n_jobs")
+        return replace(self.question_, **{name: getattr(self, name) for name in later})
 
     def transform(self, X):
         """Compute the scores alone, for Pipelines.

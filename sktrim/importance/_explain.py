@@ -61,7 +61,9 @@ def explain_spaces(
             results.append(result)
             bar.update(rows.stop - rows.start)
     return [
-        _explanation(space.question, X, space.s, outputs, resolved, _gather(parts))
+        _explanation(
+            space.question, X, space.s, outputs, resolved, Attribution.join(parts)
+        )
         for space, parts in zip(spaces, zip(*results, strict=True), strict=True)
     ]
 
@@ -100,7 +102,7 @@ class _Workers:
             self._stopped = True
             self._idle.wait_for(lambda: not self._n_busy)
 
-    def run(self, *args) -> list[dict]:
+    def run(self, *args) -> list[Attribution]:
         with self._idle:
             if self._stopped:
                 return []
@@ -131,15 +133,7 @@ class _Space:
         self.masks, self.extras = question.masks(), question.extras()
 
 
-def _gather(results) -> dict:
-    """Concatenate what the chunks gave, entry by entry."""
-    return {
-        key: None if first is None else np.concatenate([r[key] for r in results])
-        for key, first in results[0].items()
-    }
-
-
-def _explain_chunk(spaces, X, rows, target, outputs) -> list[dict]:
+def _explain_chunk(spaces, X, rows, target, outputs) -> list[Attribution]:
     """Score one chunk in every space and bring it back to NumPy."""
     x, shared = X[rows], SharedGradients() if len(spaces) > 1 else None
     with (
@@ -150,7 +144,7 @@ def _explain_chunk(spaces, X, rows, target, outputs) -> list[dict]:
         return [_score(space, x, rows, target, outputs, shared) for space in spaces]
 
 
-def _score(space, x, rows, target, outputs, shared) -> dict:
+def _score(space, x, rows, target, outputs, shared) -> Attribution:
     """Score one chunk in one space."""
     question, masks, s = space.question, space.masks, space.s[rows]
     model = question.model(x, s)
@@ -160,6 +154,7 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
         known = torch.as_tensor(outputs, device=model.x.device)
         model.known = model.output(model.x) if dropped else known
         explained = target(model.known)
+        error = _relative_norm(model.r, question.network.to_tensor(x))[:, None]
     try:
         attribution = question.scorer.attribute(
             model, model.s, masks, target, **space.extras
@@ -171,22 +166,12 @@ def _score(space, x, rows, target, outputs, shared) -> dict:
         attribution = Attribution(attribution)
     if not _is_finite(attribution.values) or not _is_finite(attribution.base_values):
         check_baseline(question.scorer, model, space.extras, rows)
-    with torch.no_grad():
-        error = _relative_norm(model.r, question.network.to_tensor(x))
     _check_values(
         attribution.values, len(s), len(masks), target.n_targets, question.scorer
     )
-    parts = {
-        "values": attribution.values,
-        "base": attribution.base_values,
-        "std_errors": attribution.std_errors,
-        "explained": explained,
-        "reconstruction_error": error,
-        **{f"extra {name}": part for name, part in attribution.extra.items()},
-    }
-    return {
-        key: None if part is None else to_numpy(part) for key, part in parts.items()
-    }
+    attribution.explained = explained
+    attribution.reconstruction_errors = error
+    return attribution.map(to_numpy)
 
 
 def _is_finite(values) -> bool:
@@ -220,50 +205,47 @@ def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
         )
 
 
-def _explanation(question, x, s, outputs, resolved, arrays) -> Explanation:
-    """Put the gathered arrays into an `Explanation`."""
-    error = _completeness(question, arrays)
-    if arrays["base"] is not None:
-        difference = arrays["explained"] - arrays["base"]
+def _explanation(question, x, s, outputs, resolved, found: Any) -> Explanation:
+    """Make an `Explanation` of the joined arrays."""
+    error = _completeness(question, found)
+    if found.base_values is not None:
+        difference = found.explained - found.base_values
         report_incomplete(question, x, s, resolved.target, error, difference)
-        base = np.nan_to_num(arrays["base"])
-        report_cancelling(question, arrays["values"], arrays["explained"], base)
-    arrays["completeness_error"] = error
-    if question.residual == "component":
-        arrays["residual"] = arrays["values"][:, -1]
-    shares = arrays.pop("reconstruction_error")
-    report_reconstruction(question, shares)
+        base = np.nan_to_num(found.base_values)
+        report_cancelling(question, found.values, found.explained, base)
     if not resolved.every:
-        arrays = {k: None if v is None else v[..., 0] for k, v in arrays.items()}
+        found, error = found.map(lambda values: values[..., 0]), error[..., 0]
+    shares = np.ravel(found.reconstruction_errors)
+    report_reconstruction(question, shares)
     groups = question.groups
     signal_shape = _signal_shape(question.transformer, x)
     return Explanation(
-        arrays["values"],
+        found.values,
         question.group_names,
         centers=_centers(question),
         unit=groups.unit,
         targets=resolved.columns,
         target_names=resolved.names,
         predictions=outputs,
-        base_values=arrays["base"],
-        residual_values=arrays.get("residual"),
-        completeness_error=arrays["completeness_error"],
+        base_values=found.base_values,
+        residual_values=found.values[:, -1]
+        if question.residual == "component"
+        else None,
+        completeness_error=error,
+        explained=found.explained,
         coefficients=s,
         feature_groups=groups,
-        std_errors=arrays["std_errors"],
+        std_errors=found.std_errors,
+        reconstruction_errors=shares,
         scorer=scorer_name(question.scorer),
         output=question.output,
+        kind=question.network.kind,
         component_function=ComponentFunction(question, x, s, signal_shape),
         signal_shape=signal_shape,
+        signal_space=question.transformer is None,
+        n_axes=_n_axes(question.transformer),
         signals=x,
-        metadata={
-            "explained": arrays["explained"],
-            "reconstruction_error": shares,
-            "signal_space": question.transformer is None,
-            "n_axes": _n_axes(question.transformer),
-            "kind": question.network.kind,
-            **_extra(arrays),
-        },
+        metadata=found.extra,
     )
 
 
@@ -275,20 +257,11 @@ def _centers(question) -> np.ndarray | None:
     return np.append(centers, np.full(n_names - len(centers), np.nan))
 
 
-def _extra(arrays) -> dict:
-    """Return what else the scorer had to say, by name."""
-    prefix = "extra "
-    return {
-        k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)
-    }
-
-
-def _completeness(question, arrays) -> np.ndarray:
+def _completeness(question, found) -> np.ndarray:
     """Return base + scores - explained output; NaN where it is not defined."""
-    explained, base = arrays["explained"], arrays["base"]
-    if base is None or not question.groups.sums_to_one:
-        return np.full(explained.shape, np.nan)
-    return base + arrays["values"].sum(axis=1) - explained
+    if found.base_values is None or not question.groups.sums_to_one:
+        return np.full(found.explained.shape, np.nan)
+    return found.base_values + found.values.sum(axis=1) - found.explained
 
 
 def _signal_shape(transformer, x) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ def _found(result, how: str) -> str:
 
 def is_regression(explanation: Any) -> bool:
     """Tell whether predictions are values rather than scores of classes."""
-    kind = explanation.metadata.get("kind")
+    kind = explanation.kind
     return explanation.output == "raw" if kind is None else kind == "regressor"
 
 
@@ -143,11 +143,11 @@ def _predictive(explanation, y, sample, classes) -> list[tuple[str, str]]:
 
 
 def _descriptive(explanation) -> list[tuple[str, str]]:
-    error = explanation.metadata.get("reconstruction_error")
+    error = explanation.reconstruction_error
     mean, average = ("", "") if len(explanation) == 1 else ("mean ", " on average")
     rows = []
     if error is not None:
-        text = f"||x - T^-1 T x|| / ||x|| = {np.mean(error):.3g}{average}"
+        text = f"||x - T^-1 T x|| / ||x|| = {error:.3g}{average}"
         rows.append(("reconstruction error", text))
     residual = explanation.residual_values
     if residual is not None:

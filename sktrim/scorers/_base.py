@@ -1,7 +1,10 @@
 """What a scorer is, what it is given, and what it returns."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
@@ -21,6 +24,10 @@ class Attribution:
         Standard errors of sampled scores.
     extra : dict of torch.Tensor of shape (n_samples, ..., n_targets)
         What else there is to say per sample; it goes to the explanation's metadata.
+    explained : torch.Tensor of shape (n_samples, n_targets), optional
+        The explained output; no scorer need give it.
+    reconstruction_errors : torch.Tensor of shape (n_samples, 1), optional
+        ||x - T^-1 T x|| / ||x||; no scorer need give it.
 
     See Also
     --------
@@ -40,6 +47,56 @@ class Attribution:
     base_values: torch.Tensor | None = None
     std_errors: torch.Tensor | None = None
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    explained: torch.Tensor | None = None
+    reconstruction_errors: torch.Tensor | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Put the samples of chunks one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of Attribution
+            What the chunks gave: all of them tensors, or all of them arrays.
+
+        Returns
+        -------
+        Attribution
+        """
+        return _merged(_concatenated, parts)
+
+    def map(self, function: Callable) -> Self:
+        """Apply a function to every tensor there is.
+
+        Parameters
+        ----------
+        function : callable
+            Takes a tensor.
+
+        Returns
+        -------
+        Attribution
+        """
+        return _merged(function, [self])
+
+
+def _merged(function: Callable, parts: Sequence) -> Any:
+    """Apply a function to what all parts hold under a name, where that is anything."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], Attribution):
+        return Attribution(**_merged(function, [vars(part) for part in parts]))
+    if isinstance(parts[0], dict):
+        return {
+            name: _merged(function, [part[name] for part in parts]) for name in parts[0]
+        }
+    return function(*parts)
+
+
+def _concatenated(*parts):
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return torch.cat(parts)
 
 
 class Scorer(BaseEstimator):

@@ -166,7 +166,7 @@ class CaptumScorer(FromBaseline):
         accepted = self._check(model)
         rows = self.baseline_rows(model, background)
         labels = _labels(groups) if "feature_mask" in accepted else None
-        values, base = [], []
+        parts = []
         for part in chunks(len(s), self._samples_at_once(model, accepted)):
             bound, picked = model[part], target[part]
             starts = _baselines(bound, rows, groups, labels)
@@ -176,10 +176,11 @@ class CaptumScorer(FromBaseline):
                     for t in range(target.n_targets)
                 ]
             scores = torch.stack(scores, dim=-1)
-            values.append(_per_group(scores, groups, labels))
-            base.append(_base_values(bound, picked, starts))
-        values, base = torch.cat(values), torch.cat(base)
-        return Attribution(values, base if "baselines" in accepted else None)
+            base = None
+            if "baselines" in accepted:
+                base = _base_values(bound, picked, starts)
+            parts.append(Attribution(_per_group(scores, groups, labels), base))
+        return Attribution.join(parts)
 
     def _samples_at_once(self, model, accepted) -> int:
         """How many samples captum gets at once; it repeats each of them."""

@@ -149,13 +149,16 @@ class ContextualDecomposition(FromBaseline):
         origins = self.baseline_rows(model, background)
         n_outputs = model.network.n_outputs
         step = rows_in_memory(len(groups) * n_outputs * s.element_size())
-        pieces = []
+        parts = []
         for rows in chunks(len(s), step):
             each = [self._scores(model[rows], groups, target[rows], b) for b in origins]
-            pieces.append([sum(parts) / len(each) for parts in zip(*each, strict=True)])
-        values, base, *pairs = (torch.cat(p) for p in zip(*pieces, strict=True))
-        extra = {"interactions": pairs[0]} if pairs else {}
-        return Attribution(values, None if self.absolute else base, extra=extra)
+            values, base, *pairs = (
+                torch.stack(some).mean(0) for some in zip(*each, strict=True)
+            )
+            extra = {"interactions": pairs[0]} if pairs else {}
+            part = Attribution(values, None if self.absolute else base, extra=extra)
+            parts.append(part)
+        return Attribution.join(parts)
 
     def _scores(self, model, groups, target, origin):
         """Scores (n, n_groups, n_targets) relative to one row, what is left, pairs."""

@@ -8,13 +8,7 @@ from sktrim.propagation.backward._method import run
 from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import FromBaseline
 from sktrim.scorers._gradient import _gradients
-from sktrim.scorers._in_chunks import (
-    _entry,
-    _holds_nothing,
-    gathered,
-    output_at,
-    row_chunks,
-)
+from sktrim.scorers._in_chunks import _entry, _holds_nothing, output_at, row_chunks
 
 
 class DeepLift(FromBaseline):
@@ -102,13 +96,12 @@ class DeepLift(FromBaseline):
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
         rows = self.baseline_rows(model, background)
-        parts = []
-        for some in row_chunks(model, len(s), copies=3):
-            part = Attribution(
-                *self._one_chunk(model[some], groups, target[some], rows)
-            )
-            parts.append(part)
-        return gathered(parts)
+        return Attribution.join(
+            [
+                self._one_chunk(model[some], groups, target[some], rows)
+                for some in row_chunks(model, len(s), copies=3)
+            ]
+        )
 
     def _one_chunk(self, model, groups, target, rows):
         """Mean over baselines of scores and of the output there."""
@@ -119,7 +112,7 @@ class DeepLift(FromBaseline):
                 groups.aggregate(multipliers * (model.s - row)).movedim(0, -1)
             )
             starts.append(start)
-        return torch.stack(scores).mean(0), torch.stack(starts).mean(0)
+        return Attribution(torch.stack(scores).mean(0), torch.stack(starts).mean(0))
 
     def diagnose(self, model, s, target, *, background=None) -> str:
         """Name the operation of the network where completeness is lost.

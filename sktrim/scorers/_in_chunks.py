@@ -3,7 +3,6 @@
 import torch
 
 from sktrim._memory import chunks
-from sktrim.scorers._base import Attribution
 
 
 def row_chunks(model, n_rows: int, copies: int = 2):
@@ -24,16 +23,6 @@ def output_at(model, target, rows):
     some = model[:1] if _holds_nothing(model) else model
     outputs = [some(row.expand_as(some.s)).expand(len(model.s), -1) for row in rows]
     return torch.stack([target(out) for out in outputs]).mean(0)
-
-
-def gathered(parts: list[Attribution]) -> Attribution:
-    """Join what chunks of samples gave."""
-    base = [p.base_values for p in parts if p.base_values is not None]
-    joined = torch.cat(base) if base else None
-    extra = {
-        key: torch.cat([part.extra[key] for part in parts]) for key in parts[0].extra
-    }
-    return Attribution(torch.cat([p.values for p in parts]), joined, extra=extra)
 
 
 def _entry(model):

@@ -96,13 +96,12 @@ class KernelShap(FromBaseline):
         ends = np.repeat([[0.0], [1.0]], len(groups), axis=1)
         points = np.concatenate([ends, subsets])
         rows = self.baseline_rows(model, background)
-        values, base = [], []
+        parts = []
         for part, picked in portions(model, target, len(points)):
             outputs = responses(part, groups, picked, rows, points)
             scores = _solve(subsets, weights, outputs.cpu().numpy())
-            values.append(torch.as_tensor(scores).to(s))
-            base.append(outputs[0].to(s))
-        return Attribution(torch.cat(values), torch.cat(base))
+            parts.append(Attribution(torch.as_tensor(scores).to(s), outputs[0].to(s)))
+        return Attribution.join(parts)
 
 
 def choose_subsets(

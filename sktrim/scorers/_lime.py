@@ -123,7 +123,7 @@ class Lime(FromBaseline):
         kernel = np.exp(distance.min() - distance)
         kernel *= len(kernel) / kernel.sum()
         rows = self.baseline_rows(model, background)
-        values, base = [], []
+        parts = []
         for part, picked in portions(model, target, len(draws)):
             outputs = responses(
                 part, groups, picked, rows, 1 + self.radius * draws, clip=False
@@ -134,9 +134,10 @@ class Lime(FromBaseline):
             )
             weights = weights.reshape(len(groups), *outputs.shape[1:])
             level = level.reshape(outputs.shape[1:])
-            values.append(torch.as_tensor(np.moveaxis(weights, 0, 1)).to(s))
-            base.append(torch.as_tensor(level - weights.sum(axis=0)).to(s))
-        return Attribution(torch.cat(values), torch.cat(base))
+            base = torch.as_tensor(level - weights.sum(axis=0)).to(s)
+            values = torch.as_tensor(np.moveaxis(weights, 0, 1)).to(s)
+            parts.append(Attribution(values, base))
+        return Attribution.join(parts)
 
     def _check(self, n_groups: int) -> None:
         check_positive(self.n_draws, "n_draws")

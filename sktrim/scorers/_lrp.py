@@ -21,7 +21,7 @@ from sktrim.propagation.backward._lrp_rules import (
 from sktrim.propagation.backward._lrp_run import run_for_relevance
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._gradient import pulled
-from sktrim.scorers._in_chunks import _entry, gathered, output_at, row_chunks
+from sktrim.scorers._in_chunks import _entry, output_at, row_chunks
 
 _KINDS = ("first", "conv", "linear", "join")
 
@@ -153,7 +153,7 @@ class LRPComposite(Scorer):
             }
             parts.append(Attribution(values, self._base(part, picked), extra=extra))
         _tell_absorbed(method.absorbed)
-        return gathered(parts)
+        return Attribution.join(parts)
 
     def _base(self, model, target):
         return None

@@ -100,19 +100,16 @@ class Shapley(FromBaseline):
         self._check()
         rows = self.baseline_rows(model, background)
         n_groups = len(groups)
-        exact = n_groups <= self.max_exact
-        if exact:
+        if n_groups <= self.max_exact:
             points, solve = Subsets(n_groups), _exact(n_groups)
         else:
             ranks = _draw_ranks(n_groups, self.n_permutations // 2, random_state)
             points, solve = _Prefixes(ranks), _sampled(ranks)
         solved = [
-            solve(responses(part, groups, picked, rows, points))
+            Attribution(*solve(responses(part, groups, picked, rows, points)))
             for part, picked in portions(model, target, len(points))
         ]
-        values, base, errors = zip(*solved, strict=True)
-        std_errors = None if exact else torch.cat(errors).to(s)
-        return Attribution(torch.cat(values).to(s), torch.cat(base).to(s), std_errors)
+        return Attribution.join(solved).map(lambda values: values.to(s))
 
     def _check(self) -> None:
         check_positive(self.n_permutations, "n_permutations")

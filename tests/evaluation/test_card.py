@@ -51,7 +51,7 @@ def test_one_sample_is_no_average(trim_and_X):
     trim, X = trim_and_X
     explanation = trim.explain(X)
     card = explanation.card(sample=3)
-    error = explanation.metadata["reconstruction_error"][3]
+    error = explanation.reconstruction_errors[3]
     missed = abs(explanation.completeness_error[3])
     total = abs(explanation.values[3].sum())
     assert card.sections["Descriptive accuracy"][0][1].endswith(f"= {error:.3g}")

@@ -107,7 +107,7 @@ def test_outputs_of_a_regressor_are_no_classes():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20, 12)).astype("f4"), rng.standard_normal((20, 2))
     explanation = Explanation(
-        X, list("abcdefghijkl"), predictions=X[:, :2], metadata={"kind": "regressor"}
+        X, list("abcdefghijkl"), predictions=X[:, :2], kind="regressor"
     )
     report = failure_report(explanation, y)
     np.testing.assert_allclose(report.errors, np.abs(X[:, :2] - y).mean(axis=1))

@@ -100,9 +100,9 @@ def test_adversarial_inputs_lower_the_explained_output(X):
     trim = TransformImportance(mlp(8), FourierTransformer()).fit(X)
     explanation = trim.explain(X)
     half, whole = adversarial(trim, X, explanation, 0.1)
-    before = explanation.metadata["explained"]
-    assert (half.metadata["explained"] < before).all()
-    assert whole.metadata["explained"].mean() < half.metadata["explained"].mean()
+    before = explanation.explained
+    assert (half.explained < before).all()
+    assert whole.explained.mean() < half.explained.mean()
     step = np.abs(whole.signals - X)
     np.testing.assert_allclose(step, 0.1 * X.std())
 

@@ -186,6 +186,7 @@ def test_one_target_of_several_is_its_column(target):
     np.testing.assert_array_equal(chosen.std_errors, explanation.std_errors[:, :, 1])
     np.testing.assert_array_equal(chosen.base_values, explanation.base_values[:, 1])
     np.testing.assert_array_equal(chosen.residual_values, explanation.residual_values)
+    np.testing.assert_array_equal(chosen.explained, explanation.explained[:, 1])
     assert set(chosen.target_names) == {"digit 1"}
     assert (chosen.targets == explanation.targets[1]).all()
 

@@ -63,6 +63,10 @@ def test_damaged_and_forged_files_are_refused_or_read_as_they_are():
         {"values": np.zeros((5, 4), "M8[s]")},
         {"base_values": np.array(["a"] * 5)},
         {"version": np.array("2")},
+        {"kind": np.array(["a", "b"])},
+        {"n_axes": np.array([1, 2])},
+        {"signal_space": np.array(1)},
+        {"explained": np.zeros(4)},
         {"unit": np.array([0x110000], "u4").view("U1")[0:1].reshape(())},
     ],
 )

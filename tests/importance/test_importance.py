@@ -175,9 +175,7 @@ def test_cd_of_everything_is_the_output(images):
             scorer=scorer,
             groups={"all": np.ones(144), "none": np.zeros(144)},
         )
-        np.testing.assert_allclose(
-            found.values[:, 0], found.metadata["explained"], rtol=1e-10
-        )
+        np.testing.assert_allclose(found.values[:, 0], found.explained, rtol=1e-10)
         np.testing.assert_array_equal(found.values[:, 1], 0)
         np.testing.assert_allclose(found.base_values, 0, atol=1e-10)
 
@@ -188,16 +186,14 @@ def test_residual_policies(data, net):
     outputs = net.forward(X).numpy()
     common = {"transformer": pca, "target": 1, "output": "logit"}
     constant = transform_importance(net, X, **common)
-    np.testing.assert_allclose(
-        constant.metadata["explained"], outputs[:, 1], rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(constant.explained, outputs[:, 1], rtol=1e-4, atol=1e-5)
     component = transform_importance(net, X, residual="component", **common)
     assert component.values.shape == (120, constant.values.shape[1] + 1)
     assert component.residual_values.shape == (120,)
     dropped = transform_importance(net, X, residual="drop", **common)
     represented = pca.inverse_transform(pca.transform(X)).astype(np.float32)
     np.testing.assert_allclose(
-        dropped.metadata["explained"],
+        dropped.explained,
         net.forward(represented).numpy()[:, 1],
         rtol=1e-4,
         atol=1e-5,
@@ -216,7 +212,7 @@ def test_residual_and_scores_are_complete_for_integrated_gradients(data, net):
         residual="component",
     )
     total = found.base_values + found.values.sum(1)
-    explained = found.metadata["explained"]
+    explained = found.explained
     assert np.abs(total - explained).max() < 0.01 * np.abs(explained).max()
 
 
@@ -403,7 +399,7 @@ def test_probabilities_add_up_for_integrated_gradients(data):
         output="probability",
     )
     p = torch.as_tensor(found.predictions).softmax(1).max(1).values.numpy()
-    np.testing.assert_allclose(found.metadata["explained"], p)
+    np.testing.assert_allclose(found.explained, p)
     assert np.abs(found.completeness_error).max() < 1e-2
 
 
@@ -416,9 +412,7 @@ def test_cd_of_a_probability_is_full_for_the_full_mask(data):
         groups=np.zeros(12, dtype=int),
         output="probability",
     )
-    np.testing.assert_allclose(
-        found.values[:, 0] + 1 / 3, found.metadata["explained"], atol=1e-10
-    )
+    np.testing.assert_allclose(found.values[:, 0] + 1 / 3, found.explained, atol=1e-10)
 
 
 def test_a_scorer_of_ones_own(data):
@@ -496,3 +490,11 @@ def test_incomplete_scores_may_be_refused_after_fit(data, net):
     trim.explain(X)
     with pytest.raises(IncompleteError):
         trim.set_params(on_incomplete="raise").explain(X)
+
+
+def test_explain_leaves_the_question_as_fit_put_it(images):
+    X = images.reshape(9, -1)[:, :12]
+    trim = TransformImportance(mlp(), scorer="gradient").fit(X)
+    before = dict(vars(trim.question_))
+    trim.set_params(verbose=1, n_jobs=2, on_incomplete="ignore").explain(X)
+    assert vars(trim.question_) == before

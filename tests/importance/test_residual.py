@@ -39,7 +39,7 @@ def test_the_residual_is_a_row_of_scores_names_and_tables(target):
     )
     assert set(explanation.to_frame().group) == set(explanation.group_names)
     total = explanation.base_values + explanation.values.sum(axis=1)
-    np.testing.assert_allclose(total, explanation.metadata["explained"], atol=1e-10)
+    np.testing.assert_allclose(total, explanation.explained, atol=1e-10)
 
 
 def test_names_and_scores_go_together_in_pipelines():
@@ -70,7 +70,7 @@ def test_shap_gets_the_residual_once(monkeypatch):
     explanation = fitted("deeplift").explain(X)
     given = explanation.to_shap()
     total = given.base_values + given.values.sum(axis=1)
-    np.testing.assert_allclose(total, explanation.metadata["explained"], atol=1e-10)
+    np.testing.assert_allclose(total, explanation.explained, atol=1e-10)
 
 
 def test_the_evaluation_holds_the_residual():
@@ -102,7 +102,7 @@ def test_maps_leave_out_what_has_no_place():
 def test_a_transform_that_leaves_out_most_is_told_of():
     with pytest.warns(ReconstructionWarning, match=r"PCA leaves out .* residual="):
         explanation = fitted(transformer=PCA(1), residual="constant").explain(X)
-    error = explanation.metadata["reconstruction_error"].mean()
+    error = explanation.reconstruction_errors.mean()
     assert error > 0.5
     assert f"reconstruction_error={error:.2f}" in repr(explanation)
     assert f"error {error:.2f}" in explanation.plot.bar().ax_.get_title()

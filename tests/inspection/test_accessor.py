@@ -87,7 +87,7 @@ def test_channels_are_no_axis_of_the_signal(axes, label):
 def test_the_heat_map_is_of_samples_unless_the_groups_are_the_signal():
     assert make().plot.heatmap().kind == "matrix"
     assert make().plot.heatmap(sample=1).kind == "groups"
-    pixels = make(metadata={"signal_space": True})
+    pixels = make(signal_space=True)
     assert pixels.plot.heatmap().kind == "matrix"
     for display in (
         pixels.plot.heatmap(sample=1),
@@ -105,7 +105,7 @@ def test_groups_of_one_sample_stand_beside_its_signal():
     np.testing.assert_allclose(display.values, expected)
     np.testing.assert_array_equal(display.signal, PARTS[1, 0])
     assert len(display.axes_) == 2
-    few = make(metadata={"signal_space": True}, signal_shape=(2, 3), signals=None)
+    few = make(signal_space=True, signal_shape=(2, 3), signals=None)
     assert few.plot.heatmap(sample=1).kind == "groups"
     with pytest.raises(ValueError, match="one sample, not 6"):
         make().plot.heatmap(kind="groups")

@@ -187,14 +187,14 @@ def test_labels_that_do_not_exclude_each_other_have_logits_of_their_own(kind, ta
     trim = TransformImportance(net, scorer="cd", target=target).fit(X)
     expected = logits(net.module_)
     np.testing.assert_allclose(
-        trim.explain(X).metadata["explained"], expected[:, target], atol=1e-5
+        trim.explain(X).explained, expected[:, target], atol=1e-5
     )
     if kind is NeuralNetClassifier:
         shares = trim.set_params(output="probability").fit(X)
         sigmoid = 1 / (1 + np.exp(-expected))
         np.testing.assert_allclose(shares.predict_proba(X), sigmoid, atol=1e-5)
         np.testing.assert_allclose(
-            shares.explain(X).metadata["explained"], sigmoid[:, target], atol=1e-5
+            shares.explain(X).explained, sigmoid[:, target], atol=1e-5
         )
 
 
@@ -328,7 +328,7 @@ def test_raw_is_the_output_as_it_is(scorer, n_out, ending):
     rows = X[:5].astype(float)
     shares = net(torch.as_tensor(rows)).detach().numpy()
     found = transform_importance(net, rows, scorer=scorer, output="raw", target=0)
-    np.testing.assert_allclose(found.metadata["explained"], shares[:, 0])
+    np.testing.assert_allclose(found.explained, shares[:, 0])
     np.testing.assert_allclose(found.predictions, shares)
     trim = TransformImportance(net, scorer=scorer, output="raw", target=0).fit(rows)
     given = TransformImportance(net, scorer="gradient", target=0).fit(rows)
@@ -344,9 +344,7 @@ def test_a_regressor_that_ends_in_a_sigmoid_gives_its_value(scorer):
     trim = TransformImportance(net, scorer=scorer).fit(X)
     expected = net.predict(X)[:, 0]
     np.testing.assert_allclose(trim.predict(X), expected, atol=1e-6)
-    np.testing.assert_allclose(
-        trim.explain(X).metadata["explained"], expected, atol=1e-6
-    )
+    np.testing.assert_allclose(trim.explain(X).explained, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("wrap", [lambda p: p, FrozenEstimator])

@@ -107,10 +107,10 @@ def test_a_module_of_several_outputs_is_made_a_regressor_by_skorch():
     outputs = module(torch.as_tensor(X)).detach().numpy()
     classifier = TransformImportance(module, target=0).fit(X)
     margin = outputs[:, 0] - outputs[:, 1]
-    np.testing.assert_allclose(classifier.explain(X).metadata["explained"], margin)
+    np.testing.assert_allclose(classifier.explain(X).explained, margin)
     net = NeuralNetRegressor(module).initialize()
     trim = TransformImportance(net, target=0).fit(X)
-    np.testing.assert_allclose(trim.explain(X).metadata["explained"], outputs[:, 0])
+    np.testing.assert_allclose(trim.explain(X).explained, outputs[:, 0])
     np.testing.assert_allclose(trim.predict(X), outputs)
     with pytest.raises(ValueError, match="target= is required"):
         TransformImportance(net).fit(X)

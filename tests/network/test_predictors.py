@@ -32,7 +32,7 @@ def test_a_forest_end_to_end(forest, scorer, transformer):
     found = trim.explain(X[:5])
     assert found.output == "probability"
     chosen = forest.predict_proba(X[:5]).max(axis=1)
-    np.testing.assert_allclose(found.metadata["explained"], chosen)
+    np.testing.assert_allclose(found.explained, chosen)
     assert found.target_names == forest.predict(X[:5]).tolist()
     if scorer in ("shapley", SCORERS[2]):
         np.testing.assert_allclose(found.completeness_error, 0, atol=1e-12)

@@ -130,7 +130,7 @@ def test_relevance_is_conserved_without_biases_and_softmax(name):
     for seed in range(2):
         net = seeded(lambda: Bare(CONSERVING[name]), seed).double().eval()
         found = relevance(net, signals(seed))
-        explained = found.metadata["explained"]
+        explained = found.explained
         np.testing.assert_allclose(found.values.sum(1), explained, rtol=1e-6)
         np.testing.assert_allclose(found.metadata["conservation"], 1, rtol=1e-6)
 

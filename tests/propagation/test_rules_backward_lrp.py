@@ -258,7 +258,7 @@ def test_an_epsilon_that_takes_the_relevance_is_told():
 def test_conservation_is_the_sum_over_the_start(scorer):
     X = np.random.default_rng(0).standard_normal((4, 12))
     found = transform_importance(mlp(), X, scorer=scorer, target=1, output="logit")
-    expected = found.values.sum(1) / found.metadata["explained"]
+    expected = found.values.sum(1) / found.explained
     np.testing.assert_allclose(found.metadata["conservation"], expected)
 
 

@@ -137,7 +137,7 @@ def test_deeplift_explains_probabilities_completely():
     net, X = Twins.all()["Module"], images()
     found = transform_importance(net, X, scorer="deeplift", output="probability")
     np.testing.assert_allclose(found.completeness_error, 0, atol=1e-10)
-    assert (found.metadata["explained"] < 1).all()
+    assert (found.explained < 1).all()
 
 
 @pytest.mark.parametrize("seed", range(4))

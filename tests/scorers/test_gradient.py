@@ -46,7 +46,7 @@ def test_hand_values_of_integrated_gradients(net):
 def test_integrated_gradients_are_complete_up_to_the_reported_error(X):
     found = transform_importance(mlp(), X, scorer=IntegratedGradients(n_steps=500))
     total = found.base_values + found.values.sum(1)
-    explained = found.metadata["explained"]
+    explained = found.explained
     np.testing.assert_allclose(total - explained, found.completeness_error, atol=1e-12)
     assert np.abs(found.completeness_error).max() < 1e-2
 

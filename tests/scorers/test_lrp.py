@@ -358,7 +358,7 @@ def test_without_biases_relevance_is_conserved():
             found = transform_importance(
                 net, X, scorer=scorer, transformer=space, target=0, output="logit"
             )
-            explained = found.metadata["explained"]
+            explained = found.explained
             np.testing.assert_allclose(found.values.sum(1), explained, atol=1e-12)
 
 
@@ -394,13 +394,13 @@ def test_deep_taylor_is_nonnegative_and_starts_where_it_is_told():
                 net, X, scorer=DeepTaylor(**bounds), target=target
             )
             assert (found.values >= 0).all()
-            none = found.metadata["explained"] <= 0
+            none = found.explained <= 0
             assert not found.values[none].any()
             one = transform_importance(
                 net, X, scorer=DeepTaylor(**bounds, start="one"), target=target
             ).values
             assert (one.sum(1) > 0).all()
-            scale = found.metadata["explained"].clip(min=0)[:, None]
+            scale = found.explained.clip(min=0)[:, None]
             np.testing.assert_allclose(found.values, one * scale, atol=1e-12)
 
 
