@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from sktrim.inspection._style import DIVERGING, one_axes, shorten
+from sktrim.inspection._display import Display
+from sktrim.inspection._style import DIVERGING, shorten
 
 
-class AgreementDisplay:
+@dataclass(eq=False, repr=False)
+class AgreementDisplay(Display):
     """How scorers agree two by two. Use `from_matrix` to make one.
 
     Parameters
@@ -37,10 +40,9 @@ class AgreementDisplay:
     ['cd', 'deeplift']
     """
 
-    def __init__(self, matrix, names, label):
-        self.matrix = matrix
-        self.names = names
-        self.label = label
+    matrix: np.ndarray
+    names: list[str]
+    label: str
 
     @classmethod
     def from_matrix(
@@ -84,23 +86,12 @@ class AgreementDisplay:
             )
         return cls(matrix, list(names), label).plot(ax=ax, title=title)
 
-    def plot(self, ax=None, *, title: str | None = None) -> AgreementDisplay:
-        """Draw the table.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-        title : str, optional
-            Title of the axes.
-
-        Returns
-        -------
-        AgreementDisplay
-            Itself, with `figure_` and `ax_` set.
-        """
+    def _size(self) -> tuple[float, float]:
         n = len(self.names)
-        self.figure_, self.ax_, _ = one_axes(ax, (3.4 + 0.55 * n, 2.2 + 0.5 * n))
+        return 3.4 + 0.55 * n, 2.2 + 0.5 * n
+
+    def _draw(self, own: bool) -> list:
+        n = len(self.names)
         image = self.ax_.imshow(self.matrix, cmap=DIVERGING, vmin=-1, vmax=1)
         names = [shorten(name, 24) for name in self.names]
         self.ax_.set_xticks(range(n), names, rotation=45, ha="right")
@@ -112,6 +103,4 @@ class AgreementDisplay:
         bar = self.figure_.colorbar(image, ax=self.ax_, label=self.label, shrink=0.8)
         if self.matrix.min(initial=1) >= 0:
             bar.ax.set_ylim(0, 1)
-        if title is not None:
-            self.ax_.set_title(title)
-        return self
+        return []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 
+from sktrim.inspection._display import Display
 from sktrim.inspection._style import (
     NEGATIVE,
     NEUTRAL,
@@ -11,14 +14,13 @@ from sktrim.inspection._style import (
     check_option,
     check_values,
     magnitude_of,
-    one_axes,
-    place_legend,
     shorten,
     spread_limits,
 )
 
 
-class BarDisplay:
+@dataclass(eq=False, repr=False)
+class BarDisplay(Display):
     """Horizontal bars, one per group, the largest on top.
 
     Of several samples a bar is the mean magnitude of the group's importance and its
@@ -59,13 +61,13 @@ class BarDisplay:
     (['high', 'low'], 'mean |importance|')
     """
 
-    def __init__(self, names, lengths, signs, whiskers, label, *, single=False):
-        self.names = names
-        self.lengths = lengths
-        self.signs = signs
-        self.whiskers = whiskers
-        self.label = label
-        self.single = single
+    names: list[str]
+    lengths: np.ndarray
+    signs: np.ndarray
+    whiskers: tuple[np.ndarray, np.ndarray, str] | None
+    label: str
+    _: KW_ONLY
+    single: bool = False
 
     @classmethod
     def from_values(
@@ -141,41 +143,24 @@ class BarDisplay:
         )
         return display.plot(ax=ax, title=title)
 
-    def plot(self, ax=None, *, title: str | None = None) -> BarDisplay:
-        """Draw the bars.
+    def _size(self) -> tuple[float, float]:
+        longest = max(len(shorten(name, 40)) for name in self.names)
+        return max(6.4, 4.6 + 0.075 * longest), 1.4 + 0.27 * len(self.lengths)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-        title : str, optional
-            Title of the axes.
-
-        Returns
-        -------
-        BarDisplay
-            Itself, with `figure_` and `ax_` set.
-        """
+    def _draw(self, own: bool) -> list:
         n_bars = len(self.lengths)
-        names = [shorten(name, 40) for name in self.names]
-        width = max(6.4, 4.6 + 0.075 * max(map(len, names)))
-        size = (width, 1.4 + 0.27 * n_bars)
-        self.figure_, self.ax_, own = one_axes(ax, size)
         positions = np.arange(n_bars)
         colors = [NEGATIVE if sign < 0 else POSITIVE for sign in self.signs]
         self.ax_.barh(positions, self.lengths, color=colors, height=0.7)
         self._draw_whiskers(positions)
         self.ax_.axvline(0, color=NEUTRAL, linewidth=0.8)
-        self.ax_.set_yticks(positions, names)
+        self.ax_.set_yticks(positions, [shorten(name, 40) for name in self.names])
         self.ax_.set_ylim(n_bars - 0.4, -0.6)
         if not self.lengths.any():
             self.ax_.set_xlim(0, 1)
         self.ax_.set_xlabel(self.label)
         self.ax_.spines[["top", "right"]].set_visible(False)
-        if title is not None:
-            self.ax_.set_title(title)
-        place_legend(self.figure_, self.ax_, self._legend_handles(), own)
-        return self
+        return self._legend_handles()
 
     def _draw_whiskers(self, positions) -> None:
         if self.whiskers is None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 
+from sktrim.inspection._display import Display
 from sktrim.inspection._pictures import (
     add_color_bar,
     draw_image,
     draw_lines,
-    draw_signal,
+    draw_named_signal,
     flatten_channels,
     is_lines,
     lay_out,
+    one_signal,
 )
 from sktrim.inspection._style import (
     DIVERGING,
@@ -24,7 +28,8 @@ from sktrim.inspection._style import (
 )
 
 
-class ComponentsDisplay:
+@dataclass(eq=False, repr=False)
+class ComponentsDisplay(Display):
     """Pictures (or lines) of parts, each with its name and score.
 
     Make one with `from_components` (what each group carries of one signal, next to
@@ -67,12 +72,12 @@ class ComponentsDisplay:
     2
     """
 
-    def __init__(self, parts, titles, *, scores=None, signal=None, color_bars=True):
-        self.parts = parts
-        self.titles = titles
-        self.scores = scores
-        self.signal = signal
-        self.color_bars = color_bars
+    parts: np.ndarray
+    titles: list[str]
+    _: KW_ONLY
+    scores: np.ndarray | None = None
+    signal: np.ndarray | None = None
+    color_bars: bool = True
 
     @classmethod
     def from_components(
@@ -127,11 +132,7 @@ class ComponentsDisplay:
             f"{shorten(name, 24)}\n{score:+.3g}"
             for name, score in zip(names, scores, strict=True)
         ]
-        if signal is not None:
-            signal = lay_out(
-                np.ravel(signal)[np.newaxis], signal_shape or parts.shape[1:]
-            )
-            signal = signal[0]
+        signal = one_signal(signal, signal_shape or parts.shape[1:])
         display = cls(parts, titles, scores=scores, signal=signal)
         return display.plot(
             ax=ax, n_columns=n_columns, shared_scale=shared_scale, title=title
@@ -226,10 +227,7 @@ class ComponentsDisplay:
         self.figure_, self.axes_ = axes_grid(ax, n_before + len(drawn), n_columns, cell)
         self.ax_ = self.axes_[0]
         if self.signal is not None:
-            mappable = draw_signal(self.ax_, self.signal, lines)
-            self.ax_.set_title("signal")
-            if mappable is not None:
-                add_color_bar(self.ax_, mappable)
+            draw_named_signal(self.ax_, self.signal)
         shared = largest(drawn) if shared_scale else None
         for index, part in enumerate(drawn):
             place = self.axes_[n_before + index]

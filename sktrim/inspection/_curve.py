@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from sktrim.inspection._display import Display
 from sktrim.inspection._style import (
     LINE_STYLES,
     NEUTRAL,
@@ -15,8 +17,6 @@ from sktrim.inspection._style import (
     check_values,
     in_lines,
     magnitude_of,
-    one_axes,
-    place_legend,
     shorten,
     spread_limits,
 )
@@ -35,7 +35,8 @@ class Curve(NamedTuple):
     spread: tuple[np.ndarray, np.ndarray, str] | None
 
 
-class CurveDisplay:
+@dataclass(eq=False, repr=False)
+class CurveDisplay(Display):
     """Mean importance over the centres of the groups, with the spread over samples.
 
     Use `from_values` to make one.
@@ -70,12 +71,11 @@ class CurveDisplay:
     ('frequency (Hz)', 'mean importance')
     """
 
-    def __init__(self, centers, curves, samples, xlabel, ylabel):
-        self.centers = centers
-        self.curves = curves
-        self.samples = samples
-        self.xlabel = xlabel
-        self.ylabel = ylabel
+    centers: np.ndarray
+    curves: list[Curve]
+    samples: np.ndarray | None
+    xlabel: str
+    ylabel: str
 
     @classmethod
     def from_values(
@@ -176,13 +176,16 @@ class CurveDisplay:
         CurveDisplay
             Itself, with `figure_` and `ax_` set.
         """
-        self.figure_, self.ax_, own = one_axes(ax, (6.4, 4.2))
+        self._log = log
+        return super().plot(ax, title=title)
+
+    def _draw(self, own: bool) -> list:
         if self.samples is not None:
             style = {"color": NEUTRAL, "alpha": 0.2, "linewidth": 0.6, "zorder": 1}
             self.ax_.plot(self.centers, self.samples.T, **style)
         lines = [self._draw_curve(*pair) for pair in enumerate(self.curves)]
         self.ax_.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
-        if log:
+        if self._log:
             self._set_log()
         elif len(self.centers) <= 20 and not (self.centers % 1).any():
             from matplotlib.ticker import MaxNLocator
@@ -192,10 +195,7 @@ class CurveDisplay:
         long = len(self.ylabel) > 40
         self.ax_.set_ylabel(in_lines(self.ylabel) if long else self.ylabel)
         self.ax_.spines[["top", "right"]].set_visible(False)
-        if title is not None:
-            self.ax_.set_title(title)
-        place_legend(self.figure_, self.ax_, self._legend_handles(lines), own)
-        return self
+        return self._legend_handles(lines)
 
     def _legend_handles(self, lines) -> list:
         from matplotlib.lines import Line2D

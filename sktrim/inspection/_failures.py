@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from sktrim.inspection._display import Display
 from sktrim.inspection._style import (
     NEGATIVE,
     NEUTRAL,
     POSITIVE,
-    one_axes,
-    place_legend,
     shorten,
 )
 
 
-class FailureDisplay:
+@dataclass(eq=False, repr=False)
+class FailureDisplay(Display):
     """One bar per cluster. Use `from_values` to make one.
 
     Parameters
@@ -47,11 +48,10 @@ class FailureDisplay:
     [10, 20]
     """
 
-    def __init__(self, rates, sizes, drivers, overall):
-        self.rates = rates
-        self.sizes = sizes
-        self.drivers = drivers
-        self.overall = overall
+    rates: np.ndarray
+    sizes: list[int]
+    drivers: list[str]
+    overall: float
 
     @classmethod
     def from_values(
@@ -96,23 +96,11 @@ class FailureDisplay:
         display = cls(rates, list(sizes), list(drivers), overall)
         return display.plot(ax=ax, title=title)
 
-    def plot(self, ax=None, *, title: str | None = None) -> FailureDisplay:
-        """Draw the bars.
+    def _size(self) -> tuple[float, float]:
+        return 6.8, 1.5 + 0.32 * len(self.rates)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-        title : str, optional
-            Title of the axes.
-
-        Returns
-        -------
-        FailureDisplay
-            Itself, with `figure_` and `ax_` set.
-        """
+    def _draw(self, own: bool) -> list:
         n = len(self.rates)
-        self.figure_, self.ax_, own = one_axes(ax, (6.8, 1.5 + 0.32 * n))
         above = self.rates > self.overall
         colors = np.where(above, POSITIVE, NEGATIVE).tolist()
         self.ax_.barh(np.arange(n), self.rates, color=colors, height=0.7)
@@ -128,7 +116,4 @@ class FailureDisplay:
         self.ax_.set_xlabel("mean error")
         self.ax_.set_ylabel("cluster, by its first driver")
         self.ax_.spines[["top", "right"]].set_visible(False)
-        if title is not None:
-            self.ax_.set_title(title)
-        place_legend(self.figure_, self.ax_, [line], own)
-        return self
+        return [line]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sktrim.inspection._style import NEUTRAL, PALETTE, one_axes, place_legend
+from sktrim.inspection._display import Display
+from sktrim.inspection._style import NEUTRAL, PALETTE
 
 
-class FaithfulnessDisplay:
+@dataclass(eq=False, repr=False)
+class FaithfulnessDisplay(Display):
     """Mean output as groups are removed (solid) and restored (dashed).
 
     Use `from_curves` to make one.
@@ -43,10 +46,9 @@ class FaithfulnessDisplay:
     'explained output'
     """
 
-    def __init__(self, fractions, curves, ylabel):
-        self.fractions = fractions
-        self.curves = curves
-        self.ylabel = ylabel
+    fractions: np.ndarray
+    curves: Mapping[str, Any]
+    ylabel: str
 
     @classmethod
     def from_curves(
@@ -94,22 +96,10 @@ class FaithfulnessDisplay:
             kept[name] = deletion, insertion
         return cls(fractions, kept, ylabel).plot(ax=ax, title=title)
 
-    def plot(self, ax=None, *, title: str | None = None) -> FaithfulnessDisplay:
-        """Draw the curves.
+    def _size(self) -> tuple[float, float]:
+        return 7.4, 4.6
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-        title : str, optional
-            Title of the axes.
-
-        Returns
-        -------
-        FaithfulnessDisplay
-            Itself, with `figure_` and `ax_` set.
-        """
-        self.figure_, self.ax_, own = one_axes(ax, (7.4, 4.6))
+    def _draw(self, own: bool) -> list:
         handles: list = []
         for index, (name, (deletion, insertion)) in enumerate(self.curves.items()):
             color = PALETTE[index % len(PALETTE)]
@@ -129,7 +119,4 @@ class FaithfulnessDisplay:
         self.ax_.set_xlim(0, 1)
         self.ax_.axhline(0, color=NEUTRAL, linewidth=0.6)
         self.ax_.spines[["top", "right"]].set_visible(False)
-        if title is not None:
-            self.ax_.set_title(title)
-        place_legend(self.figure_, self.ax_, handles, own)
-        return self
+        return handles

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
 import numpy as np
 
+from sktrim.inspection._display import Display
 from sktrim.inspection._pictures import (
     add_color_bar,
     draw_image,
+    draw_matrix,
+    draw_named_signal,
     draw_plane,
     draw_signal,
     draw_signed_area,
@@ -14,9 +21,9 @@ from sktrim.inspection._pictures import (
     flatten_channels,
     is_lines,
     lay_out,
+    one_signal,
 )
 from sktrim.inspection._style import (
-    DIVERGING,
     axes_grid,
     check_option,
     check_values,
@@ -27,9 +34,11 @@ from sktrim.inspection._style import (
 )
 
 _MOST_TICKS = 40
+_SLANTED: Any = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
 
 
-class HeatmapDisplay:
+@dataclass(eq=False, repr=False)
+class HeatmapDisplay(Display):
     """Importances on a diverging colour map with zero at its centre.
 
     Make one with `from_matrix` (samples x groups), `from_signal` (the importance of
@@ -81,28 +90,16 @@ class HeatmapDisplay:
            [-0.5,  0. ]])
     """
 
-    def __init__(
-        self,
-        values,
-        kind,
-        *,
-        names=None,
-        row_names=None,
-        signal=None,
-        label,
-        place="beside",
-        coordinates=None,
-        unit=None,
-    ):
-        self.values = values
-        self.kind = kind
-        self.names = names
-        self.row_names = row_names
-        self.signal = signal
-        self.label = label
-        self.place = place
-        self.coordinates = coordinates
-        self.unit = unit
+    values: np.ndarray
+    kind: str
+    _: KW_ONLY
+    names: Sequence[str] | None = None
+    row_names: Sequence[str] | None = None
+    signal: np.ndarray | None = None
+    label: str
+    place: str = "beside"
+    coordinates: np.ndarray | None = None
+    unit: str | None = None
 
     @classmethod
     def from_matrix(
@@ -208,7 +205,7 @@ class HeatmapDisplay:
         # squared before the channels were summed
         heat = heat / largest(heat)
         label = _label(label, squared)
-        signal = _one_signal(signal, signal_shape)
+        signal = one_signal(signal, signal_shape)
         display = cls(heat, kind, signal=signal, label=label, place=place)
         return display.plot(ax=ax, title=title)
 
@@ -272,7 +269,7 @@ class HeatmapDisplay:
             heat / largest(heat),
             "groups" if coordinates is None else "plane",
             names=names,
-            signal=_one_signal(signal, signal_shape),
+            signal=one_signal(signal, signal_shape),
             label=_label(label, squared),
             coordinates=_check_coordinates(coordinates, heat.size),
             unit=unit,
@@ -314,19 +311,10 @@ class HeatmapDisplay:
         height = 3.4 + 0.16 * min(n_samples, 30)
         self.figure_, self.ax_, _ = one_axes(ax, (max(width, 4.8), height))
         self.axes_ = [self.ax_]
-        limit = largest(self.values)
-        mappable = self.ax_.imshow(
-            self.values,
-            cmap=DIVERGING,
-            vmin=-limit,
-            vmax=limit,
-            aspect="auto",
-            interpolation="nearest",
-        )
+        mappable = draw_matrix(self.ax_, self.values, largest(self.values))
         columns = _ticks(n_groups)
-        names = [shorten(name, 24) for name in np.asarray(self.names)[columns]]
-        slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        style = slanted if sum(map(len, names)) > 30 else {}
+        names = self._short_names(columns)
+        style = _SLANTED if sum(map(len, names)) > 30 else {}
         self.ax_.set_xticks(columns, names, fontsize="small", **style)
         rows = _ticks(n_samples)
         if self.row_names is not None:
@@ -337,23 +325,25 @@ class HeatmapDisplay:
         self.ax_.set_ylabel("sample")
         self.figure_.colorbar(mappable, ax=self.ax_, label=in_lines(self.label))
 
-    def _plot_signal(self, ax) -> None:
-        lines = self.kind == "lines"
+    def _short_names(self, picked) -> list[str]:
+        return [shorten(name, 24) for name in np.asarray(self.names)[picked]]
+
+    def _beside_signal(self, ax, n_columns: int, cell, *, bar: bool = False) -> None:
+        """Make the axes, and draw the signal in the first of two."""
         n_axes = 1 if self.signal is None else 2
-        cell = (7.0, 2.0) if lines else (3.8, 3.3)
-        n_columns = 1 if lines else 2
         self.figure_, self.axes_ = axes_grid(ax, n_axes, n_columns, cell)
         self.ax_ = self.axes_[-1]
         if self.signal is not None:
-            mappable = draw_signal(self.axes_[0], self.signal, lines)
-            self.axes_[0].set_title("signal")
-            if mappable is not None:
-                add_color_bar(self.axes_[0], mappable)
-        if lines:
+            draw_named_signal(self.axes_[0], self.signal, bar=bar)
+
+    def _plot_signal(self, ax) -> None:
+        if self.kind == "lines":
+            self._beside_signal(ax, 1, (7.0, 2.0))
             draw_signed_area(self.ax_, self.values)
             self.ax_.set_ylabel(in_lines(self.label), fontsize="small")
             self.ax_.set_xlabel("position in the signal")
             return
+        self._beside_signal(ax, 2, (3.8, 3.3), bar=True)
         mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
         add_color_bar(self.ax_, mappable, in_lines(self.label))
 
@@ -362,55 +352,32 @@ class HeatmapDisplay:
         figsize = (7.0, 2.4) if lines else (4.4, 3.6)
         self.figure_, self.ax_, _ = one_axes(ax, figsize, "compressed")
         self.axes_ = [self.ax_]
-        if not lines:
-            draw_signal(self.ax_, self.signal, lines)
+        draw_signal(self.ax_, self.signal, lines)
+        if lines:
+            mappable = draw_strip(self.ax_, self.values, self.ax_.get_ylim())
+            self.ax_.set_xlabel("position in the signal")
+        else:
             mappable = draw_image(self.ax_, self.values, limits=(-1, 1))
             mappable.set_alpha(np.abs(self.values))
-            add_color_bar(self.ax_, mappable, in_lines(self.label))
-            return
-        draw_signal(self.ax_, self.signal, lines)
-        low, high = self.ax_.get_ylim()
-        mappable = draw_strip(self.ax_, self.values, (low, high))
-        self.ax_.set_xlabel("position in the signal")
         add_color_bar(self.ax_, mappable, in_lines(self.label))
 
     def _plot_groups(self, ax) -> None:
-        image = self.signal is not None and not is_lines(self.signal[np.newaxis])
-        n_axes = 1 if self.signal is None else 2
-        cell = (3.8, 3.3) if image else (7.0, 2.0)
-        self.figure_, self.axes_ = axes_grid(ax, n_axes, 2 if image else 1, cell)
-        self.ax_ = self.axes_[-1]
-        if self.signal is not None:
-            draw_signal(self.axes_[0], self.signal, not image)
-            self.axes_[0].set_title("signal")
-        strip = self.values.T if image else self.values
-        mappable = self.ax_.imshow(
-            strip,
-            cmap=DIVERGING,
-            vmin=-1,
-            vmax=1,
-            aspect="auto",
-            interpolation="nearest",
-        )
         picked = _ticks(self.values.shape[1], 24)
-        names = [shorten(name, 24) for name in np.asarray(self.names)[picked]]
-        if image:
+        names = self._short_names(picked)
+        if self.signal is not None and not is_lines(self.signal[np.newaxis]):
+            self._beside_signal(ax, 2, (3.8, 3.3))
+            mappable = draw_matrix(self.ax_, self.values.T)
             self.ax_.set_yticks(picked, names, fontsize="small")
             self.ax_.set_xticks([])
         else:
-            slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-            self.ax_.set_xticks(picked, names, fontsize="small", **slanted)
+            self._beside_signal(ax, 1, (7.0, 2.0))
+            mappable = draw_matrix(self.ax_, self.values)
+            self.ax_.set_xticks(picked, names, fontsize="small", **_SLANTED)
             self.ax_.set_yticks([])
         add_color_bar(self.ax_, mappable, in_lines(self.label))
 
     def _plot_plane(self, ax) -> None:
-        n_axes = 1 if self.signal is None else 2
-        self.figure_, self.axes_ = axes_grid(ax, n_axes, 2, (4.6, 3.6))
-        self.ax_ = self.axes_[-1]
-        if self.signal is not None:
-            lines = is_lines(self.signal[np.newaxis])
-            draw_signal(self.axes_[0], self.signal, lines)
-            self.axes_[0].set_title("signal")
+        self._beside_signal(ax, 2, (4.6, 3.6))
         mappable = draw_plane(self.ax_, self.values[0], self.coordinates, self.unit)
         add_color_bar(self.ax_, mappable, in_lines(self.label))
 
@@ -436,13 +403,6 @@ def _label(label: str, squared: bool) -> str:
     quantity, bracket, rest = label.partition(" (")
     quantity = f"squared {quantity}" if squared else quantity
     return f"{quantity}{bracket}{rest}, largest = 1"
-
-
-def _one_signal(signal, signal_shape) -> np.ndarray | None:
-    if signal is None:
-        return None
-    signal = np.asarray(signal)
-    return lay_out(signal.ravel()[np.newaxis], signal_shape or signal.shape)[0]
 
 
 def _ticks(length: int, most: int = _MOST_TICKS) -> np.ndarray:

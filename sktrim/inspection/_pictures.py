@@ -41,6 +41,14 @@ def lay_out(signals, signal_shape=None) -> np.ndarray:
     return signals.reshape(n_signals, *shape)
 
 
+def one_signal(signal, signal_shape) -> np.ndarray | None:
+    """Lay one signal out, its own shape by default; None stays None."""
+    if signal is None:
+        return None
+    signal = np.asarray(signal)
+    return lay_out(signal.ravel()[np.newaxis], signal_shape or signal.shape)[0]
+
+
 def is_lines(laid_out: np.ndarray) -> bool:
     """Whether signals from `lay_out` are 1-D, one line per channel."""
     if laid_out.ndim != 3:
@@ -79,7 +87,7 @@ def draw_image(ax, image, *, cmap: str = DIVERGING, limits=None):
     return ax.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
 
 
-def draw_lines(ax, channels, *, colors=PALETTE, limits=None) -> None:
+def draw_lines(ax, channels, *, colors=PALETTE) -> None:
     """Draw ``(channels, length)`` as one line per channel over the sample index."""
     marker = "o" if channels.shape[1] == 1 else None
     for index, line in enumerate(channels):
@@ -90,8 +98,6 @@ def draw_lines(ax, channels, *, colors=PALETTE, limits=None) -> None:
         ax.legend(fontsize="x-small", loc="best")
     if channels.shape[1] > 1:
         ax.set_xlim(0, channels.shape[1] - 1)
-    if limits is not None:
-        ax.set_ylim(*limits)
     ax.margins(y=0.1)
     ax.tick_params(labelsize="small")
 
@@ -109,6 +115,14 @@ def draw_signal(ax, laid_out_signal, lines: bool):
         return None
     image = flatten_channels(laid_out_signal[np.newaxis])[0]
     return draw_image(ax, image, cmap="gray")
+
+
+def draw_named_signal(ax, laid_out_signal, *, bar: bool = True) -> None:
+    """Draw a signal under its title, with a colour bar where it has grey levels."""
+    mappable = draw_signal(ax, laid_out_signal, is_lines(laid_out_signal[np.newaxis]))
+    ax.set_title("signal")
+    if bar and mappable is not None:
+        add_color_bar(ax, mappable)
 
 
 def draw_plane(ax, values, coordinates, unit: str | None):
@@ -134,20 +148,16 @@ def draw_plane(ax, values, coordinates, unit: str | None):
     return mappable
 
 
+def draw_matrix(ax, values, limit: float = 1.0, **style):
+    """Colour cells that fill the axes, with zero at the centre of the colours."""
+    style = {"aspect": "auto", "interpolation": "nearest", **style}
+    return ax.imshow(values, cmap=DIVERGING, vmin=-limit, vmax=limit, **style)
+
+
 def draw_strip(ax, row, heights):
     """Colour the background of a curve by ``(1, length)`` values within [-1, 1]."""
-    length = row.shape[1]
-    return ax.imshow(
-        row,
-        cmap=DIVERGING,
-        vmin=-1,
-        vmax=1,
-        extent=(-0.5, length - 0.5, *heights),
-        aspect="auto",
-        interpolation="nearest",
-        zorder=0,
-        alpha=0.8,
-    )
+    extent = (-0.5, row.shape[1] - 0.5, *heights)
+    return draw_matrix(ax, row, extent=extent, zorder=0, alpha=0.8)
 
 
 def draw_signed_area(ax, channels) -> None:

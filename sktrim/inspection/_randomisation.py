@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from sktrim.inspection._display import Display
 from sktrim.inspection._style import (
     NEUTRAL,
     PALETTE,
-    one_axes,
-    place_legend,
     shorten,
 )
 
 
-class RandomisationDisplay:
+@dataclass(eq=False, repr=False)
+class RandomisationDisplay(Display):
     """Mean correlations and their spread over draws, layer by layer.
 
     Use `from_values` to make one.
@@ -51,12 +52,11 @@ class RandomisationDisplay:
     ['fc', 'conv']
     """
 
-    def __init__(self, layers, curves, absolute=None, reference=None, threshold=0.1):
-        self.layers = layers
-        self.curves = curves
-        self.absolute = absolute
-        self.reference = reference
-        self.threshold = threshold
+    layers: list[str]
+    curves: Mapping[str, np.ndarray]
+    absolute: np.ndarray | None = None
+    reference: float | None = None
+    threshold: float = 0.1
 
     @classmethod
     def from_values(
@@ -109,33 +109,22 @@ class RandomisationDisplay:
         display = cls(list(layers), curves, absolute, reference, threshold)
         return display.plot(ax=ax, title=title)
 
-    def plot(self, ax=None, *, title: str | None = None) -> RandomisationDisplay:
-        """Draw the correlations.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; None makes a figure.
-        title : str, optional
-            Title of the axes.
-
-        Returns
-        -------
-        RandomisationDisplay
-            Itself, with `figure_` and `ax_` set.
-        """
-        self.figure_, self.ax_, own = one_axes(ax, (6.4, 4.2))
+    def _draw(self, own: bool) -> list:
         places = np.arange(len(self.layers))
         self.ax_.axhspan(-self.threshold, self.threshold, color=NEUTRAL, alpha=0.1)
         self.ax_.axhline(0, color=NEUTRAL, linewidth=0.8)
         handles = [
-            self._draw(places + 0.06 * i, name, curve, PALETTE[i % len(PALETTE)], "-")
+            self._draw_curve(
+                places + 0.06 * i, name, curve, PALETTE[i % len(PALETTE)], "-"
+            )
             for i, (name, curve) in enumerate(self.curves.items())
         ]
         if self.absolute is not None:
             color = PALETTE[-1]
             aside = places - 0.06
-            handles.append(self._draw(aside, "magnitudes", self.absolute, color, "--"))
+            handles.append(
+                self._draw_curve(aside, "magnitudes", self.absolute, color, "--")
+            )
         if self.reference is not None:
             style = {"color": PALETTE[-1], "linestyle": ":", "linewidth": 1}
             line = self.ax_.axhline(self.reference, label="data only", **style)
@@ -150,14 +139,11 @@ class RandomisationDisplay:
             "(mean ± 1 standard deviation over draws)"
         )
         self.ax_.spines[["top", "right"]].set_visible(False)
-        if title is not None:
-            self.ax_.set_title(title)
         if own:
             self.ax_.set_ylim(min(-0.3, self.ax_.get_ylim()[0]), 1.05)
-        place_legend(self.figure_, self.ax_, handles, own)
-        return self
+        return handles
 
-    def _draw(self, places, name, curve, color, line):
+    def _draw_curve(self, places, name, curve, color, line):
         style = {"color": color, "linestyle": line, "marker": "o", "markersize": 4}
         spread = curve.std(axis=1)
         return self.ax_.errorbar(
