@@ -23,11 +23,8 @@ _HOOKS = (
 _ADJACENT = _HOOKS + "; it is wrong where two nonlinearities meet"
 REFUSED = {
     "LRP": (_THROUGH_INVERSE, "lrp_epsilon"),
-    "DeepLift": (_HOOKS + "; it is wrong where two nonlinearities meet", "deeplift"),
-    "DeepLiftShap": (
-        _HOOKS + "; it is wrong where two nonlinearities meet",
-        "deeplift",
-    ),
+    "DeepLift": (_ADJACENT, "deeplift"),
+    "DeepLiftShap": (_ADJACENT, "deeplift"),
     "GuidedBackprop": (_HOOKS, "guided_backprop"),
     "Deconvolution": (_HOOKS, "deconvnet"),
     "FeaturePermutation": (
@@ -169,16 +166,16 @@ class CaptumScorer(FromBaseline):
         parts = []
         for part in chunks(len(s), self._samples_at_once(model, accepted)):
             bound, picked = model[part], target[part]
-            starts = _baselines(bound, rows, groups, labels)
+            starts = base = None
+            if "baselines" in accepted:
+                starts = _baselines(bound, rows, groups, labels)
+                base = _base_values(bound, picked, starts)
             with _seeded(random_state if self.is_random else None):
                 scores = [
                     self._scores(bound, _Function(bound, picked, t), starts, labels)
                     for t in range(target.n_targets)
                 ]
             scores = torch.stack(scores, dim=-1)
-            base = None
-            if "baselines" in accepted:
-                base = _base_values(bound, picked, starts)
             parts.append(Attribution(_per_group(scores, groups, labels), base))
         return Attribution.join(parts)
 
@@ -212,9 +209,7 @@ class CaptumScorer(FromBaseline):
 
     def _scores(self, model, function, starts, labels) -> torch.Tensor:
         """Scores of one target, shape (n_samples, n_coefficients)."""
-        name = self.captum_class.__name__
         own = inspect.signature(self.captum_class).parameters
-        accepted = inspect.signature(self.captum_class.attribute).parameters
         method = self.captum_class(
             function, **{k: v for k, v in self.kwargs.items() if k in own}
         )
@@ -224,9 +219,9 @@ class CaptumScorer(FromBaseline):
             at_once = max(1, model.rows_at_once() // len(model.s))
             options.setdefault("perturbations_per_eval", at_once)
         index = torch.arange(len(model.s), device=model.s.device)
-        if "baselines" not in accepted:
+        if starts is None:
             starting = [{}]
-        elif name == "GradientShap":
+        elif self.captum_class.__name__ == "GradientShap":
             starting = [{"baselines": starts[:, 0]}]
         else:
             starting = [{"baselines": start} for start in starts]

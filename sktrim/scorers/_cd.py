@@ -167,7 +167,8 @@ class ContextualDecomposition(FromBaseline):
             scores, rest = self._jointly(model, change, groups, target)
         else:
             scores, rest = self._separately(model, change, groups, target)
-        parts = [self._sign(scores).movedim(0, 1), rest]
+        signed = scores.abs() if self.absolute else scores
+        parts = [signed.movedim(0, 1), rest]
         if self.interactions:
             parts.append(self._pairs(model, change, groups, target, scores))
         return parts
@@ -195,9 +196,6 @@ class ContextualDecomposition(FromBaseline):
         parts = DenseParts(len(groups) + 1, carried, share)
         scores, explained = self._decompose(model, parts, target)
         return scores[:-1], explained - scores[-1]
-
-    def _sign(self, scores):
-        return scores.abs() if self.absolute else scores
 
     def _jointly(self, model, change, groups, target):
         """Scores (n_groups, n, n_targets) that sum to the output with what is left."""

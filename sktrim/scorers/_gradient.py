@@ -14,21 +14,6 @@ from sktrim.scorers._baselines import FromBaseline, baseline_rows, check_positiv
 from sktrim.scorers._in_chunks import output_at
 
 
-class _Points:
-    """Points that are computed for the slice in work, so that memory stays bounded."""
-
-    def __init__(self, n_points: int, take: Callable[[slice], torch.Tensor]):
-        self.n_points = n_points
-        # gives a tensor (n_picked, n_samples, n_coefficients)
-        self.take = take
-
-    def __len__(self) -> int:
-        return self.n_points
-
-    def __getitem__(self, part: slice) -> torch.Tensor:
-        return self.take(part)
-
-
 def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     """Gradient of each target's sum at a point, stacked on a first axis."""
     n_targets = scalars.shape[-1]
@@ -81,49 +66,48 @@ def _differentiated(output, points, start, retain) -> tuple:
 
 def coefficient_gradients(
     model,
-    points: torch.Tensor | _Points,
+    points: Callable[[slice], torch.Tensor],
+    weights: torch.Tensor,
     target,
-    weights: torch.Tensor | None = None,
     *,
-    signals: tuple[torch.Tensor, ...] | None = None,
+    between: tuple[torch.Tensor, ...] | None = None,
 ) -> torch.Tensor:
     """Return gradients of the target in coefficients, summed over points by weight."""
-    # (n_targets, [n_points,] n_samples, n_coefficients): without weights the points are
-    # kept apart; `signals` say where the points are, the explained ones first: spaces
-    # where they are the same share the gradient
+    # (n_targets, n_samples, n_coefficients); `points` gives those of a slice, of shape
+    # (n_picked, n_samples, n_coefficients), so that memory stays bounded; they depend on
+    # `between` and the explained ones alone: spaces where those are the same share the
+    # gradient
     # where T^-1 is affine, the gradient is taken in signal space and pulled back once
     if not model.is_affine:
-        return _summed_gradients(model, model, points, target, weights)
+        return _summed_gradients(model, model, points, weights, target)
 
     def compute():
-        return _summed_gradients(model, model.output, points, target, weights)
+        return _summed_gradients(model, model.output, points, weights, target)
 
-    if model.shared is None or signals is None:
+    if model.shared is None or between is None:
         return model.pull_back(compute())
-    return model.pull_back(model.shared.get(target, signals, compute))
+    with torch.no_grad():
+        ends = [model.signal(point.expand_as(model.s)) for point in between]
+    return model.pull_back(model.shared.get(target, (model.x, *ends), compute))
 
 
-def _summed_gradients(model, function, points, target, weights) -> torch.Tensor:
+def _summed_gradients(model, function, points, weights, target) -> torch.Tensor:
     """Gradients in what a function takes: signals, or coefficients themselves."""
-    in_signals = function is not model
-    step = max(1, model.rows_at_once() // len(model.s))
-    collected, total = [], torch.zeros(())
-    for part in chunks(len(points), step):
+    step, total = max(1, model.rows_at_once() // len(model.s)), torch.zeros(())
+    for part in chunks(len(weights), step):
         with torch.enable_grad():
-            point = model.signal(points[part]) if in_signals else points[part]
+            point = points(part) if function is model else model.signal(points(part))
             point = point.detach().requires_grad_()
             gradient = _gradients(target(function(point)), point)
-        if weights is None:
-            collected.append(gradient)
-        else:
-            total = total + torch.einsum("p,tp...->t...", weights[part], gradient)
-    return torch.cat(collected, dim=1) if weights is None else total
+        total = total + torch.einsum("p,tp...->t...", weights[part], gradient)
+    return total
 
 
-def _gradient_at(model, s, target) -> torch.Tensor:
+def _gradient_at(model, target) -> torch.Tensor:
     """Gradient at the explained coefficients, (n_targets, n, n_coefficients)."""
-    gradient = coefficient_gradients(model, s[None], target, signals=(model.x,))
-    return gradient[:, 0]
+    s = model.s
+    one = s.new_ones(1)
+    return coefficient_gradients(model, lambda _: s[None], one, target, between=())
 
 
 class Gradient(Scorer):
@@ -176,7 +160,7 @@ class Gradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = _gradient_at(model, s, target)
+        gradient = _gradient_at(model, target)
         return groups.aggregate(gradient).movedim(0, -1)
 
 
@@ -228,7 +212,7 @@ class SquaredGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = _gradient_at(model, s, target)
+        gradient = _gradient_at(model, target)
         return groups.aggregate(gradient**2).movedim(0, -1)
 
 
@@ -287,7 +271,7 @@ class InputTimesGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = _gradient_at(model, s, target)
+        gradient = _gradient_at(model, target)
         values = groups.aggregate(gradient * s).movedim(0, -1)
         return Attribution(values, output_at(model, target, model.zero_baseline()))
 
@@ -639,9 +623,10 @@ class SmoothGrad(Scorer):
         rng = np.random.default_rng(random_state)
         noise = torch.as_tensor(rng.standard_normal((self.n_draws, s.shape[1]))).to(s)
         noise = self.noise_level * scale * noise[:, None]
-        points = _Points(self.n_draws, lambda part: s + noise[part])
         weights = s.new_full((self.n_draws,), 1 / self.n_draws)
-        gradient = coefficient_gradients(model, points, target, weights)
+        gradient = coefficient_gradients(
+            model, lambda part: s + noise[part], weights, target
+        )
         return groups.aggregate(gradient).movedim(0, -1)
 
 
@@ -657,18 +642,17 @@ def _path_gradient(model, row, target, n_steps) -> torch.Tensor:
     s = model.s
     alphas = torch.as_tensor((nodes + 1) / 2).to(s)[:, None, None]
     weights = torch.as_tensor(weights / 2).to(s)
-    points = _Points(n_steps, lambda part: row + alphas[part] * (s - row))
-    signals = None
-    if model.shared is not None:
-        with torch.no_grad():
-            signals = (model.x, model.signal(row.expand_as(s)))
-    return coefficient_gradients(model, points, target, weights, signals=signals)
+
+    def points(part):
+        return row + alphas[part] * (s - row)
+
+    return coefficient_gradients(model, points, weights, target, between=(row,))
 
 
 def _gradient_between(model, row, share, target) -> torch.Tensor:
     """Gradient at a share of the way from a row, (n_targets, n, n_coefficients)."""
-    point, signals = torch.lerp(row, model.s, share), None
-    if model.shared is not None:
-        with torch.no_grad():
-            signals = (model.x, model.signal(point))
-    return coefficient_gradients(model, point[None], target, signals=signals)[:, 0]
+    point = torch.lerp(row, model.s, share)
+    one = point.new_ones(1)
+    return coefficient_gradients(
+        model, lambda _: point[None], one, target, between=(point,)
+    )

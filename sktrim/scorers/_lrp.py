@@ -20,7 +20,7 @@ from sktrim.propagation.backward._lrp_rules import (
 )
 from sktrim.propagation.backward._lrp_run import run_for_relevance
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._gradient import pulled
+from sktrim.scorers._gradient import _gradients, pulled
 from sktrim.scorers._in_chunks import _entry, output_at, row_chunks
 
 _KINDS = ("first", "conv", "linear", "join")
@@ -227,15 +227,11 @@ def _tell_absorbed(parts) -> None:
         )
 
 
-def _weights(target, out):
-    """Gradients of the targets in the outputs."""
+def _weights(target, out) -> torch.Tensor:
+    """Gradients of the targets in the outputs, (n_targets, n, n_outputs)."""
     point = out.clone().requires_grad_()
     with torch.enable_grad():
-        scalars = target(point)
-        return [
-            torch.autograd.grad(scalars[:, t].sum(), point, retain_graph=True)[0]
-            for t in range(scalars.shape[1])
-        ]
+        return _gradients(target(point), point)
 
 
 def _is_identity(model) -> bool:
@@ -297,8 +293,8 @@ def _resolve_rule(rule) -> Rule:
     return rule
 
 
-def _everywhere(rule) -> dict[str, Rule]:
-    return resolve_composite({"conv": rule, "linear": rule})
+def _everywhere(rule, **first) -> dict[str, Rule]:
+    return resolve_composite({"conv": rule, "linear": rule, **first})
 
 
 class LRPEpsilon(LRPComposite):
@@ -549,16 +545,12 @@ class LRPZPlus(LRPComposite):
     array([[1.619, 2.429, 0.   ]], dtype=float32)
     """
 
-    _name = "z_plus"
-
     def __init__(self, first=None):
         self.first = first
 
     def _rules(self):
-        composite = {"conv": self._name, "linear": self._name}
-        if self.first is not None:
-            composite["first"] = self.first
-        return resolve_composite(composite)
+        first = {} if self.first is None else {"first": self.first}
+        return _everywhere("z_plus", **first)
 
 
 class LRPZBox(LRPComposite):
@@ -617,7 +609,7 @@ class LRPZBox(LRPComposite):
 
     def _rules(self):
         first = ("z_box", {"low": self.low, "high": self.high})
-        return resolve_composite({"first": first, "conv": "z_plus", "linear": "z_plus"})
+        return _everywhere("z_plus", first=first)
 
 
 class LRPWSquare(LRPComposite):
@@ -670,9 +662,7 @@ class LRPWSquare(LRPComposite):
         pass
 
     def _rules(self):
-        return resolve_composite(
-            {"first": self._first, "conv": "z_plus", "linear": "z_plus"}
-        )
+        return _everywhere("z_plus", first=self._first)
 
 
 class LRPFlat(LRPWSquare):
@@ -789,7 +779,7 @@ class DeepTaylor(LRPComposite):
         first = "w_square"
         if self.low is not None:
             first = ("z_box", {"low": self.low, "high": self.high})
-        return resolve_composite({"first": first, "conv": "z_plus", "linear": "z_plus"})
+        return _everywhere("z_plus", first=first)
 
     def _starts(self, target, out):
         explained = target(out)
