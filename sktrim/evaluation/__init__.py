@@ -1,7 +1,5 @@
 """Is the explanation right: curves, scores and studies."""
 
-from typing import TYPE_CHECKING
-
 from sktrim.evaluation._agreement import ScorerAgreement, scorer_agreement
 from sktrim.evaluation._by_value import ImportanceByValue, importance_by_value
 from sktrim.evaluation._card import explanation_card
@@ -29,20 +27,11 @@ from sktrim.evaluation._stability import (
     consensus,
     stability_report,
 )
-
-if TYPE_CHECKING:
-    from sktrim.evaluation.recovery._benchmark import (
-        RecoveryResult,
-        RecoverySetting,
-        RecoveryTable,
-        recovery_benchmark,
-    )
-
-_RECOVERY = (
-    "RecoveryResult",
-    "RecoverySetting",
-    "RecoveryTable",
-    "recovery_benchmark",
+from sktrim.evaluation.recovery import (
+    RecoveryResult,
+    RecoverySetting,
+    RecoveryTable,
+    recovery_benchmark,
 )
 
 __all__ = [
@@ -77,12 +66,3 @@ __all__ = [
     "stability_report",
     "sufficient_fraction",
 ]
-
-
-def __getattr__(name):
-    """Import the benchmark when it is asked for: it also runs as a script."""
-    if name in _RECOVERY:
-        from sktrim.evaluation.recovery import _benchmark as recovery
-
-        return getattr(recovery, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,10 +15,10 @@ def row_correlations(a: Any, b: Any, kind: str = "spearman") -> np.ndarray:
     a = a - a.mean(axis=-1, keepdims=True)
     b = b - b.mean(axis=-1, keepdims=True)
     size_a, size_b = (np.sqrt((v * v).sum(axis=-1)) for v in (a, b))
-    # rounding leaves a constant row a little off its mean
-    flat = (np.ptp(a, axis=-1) <= 1e-12 * np.abs(a).max(initial=0)) | (size_a == 0)
-    flat = flat | (np.ptp(b, axis=-1) <= 1e-12 * np.abs(b).max(initial=0))
-    flat = flat | (size_b == 0)
+    flat = (size_a == 0) | (size_b == 0)
+    for v in (a, b):
+        # rounding leaves a constant row a little off its mean
+        flat = flat | (np.ptp(v, axis=-1) <= 1e-12 * np.abs(v).max(initial=0))
     # a constant row says nothing about the other: 0
     product = np.where(flat, 1.0, size_a * size_b)
     return np.where(flat, 0.0, (a * b).sum(axis=-1) / product)

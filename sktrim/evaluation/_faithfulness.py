@@ -138,6 +138,13 @@ class FaithfulnessReport:
         margins = (gap - self.random.gap, gap - self.magnitude.gap)
         return all(m.mean() > 2 * std_error(m) for m in margins)
 
+    def _named(self) -> dict[str, FaithfulnessCurves]:
+        return {
+            "scores": self.scores,
+            "random order": self.random,
+            "order of |s|": self.magnitude,
+        }
+
     def plot(self, *, title: str | None = None, ax=None) -> FaithfulnessDisplay:
         """Draw the mean curves of the scores and of the controls.
 
@@ -152,12 +159,7 @@ class FaithfulnessReport:
         -------
         sktrim.inspection.FaithfulnessDisplay
         """
-        named = {
-            "scores": self.scores,
-            "random order": self.random,
-            "order of |s|": self.magnitude,
-        }
-        curves = {name: (c.deletion, c.insertion) for name, c in named.items()}
+        curves = {name: (c.deletion, c.insertion) for name, c in self._named().items()}
         return FaithfulnessDisplay.from_curves(
             self.scores.fractions,
             curves,
@@ -167,14 +169,9 @@ class FaithfulnessReport:
         )
 
     def __str__(self) -> str:
-        rows = {
-            "scores": self.scores,
-            "random order": self.random,
-            "order of |s|": self.magnitude,
-        }
         return "\n".join(
             f"{name:14s}{curves.score:8.4f} +- {curves.std_error:.4f}"
-            for name, curves in rows.items()
+            for name, curves in self._named().items()
         )
 
 
@@ -199,10 +196,12 @@ def _magnitude_order(curves, groups, random_state) -> np.ndarray:
     return rank_groups(groups.aggregate(s.astype(float) ** 2), random_state)
 
 
-def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
+def _trace(
+    trim, X, y, orders, scores, baseline, n_rows, max_steps, random_state, verbose
+) -> dict[str, FaithfulnessCurves]:
     """Curves for several orders at once."""
-    scores = check_scores(scores, trim, X)
-    steps = curve_steps(scores.shape[1], options.pop("max_steps"))
+    scores = check_scores(trim.explain(X, y) if scores is None else scores, trim, X)
+    steps = curve_steps(scores.shape[1], max_steps)
     ranked = {}
     if "scores" in orders:
         ranked["scores"] = rank_groups(scores, random_state)
@@ -220,6 +219,7 @@ def _trace(trim, X, y, scores, orders, random_state, options) -> dict:
             pairs.extend(curves.along(order, steps))
         return tuple(pairs)
 
+    options = {"baseline": baseline, "n_rows": n_rows, "verbose": verbose}
     outputs = over_chunks(trim, X, y, visit, n_samples=len(scores), **options)
     output = "probability of the explained class"
     if not trim.explains_probability:
@@ -333,15 +333,8 @@ def faithfulness_curves(
     """
     if order not in ORDERS:
         raise ValueError(f"order={order!r}; expected one of {', '.join(ORDERS)}.")
-    if scores is None:
-        scores = trim.explain(X, y).values
-    options = {
-        "baseline": baseline,
-        "n_rows": n_rows,
-        "max_steps": max_steps,
-        "verbose": verbose,
-    }
-    return _trace(trim, X, y, scores, [order], random_state, options)[order]
+    options = (scores, baseline, n_rows, max_steps, random_state, verbose)
+    return _trace(trim, X, y, [order], *options)[order]
 
 
 def faithfulness_report(
@@ -392,17 +385,8 @@ def faithfulness_report(
     >>> report.beats_controls
     True
     """
-    if scores is None:
-        scores = trim.explain(X, y).values
-    options = {
-        "baseline": baseline,
-        "n_rows": n_rows,
-        "max_steps": max_steps,
-        "verbose": verbose,
-    }
-    return FaithfulnessReport(
-        **_trace(trim, X, y, scores, ORDERS, random_state, options)
-    )
+    options = (scores, baseline, n_rows, max_steps, random_state, verbose)
+    return FaithfulnessReport(**_trace(trim, X, y, ORDERS, *options))
 
 
 def faithfulness_score(trim, X, y=None, **options) -> float:

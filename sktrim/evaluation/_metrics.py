@@ -113,8 +113,7 @@ def sufficient_fraction(
     several = np.ndim(baseline) == 2 and len(baseline) > 1
     if several or (isinstance(baseline, str) and baseline == "rows"):
         raise ValueError(f'baseline={baseline!r} has no single prediction; use "mean".')
-    scores = trim.explain(X, y).values if scores is None else scores
-    scores = check_scores(scores, trim, X)
+    scores = check_scores(trim.explain(X, y) if scores is None else scores, trim, X)
     steps = curve_steps(scores.shape[1], max_steps)
     order = rank_groups(scores, random_state)
 

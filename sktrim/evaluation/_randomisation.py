@@ -95,6 +95,13 @@ class RandomisationResult:
             raise ValueError(f"kind={kind!r}; expected one of {', '.join(KINDS)}.")
         return (self.absolute if absolute else self.signed)[kind]
 
+    def _spread(self, kind, absolute) -> tuple[np.ndarray, np.ndarray, int]:
+        """Mean over draws and its standard error, and the number of draws."""
+        rho = self._draws(kind, absolute)
+        n = rho.shape[1]
+        spread = rho.std(axis=1, ddof=1) if n > 1 else np.zeros(len(rho))
+        return rho.mean(axis=1), spread / np.sqrt(n), n
+
     def mean(self, kind="spearman", absolute=False) -> np.ndarray:
         """Mean correlation over draws at each depth.
 
@@ -148,13 +155,10 @@ class RandomisationResult:
         -------
         ndarray of shape (n_depths,)
         """
-        rho = self._draws(kind, absolute)
-        if rho.shape[1] < 2:
-            return np.ones(len(rho))
-        error = rho.std(axis=1, ddof=1) / np.sqrt(rho.shape[1])
-        mean = rho.mean(axis=1)
-        t = np.abs(mean) / np.where(error > 0, error, 1)
-        p = 2 * stats.t.sf(t, rho.shape[1] - 1)
+        mean, error, n = self._spread(kind, absolute)
+        if n < 2:
+            return np.ones_like(mean)
+        p = 2 * stats.t.sf(np.abs(mean) / np.where(error > 0, error, 1), n - 1)
         return np.where(error > 0, p, np.where(mean == 0, 1.0, 0.0))
 
     def interval(self, kind="spearman", absolute=False) -> tuple[np.ndarray, ...]:
@@ -170,11 +174,9 @@ class RandomisationResult:
         -------
         lower, upper : ndarray of shape (n_depths,), -1 and 1 for a single draw
         """
-        rho = self._draws(kind, absolute)
-        mean, n = rho.mean(axis=1), rho.shape[1]
+        mean, error, n = self._spread(kind, absolute)
         if n < 2:
             return np.full_like(mean, -1), np.full_like(mean, 1)
-        error = rho.std(axis=1, ddof=1) / np.sqrt(n)
         width = stats.t.ppf(1 - self.level / 2, n - 1) * error
         return np.maximum(mean - width, -1), np.minimum(mean + width, 1)
 
@@ -272,7 +274,7 @@ class RandomisationResult:
 
         return RandomisationDisplay.from_values(
             self.layers,
-            {f"{kind}": self.signed[kind] for kind in KINDS},
+            self.signed,
             absolute=self.absolute["spearman"],
             reference=self.data_only["absolute"],
             threshold=self.threshold,
@@ -470,13 +472,12 @@ def _compare(explanation, other, trained, scores, sizes) -> dict[str, float]:
     """Relate the scores of a randomised network to the trained one's."""
     maps = map_correlations(trained, scores)
     sized = map_correlations(np.abs(trained), np.abs(scores))
-    relations = {kind: float(rho.mean()) for kind, rho in maps.items()}
-    relations |= {f"size {kind}": float(np.abs(r).mean()) for kind, r in maps.items()}
-    relations |= {
-        f"chance {kind}": float(sign_chance(trained, scores, kind).mean())
-        for kind in KINDS
-    }
-    relations |= {f"absolute {kind}": float(rho.mean()) for kind, rho in sized.items()}
+    relations = {}
+    for kind in KINDS:
+        relations[kind] = float(maps[kind].mean())
+        relations[f"size {kind}"] = float(np.abs(maps[kind]).mean())
+        relations[f"chance {kind}"] = float(sign_chance(trained, scores, kind).mean())
+        relations[f"absolute {kind}"] = float(sized[kind].mean())
     relations["data only"] = float(row_correlations(sizes, np.abs(scores)).mean())
     before, after = explanation.explained, other.explained
     change = np.abs(after - before).mean()

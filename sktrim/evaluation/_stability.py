@@ -362,11 +362,11 @@ def stability_report(
     values = check_scores(explanation.values)
     rng = np.random.default_rng(random_state)
     n = len(values)
-    maps = {
-        kind: [values[rows] for rows in _rows(kind, n, n_draws, rng, block_size)]
-        for kind in perturbations
-        if kind in perturb.RESAMPLINGS
-    }
+    maps = {}
+    for kind in perturbations:
+        if kind in perturb.RESAMPLINGS:
+            draws = perturb.resamplings(kind, n, n_draws, rng, block_size)
+            maps[kind] = [values[rows] for rows in draws]
     if groups is not None:
         maps["environments"] = [values[r] for r in perturb.environments(groups, n)]
     again = {}
@@ -390,10 +390,6 @@ def stability_report(
     sizes, signs = np.abs(values).mean(axis=0), values.mean(axis=0)
     kinds = {kind: _summary(draws, sizes, signs) for kind, draws in maps.items()}
     return StabilityReport(list(explanation.group_names), sizes, kinds, agreed)
-
-
-def _rows(kind, n, n_draws, rng, block_size):
-    return perturb.resamplings(kind, n, n_draws, rng, block_size)
 
 
 def _counted(explanation, values, bar) -> np.ndarray:

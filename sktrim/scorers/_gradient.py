@@ -74,9 +74,9 @@ def coefficient_gradients(
 ) -> torch.Tensor:
     """Return gradients of the target in coefficients, summed over points by weight."""
     # (n_targets, n_samples, n_coefficients); `points` gives those of a slice, of shape
-    # (n_picked, n_samples, n_coefficients), so that memory stays bounded; they depend on
-    # `between` and the explained ones alone: spaces where those are the same share the
-    # gradient
+    # (n_picked, n_samples, n_coefficients), so that memory stays bounded; they depend
+    # on `between` and the explained ones alone: spaces where those are the same share
+    # the gradient
     # where T^-1 is affine, the gradient is taken in signal space and pulled back once
     if not model.is_affine:
         return _summed_gradients(model, model, points, weights, target)

@@ -33,14 +33,6 @@ from sktrim.scorers import (
 )
 from sktrim.targets import Target
 
-__all__ = [
-    "RecoveryResult",
-    "RecoverySetting",
-    "RecoveryTable",
-    "default_settings",
-    "recovery_benchmark",
-]
-
 OUTPUTS = ("margin", "logit", "probability")
 RANKINGS = ("absolute", "signed", "magnitude")
 _AT_ONCE = 10
@@ -315,9 +307,8 @@ def default_settings() -> list[RecoverySetting]:
 
 
 def _as_setting(scorer) -> RecoverySetting:
-    setting = scorer
-    if not isinstance(scorer, RecoverySetting):
-        setting = RecoverySetting(scorer)
+    known = isinstance(scorer, RecoverySetting)
+    setting = scorer if known else RecoverySetting(scorer)
     setting.check()
     return setting
 
