@@ -325,19 +325,15 @@ def resolve_target(
     every = isinstance(target, str) and target == "all"
     columns = _columns(target, outputs, y, network, n_columns)
     weights, offset = _weights(columns, n_outputs, output, network)
-    if every:
-        weights, offset = weights[None], None if offset is None else offset[None]
-    else:
-        weights = weights[:, None]
-        offset = None if offset is None else offset[:, None]
-    squash = _squash(output, n_outputs, network)
-    names = _names(columns, n_columns, network)
-    picked = Target(torch.as_tensor(weights), squash, _tensor(offset))
+    # targets of all samples, or of each
+    axis = 0 if every else 1
+    picked = Target(
+        torch.as_tensor(weights).unsqueeze(axis),
+        _squash(output, n_outputs, network),
+        None if offset is None else torch.as_tensor(offset).unsqueeze(axis),
+    )
+    names = [_name(column, network) for column in columns]
     return ResolvedTarget(picked, columns, names, every)
-
-
-def _tensor(array):
-    return None if array is None else torch.as_tensor(array)
 
 
 def _n_columns(network, n_outputs: int) -> int:
@@ -356,7 +352,7 @@ def _columns(target, outputs, y, network, n_columns) -> np.ndarray:
     if isinstance(target, str):
         return _named_columns(target, outputs, y, network, n_columns)
     if isinstance(target, tuple) and len(target) == 2:
-        columns = _label_columns([target[1]], network, n_columns, "target")
+        columns = _label_columns([target[1]], network, "target")
         return np.repeat(columns, len(outputs))
     columns = np.asarray(target)
     if isinstance(target, tuple) or columns.dtype.kind not in "iu" or columns.ndim > 1:
@@ -416,29 +412,27 @@ def _named_columns(target, outputs, y, network, n_columns) -> np.ndarray:
             raise ValueError(
                 f"y has {len(y)} labels for {len(outputs)} samples; expected one each."
             )
-        return _label_columns(y, network, n_columns, "y")
+        return _label_columns(y, network, "y")
     raise ValueError(
         f"target={target!r}; as a string, expected 'predicted', 'true' or 'all'."
     )
 
 
-def _label_columns(labels, network, n_columns, what: str) -> np.ndarray:
+def _label_columns(labels, network, what: str) -> np.ndarray:
     if network.kind != "classifier":
         raise ValueError(
             "target=('label', v) needs a classifier; for a regressor give the output "
             "column."
         )
-    labels = np.asarray(labels)
-    classes = network.classes
-    if classes is None:
-        classes = np.arange(n_columns)
-    position = {label: i for i, label in enumerate(classes.tolist())}
+    classes = network.labels.tolist()
+    position = {label: i for i, label in enumerate(classes)}
     try:
-        return np.array([position[label] for label in labels.tolist()], dtype=int)
+        columns = [position[label] for label in np.asarray(labels).tolist()]
+        return np.array(columns, dtype=int)
     except KeyError as error:
         raise ValueError(
             f"{what} holds the label {error.args[0]!r}, which the network does not "
-            f"know; its classes are {classes.tolist()}."
+            f"know; its classes are {classes}."
         ) from None
 
 
@@ -465,27 +459,18 @@ def _contrast(pair, n_samples, n_outputs, n_columns, network, output) -> Resolve
     _check_range(columns, n_columns)
     if columns[0] == columns[1]:
         raise ValueError(f"target={pair!r} contrasts a column with itself, which is 0.")
+    first, second = np.eye(n_columns)[columns]
+    weights, offset = first - second, None
     if n_outputs == 1:
-        weights = np.full((1, 1, 1), float(columns[0] - columns[1]))
+        # the one output speaks of class 1, as a probability p of both: p and 1 - p
+        weights = weights[1:]
         if output == "probability":
-            weights = 2 * weights
-    else:
-        weights = (np.eye(n_outputs)[columns[0]] - np.eye(n_outputs)[columns[1]])[
-            None, None
-        ]
-    offset = None
-    if n_outputs == 1 and output == "probability":
-        offset = torch.full((1, 1), -float(columns[0] - columns[1]))
+            weights, offset = 2 * weights, torch.as_tensor(-weights)[None]
     name = f"{_name(columns[0], network)} - {_name(columns[1], network)}"
     squash = _squash(output, n_outputs, network)
-    target = Target(torch.as_tensor(weights), squash, offset)
+    target = Target(torch.as_tensor(weights)[None, None], squash, offset)
     pairs = np.tile(columns, (n_samples, 1))
     return ResolvedTarget(target, pairs, [name] * n_samples, False)
-
-
-def _names(columns: np.ndarray, n_columns: int, network) -> list[str]:
-    labels = np.array([_name(c, network) for c in range(n_columns)])
-    return labels[columns].tolist()
 
 
 def _name(column: int, network) -> str:

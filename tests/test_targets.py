@@ -17,7 +17,7 @@ class FakeNetwork:
     gives_probabilities = False
     has_gradient = True
     strip, threshold, link = True, 0.5, None
-    independent = Network.independent
+    independent, labels = Network.independent, Network.labels
 
     def __init__(self, kind="classifier", classes=None, ending=None):
         self.kind, self.ending, self.n_outputs = kind, ending, 4

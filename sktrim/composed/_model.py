@@ -202,11 +202,15 @@ class ComposedModel:
             signal = self.inverse.linear(core)
         else:
             signal = self.inverse(core) - self.inverse(torch.zeros_like(core[:1]))
+        return self._with_component(signal, v)
+
+    def _with_component(self, signal: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Lay signals out, and add the residual where it has a coefficient."""
         signal = signal.reshape(*v.shape[:-1], *self.x.shape[1:])
-        if self.component:
-            amount = v[..., -1].reshape(*v.shape[:-1], *[1] * (self.x.ndim - 1))
-            signal = signal + amount * self.r
-        return signal
+        if not self.component:
+            return signal
+        amount = v[..., -1].reshape(*v.shape[:-1], *[1] * (self.x.ndim - 1))
+        return signal + amount * self.r
 
     def signal(self, s: torch.Tensor) -> torch.Tensor:
         """Return T^-1(s) plus the residual; x bit for bit at the explained s.
@@ -221,12 +225,8 @@ class ComposedModel:
         """
         if self.is_affine:
             return self.x + self.linear(s - self.s)
-        core = s[..., : self._s.shape[1]]
-        signal = self.inverse(core).reshape(*s.shape[:-1], *self.x.shape[1:])
-        if self.component:
-            amount = s[..., -1].reshape(*s.shape[:-1], *[1] * (self.x.ndim - 1))
-            return signal + amount * self.r
-        return signal + self._held
+        signal = self._with_component(self.inverse(s[..., : self._s.shape[1]]), s)
+        return signal if self.component else signal + self._held
 
     def output(self, x: torch.Tensor) -> torch.Tensor:
         """Return the network's outputs at signals.

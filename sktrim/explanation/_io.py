@@ -34,6 +34,7 @@ _ARRAYS = (
 _TEXTS = ("group_names", "target_names")
 _WORDS = ("unit", "scorer", "output", "kind")
 _SCALARS = {"n_axes": "iu", "signal_space": "b"}
+_DTYPES = {**dict.fromkeys((*_TEXTS, *_WORDS), str), "signal_shape": int}
 _NUMBERS, _ANYTHING = "biuf", "biufcUSmM"
 _SPARSE_KINDS = {"data": _NUMBERS, "indices": "iu", "indptr": "iu", "shape": "iu"}
 _KINDS = {
@@ -122,13 +123,10 @@ def _texts(name: str, array: np.ndarray) -> list[str]:
 
 def _to_arrays(explanation: ExplanationQueries) -> dict[str, np.ndarray]:
     arrays = {"format": np.array(FORMAT), "version": np.array(VERSION)}
-    for name in (*_ARRAYS, *_TEXTS, *_WORDS, *_SCALARS):
+    for name in (*_ARRAYS, *_TEXTS, *_WORDS, *_SCALARS, "signal_shape"):
         value = getattr(explanation, name)
         if value is not None:
-            text = name in _TEXTS or name in _WORDS
-            arrays[name] = np.asarray(value, dtype=str if text else None)
-    if explanation.signal_shape is not None:
-        arrays["signal_shape"] = np.asarray(explanation.signal_shape, dtype=int)
+            arrays[name] = np.asarray(value, dtype=_DTYPES.get(name))
     plain = {}
     for key, value in explanation.metadata.items():
         if isinstance(value, np.ndarray) and value.dtype != object:

@@ -18,10 +18,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sktrim._memory import chunks
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
 from sktrim.importance._completeness import ON_INCOMPLETE
-from sktrim.importance._explain import explain
+from sktrim.importance._explain import explain_spaces
 from sktrim.importance._question import (
     RESIDUALS,
     Question,
@@ -269,7 +270,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             size = self.network_.to_tensor(rows).norm()
         self.reconstruction_error_ = float(model.r.norm() / size) if size > 0 else 0.0
         if self.network_.kind == "classifier":
-            self.classes_ = self._class_labels()
+            self.classes_ = self.network_.labels
         return self
 
     def _check_fit(self, X, y):
@@ -328,11 +329,6 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         outputs = np.zeros((1, self.network_.n_outputs or 1))
         resolve_target(target, outputs, None, self.network_, self.question_.output)
 
-    def _class_labels(self) -> np.ndarray:
-        if self.network_.classes is not None:
-            return self.network_.classes
-        return np.arange(max(2, self.network_.n_outputs or 1))
-
     def signals(self, X):
         """Validate X as `fit` saw it and run the preprocessing.
 
@@ -376,7 +372,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X or the target does not fit.
         """
-        return explain(self._question_now(), self.signals(X), y)
+        return explain_spaces([self._question_now()], self.signals(X), y)[0]
 
     def _question_now(self) -> Question:
         """Return the question with parameters that may change after `fit`."""
@@ -434,8 +430,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         resolved = question.resolve_rule(x, outputs, y, rule)
         masks = question.masks()
         with evaluation_mode(self.network_.module):
-            for rows, model, target in question.models(x, s, resolved):
-                yield rows, model, target, masks
+            for rows in chunks(len(s), question.rows_at_once(len(s))):
+                model = question.model(x[rows], s[rows])
+                yield rows, model, resolved.target[rows], masks
 
     @property
     def explains_probability(self) -> bool:

@@ -34,16 +34,11 @@ _IMPORTED_BY = os.getpid()
 """Differs from this process in one that was forked from it."""
 
 
-def explain(question: Question, X: Any, y: Any = None) -> Explanation:
-    """Explain signals (n_samples, ...), after any preprocessing."""
-    return explain_spaces([question], X, y)[0]
-
-
 @torch.inference_mode(False)
 def explain_spaces(
     questions: list[Question], X: Any, y: Any = None
 ) -> list[Explanation]:
-    """Explain samples in several spaces; what the spaces share is computed once."""
+    """Explain signals in several spaces; what the spaces share is computed once."""
     # the questions differ in the transformer and what belongs to it
     first, n_samples = questions[0], X.shape[0]
     outputs, resolved = first.resolve(X, y)

@@ -130,11 +130,12 @@ def transform_importance(
     for fitted in [] if network.preprocessing else transformers:
         check_columns(columns, fitted)
     x, seed = check_signals(network.prepare(X), network), draw_seed(random_state)
+    rows = None
     if background is not None:
         check_same_columns(columns, _get_feature_names(background))
-        background = check_signals(network.prepare(background), network)
-        check_background(background, x)
-        background = background[pick_rows(background.shape[0], n_background, seed)]
+        rows = check_signals(network.prepare(background), network)
+        check_background(rows, x)
+        rows = rows[pick_rows(rows.shape[0], n_background, seed)]
     questions = [
         ask(
             network,
@@ -143,7 +144,7 @@ def transform_importance(
             scorer=scorer,
             groups=rule,
             names=names,
-            background=_coefficients(fitted, background),
+            background=rows if rows is None else coefficients_of(fitted, rows),
             target=target,
             output=output,
             residual=residual,
@@ -157,10 +158,6 @@ def transform_importance(
     check_network(network, _safe_indexing(X, np.arange(min(2, x.shape[0]))))
     explanations = explain_spaces(questions, x, y)
     return explanations if several else explanations[0]
-
-
-def _coefficients(transformer, rows):
-    return None if rows is None else coefficients_of(transformer, rows)
 
 
 def _one_each(groups, n_transformers: int) -> list:

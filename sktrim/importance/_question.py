@@ -1,6 +1,5 @@
 """What is asked, of which network and how: all that precedes the samples."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -44,15 +43,11 @@ def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
     return np.sort(rng.choice(n_rows, n_background, replace=False))
 
 
-def needs_layout(transformer: Any) -> bool:
-    """Tell whether a transformer takes signals n-D, as the network does."""
-    return transformer is not None and get_tags(transformer).input_tags.three_d_array
-
-
 def as_rows(transformer: Any, x: Any) -> Any:
     """Lay signals out as the transformer takes them: n-D for ours, flat for others."""
     # a DataFrame where the transformer was fitted on one
-    if not sp.issparse(x) and not needs_layout(transformer):
+    flat = transformer is None or not get_tags(transformer).input_tags.three_d_array
+    if flat and not sp.issparse(x):
         x = np.asarray(x).reshape(len(x), -1)
     return named_columns(transformer, x)
 
@@ -144,7 +139,9 @@ class Question:
 
     def resolve(self, x, y) -> tuple[np.ndarray, ResolvedTarget]:
         """Compute the outputs and decide what is explained for each sample."""
-        self._check_target(x.shape[0], y)
+        # a target that cannot be met is refused before the network is run
+        stand_in = np.zeros((x.shape[0], self.network.n_outputs or 1), np.float32)
+        resolve_target(self.target, stand_in, y, self.network, self.output)
         outputs = self.outputs(x)
         if not np.isfinite(outputs).all():
             row = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
@@ -165,11 +162,6 @@ class Question:
             target = own_columns(self.network, x, target)
         return resolve_target(target, outputs, y, self.network, output)
 
-    def _check_target(self, n_samples: int, y) -> None:
-        """Raise for a target that cannot be met, before the network is run."""
-        stand_in = np.zeros((n_samples, self.network.n_outputs or 1), np.float32)
-        resolve_target(self.target, stand_in, y, self.network, self.output)
-
     def model(self, x, s) -> ComposedModel:
         """Bind f' to a chunk of samples."""
         network = self.network
@@ -177,11 +169,6 @@ class Question:
         return ComposedModel(
             network, self.inverse, network.to_tensor(x), s, self.residual
         )
-
-    def models(self, x, s, resolved) -> Iterator[tuple[slice, ComposedModel, Any]]:
-        """Yield rows, the model bound to them and their target, chunk by chunk."""
-        for rows in chunks(len(s), self.rows_at_once(len(s))):
-            yield rows, self.model(x[rows], s[rows]), resolved.target[rows]
 
     @property
     def group_names(self) -> list[str]:

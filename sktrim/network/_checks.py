@@ -116,14 +116,11 @@ def _check_predictions(network: Network, X, whole) -> None:
     whole = whole.reshape(len(whole), -1)
     outputs = to_numpy(_before_ending(whole, network))
     with asking_ourselves(network.module):
-        if is_regressor(estimator) or not hasattr(estimator, "predict_proba"):
-            predictions = np.asarray(estimator.predict(X))
-            _check_values(network, estimator, "predict", predictions, outputs, whole)
-        else:
-            predictions = np.asarray(estimator.predict_proba(X))
-            _check_values(
-                network, estimator, "predict_proba", predictions, outputs, whole
-            )
+        shares = not is_regressor(estimator) and hasattr(estimator, "predict_proba")
+        method = "predict_proba" if shares else "predict"
+        predictions = np.asarray(getattr(estimator, method)(X))
+        _check_values(network, estimator, method, predictions, outputs, whole)
+        if shares:
             _check_labels(network, estimator, estimator.predict(X), outputs)
 
 
@@ -221,12 +218,11 @@ def _check_labels(network, estimator, labels, outputs) -> None:
     if labels.shape != (len(outputs),) or network.kind != "classifier":
         return
     columns = predicted_columns(outputs, network)
-    n_columns = max(2, outputs.shape[1])
-    known = network.classes if network.classes is not None else np.arange(n_columns)
+    known = network.labels
     if np.array_equal(known[columns], labels):
         return
     if np.array_equal(columns, labels):
-        network.classes = np.arange(n_columns)
+        network.classes = np.arange(len(known))
         return
     raise NotTheEstimatorError(
         f"predict of {type(estimator).__name__} gives the label {labels[0]!r} for a "

@@ -99,6 +99,13 @@ class Network:
         return self.composed if self.strip else AsItIs(self.composed)
 
     @property
+    def labels(self) -> np.ndarray:
+        """What the columns of a classifier are called: 0, 1, ... by default."""
+        if self.classes is not None:
+            return self.classes
+        return np.arange(max(2, self.n_outputs or 1))
+
+    @property
     def independent(self) -> bool:
         """Whether each of several outputs is a label of its own."""
         return "sigmoid" in (self.ending, self.link)

@@ -50,18 +50,14 @@ def resolve_network(estimator, X) -> Network:
         network = _resolve_target(estimator, inner, X)
         if network is not None:
             return network
+    module = _skorch_module(inner) if is_skorch(inner) else _predictor_module(inner)
+    kind = "regressor" if is_regressor(inner) else None
     return Network(
-        _skorch_module(inner) if is_skorch(inner) else _predictor_module(inner),
-        kind=_kind(inner),
+        module,
+        kind="classifier" if is_classifier(inner) else kind,
         classes=getattr(inner, "classes_", None) if is_classifier(inner) else None,
         estimator=estimator,
     )
-
-
-def _kind(estimator) -> str | None:
-    if is_classifier(estimator):
-        return "classifier"
-    return "regressor" if is_regressor(estimator) else None
 
 
 def _predictor_module(predictor) -> PredictorModule:
