@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._trace import as_list, check_scores
 from sktrim.evaluation._variants import with_scorer
+from sktrim.inspection._style import check_option
 from sktrim.scorers import check_scorer, scorer_name
 
 
@@ -70,8 +71,7 @@ class ScorerAgreement:
         """
         from sktrim.inspection import AgreementDisplay
 
-        if what not in ("signed", "absolute", "top"):
-            raise ValueError(f"what={what!r}; expected 'signed', 'absolute' or 'top'.")
+        check_option("what", what, ("signed", "absolute", "top"))
         labels = {
             "signed": "Spearman correlation of scores",
             "absolute": "Spearman correlation of magnitudes",

@@ -6,6 +6,8 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
+from sktrim.inspection._style import check_option
+
 
 @dataclass(frozen=True)
 class ImportanceByValue:
@@ -108,8 +110,7 @@ class ImportanceByValue:
         """
         from sktrim.inspection import CurveDisplay
 
-        if what not in ("shares", "mean_squares"):
-            raise ValueError(f"what={what!r}; expected 'shares' or 'mean_squares'.")
+        check_option("what", what, ("shares", "mean_squares"))
         labels = {
             "shares": "share of squared attribution",
             "mean_squares": "squared attribution per value",

@@ -12,6 +12,7 @@ from sktrim.evaluation._trace import (
     unit_of,
 )
 from sktrim.inspection import FaithfulnessDisplay
+from sktrim.inspection._style import check_option
 from sktrim.network._network import to_numpy
 
 ORDERS = ("scores", "random", "magnitude")
@@ -331,8 +332,7 @@ def faithfulness_curves(
     >>> bool(mean[0] > mean[1] > mean[2]), bool(abs(mean[2]) < 1e-6)
     (True, True)
     """
-    if order not in ORDERS:
-        raise ValueError(f"order={order!r}; expected one of {', '.join(ORDERS)}.")
+    check_option("order", order, ORDERS)
     options = (scores, baseline, n_rows, max_steps, random_state, verbose)
     return _trace(trim, X, y, [order], *options)[order]
 

@@ -14,6 +14,7 @@ from sktrim.evaluation._trace import (
     over_chunks,
     rank_groups,
 )
+from sktrim.inspection._style import check_option
 from sktrim.network._network import to_numpy
 
 
@@ -447,8 +448,7 @@ def localisation_score(
     >>> round(localisation_score(trim, X), 2)
     1.0
     """
-    if over not in ("groups", "samples"):
-        raise ValueError(f"over={over!r}; expected 'groups' or 'samples'.")
+    check_option("over", over, ("groups", "samples"))
     explanation = trim.explain(X, y) if explanation is None else explanation
     scores = np.abs(check_scores(explanation.values, trim, X))
     changes = marginal_changes(trim, X, y, n_rows=n_rows, verbose=verbose)

@@ -22,6 +22,7 @@ from sktrim.evaluation._variants import (
     with_module,
     with_target,
 )
+from sktrim.inspection._style import check_option
 
 KINDS = ("pearson", "spearman", "kendall")
 MODES = ("cascade", "independent")
@@ -91,8 +92,7 @@ class RandomisationResult:
     level: float = 0.05
 
     def _draws(self, kind, absolute) -> np.ndarray:
-        if kind not in KINDS:
-            raise ValueError(f"kind={kind!r}; expected one of {', '.join(KINDS)}.")
+        check_option("kind", kind, KINDS)
         return (self.absolute if absolute else self.signed)[kind]
 
     def _spread(self, kind, absolute) -> tuple[np.ndarray, np.ndarray, int]:
@@ -284,8 +284,7 @@ class RandomisationResult:
 
 
 def _check_options(mode, n_draws, depths, n_layers) -> list[int]:
-    if mode not in MODES:
-        raise ValueError(f"mode={mode!r}; expected one of {', '.join(MODES)}.")
+    check_option("mode", mode, MODES)
     if n_draws < 1:
         raise ValueError(f"n_draws={n_draws}; expected at least 1.")
     if n_layers == 0:

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from sktrim.evaluation import _perturbations as perturb
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._trace import as_list, check_scores
+from sktrim.inspection._style import check_option
 
 PERTURBATIONS = (*perturb.RESAMPLINGS, "noise", "adversarial")
 
@@ -351,11 +352,7 @@ def stability_report(
     """
     perturbations = as_list(perturbations)
     for kind in perturbations:
-        if kind not in PERTURBATIONS:
-            raise ValueError(
-                f"perturbation {kind!r} is not known; expected some of "
-                f"{', '.join(PERTURBATIONS)}."
-            )
+        check_option("perturbation", kind, PERTURBATIONS)
     if n_draws < 1:
         raise ValueError(f"n_draws={n_draws}; expected at least 1.")
     explanation = trim.explain(X, y)

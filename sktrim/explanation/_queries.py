@@ -9,6 +9,7 @@ import numpy as np
 
 from sktrim.explanation._arrays import ExplanationArrays
 from sktrim.explanation._checks import check_rows
+from sktrim.inspection._style import check_option
 
 
 class ExplanationQueries(ExplanationArrays):
@@ -126,11 +127,8 @@ class ExplanationQueries(ExplanationArrays):
         array([['high'],
                ['low']], dtype='<U4')
         """
-        if by not in ("abs", "signed") or over not in ("sample", "mean"):
-            raise ValueError(
-                f"by={by!r}, over={over!r}: by is 'abs' or 'signed', over is 'sample' "
-                "or 'mean'."
-            )
+        check_option("by", by, ("abs", "signed"))
+        check_option("over", over, ("sample", "mean"))
         if k < 1:
             raise ValueError(f"k={k} groups cannot be found; k must be at least 1.")
         self._check_one_target("top_k")

@@ -20,14 +20,6 @@ from sktrim.scorers._baselines import FromBaseline
 ON_INCOMPLETE = ("warn", "raise", "ignore")
 
 
-def check_on_incomplete(value) -> None:
-    """Raise a ValueError unless value is one of `ON_INCOMPLETE`."""
-    if value not in ON_INCOMPLETE:
-        raise ValueError(
-            f"on_incomplete={value!r}; expected one of {', '.join(ON_INCOMPLETE)}."
-        )
-
-
 def report_reconstruction(question, errors: np.ndarray) -> None:
     """Warn where most of the signals is in the residual, and that is not scored."""
     # `errors` are ||x - T^-1 T x|| / ||x|| of the samples

@@ -321,13 +321,12 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def _check_target(self) -> None:
         """Raise for a target that can never be met, before any sample is explained."""
         target = self.target
-        per_sample = not isinstance(target, (str, tuple)) and np.ndim(target) > 0
-        if per_sample or (isinstance(target, str) and target == "true"):
-            if self.network_.kind != "classifier" and not per_sample:
-                raise ValueError("target='true' needs a classifier.")
-            return
-        outputs = np.zeros((1, self.network_.n_outputs or 1))
-        resolve_target(target, outputs, None, self.network_, self.question_.output)
+        if not isinstance(target, (str, tuple)) and np.ndim(target) > 0:
+            return  # one for each sample
+        network = self.network_
+        outputs = np.zeros((1, network.n_outputs or 1))
+        some = network.labels[:1]
+        resolve_target(target, outputs, some, network, self.question_.output)
 
     def signals(self, X):
         """Validate X as `fit` saw it and run the preprocessing.

@@ -5,7 +5,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
 from sktrim.explanation import Explanation
-from sktrim.importance._completeness import check_on_incomplete
+from sktrim.importance._completeness import ON_INCOMPLETE
 from sktrim.importance._explain import explain_spaces
 from sktrim.importance._question import (
     ask,
@@ -20,6 +20,7 @@ from sktrim.importance._signals import (
     check_same_columns,
     check_signals,
 )
+from sktrim.inspection._style import check_option
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
 from sktrim.network._estimators import unwrap
@@ -116,7 +117,7 @@ def transform_importance(
     >>> explanation.group_names
     ['0.0 cycles', '0.5 cycles', '1.0 cycles']
     """
-    check_on_incomplete(on_incomplete)
+    check_option("on_incomplete", on_incomplete, ON_INCOMPLETE)
     several = isinstance(transformer, (list, tuple))
     transformers = list(transformer) if several else [transformer]
     rules = _one_each(groups, len(transformers)) if several else [groups]

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state, get_tags
 from sktrim._memory import chunks, rows_in_memory
 from sktrim.groups import FeatureGroups, check_groups
 from sktrim.groups._resolve import coefficient_names, last_step
+from sktrim.inspection._style import check_option
 from sktrim.inverse import InverseModule, InverseNotAvailableError, inverse_module
 from sktrim.inverse._affine import named_columns
 from sktrim.inverse._numpy import NumpyInverse
@@ -259,11 +260,7 @@ def ask(
     # of `Question`
     scorer = check_scorer(scorer)
     check_parts(network.estimator, transformer, scorer, network.has_gradient)
-    if settings["residual"] not in RESIDUALS:
-        raise ValueError(
-            f"residual={settings['residual']!r}; expected one of "
-            f"{', '.join(RESIDUALS)}."
-        )
+    check_option("residual", settings["residual"], RESIDUALS)
     # the signals are tried
     sample = x[:10]
     network.inspect(network.to_tensor(sample))

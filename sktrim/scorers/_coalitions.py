@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sktrim._memory import chunks, rows_in_memory
+from sktrim.scorers._base import Attribution
 from sktrim.scorers._channels_last import in_channels_last
 
 _MOST_PARTS = 64
@@ -40,14 +41,6 @@ class GroupAmounts:
         return self.target(model(model.s - share * self.change))
 
 
-def portions(model, target, n_points: int):
-    """Yield samples, and their targets, whose answers at all points fit into memory."""
-    size = rows_in_memory(16 * n_points * target.n_targets)
-    fast = in_channels_last(model)
-    for rows in chunks(len(model.s), size):
-        yield fast[rows], target[rows]
-
-
 def responses(
     model, groups, target, rows: torch.Tensor, points: Any, *, clip: bool = True
 ) -> torch.Tensor:
@@ -68,6 +61,19 @@ def responses(
             total = total + torch.cat(outputs).double()
         averages.append(total / len(rows))
     return torch.cat(averages, dim=1)
+
+
+def scores_of(
+    solve, model, groups, target, rows: torch.Tensor, points: Any, *, clip: bool = True
+) -> Attribution:
+    """Make scores of f' at some amounts of groups, as many samples at once as fit."""
+    # `solve` takes what `responses` gives to the fields of an Attribution
+    size = rows_in_memory(16 * len(points) * target.n_targets)
+    fast, parts = in_channels_last(model), []
+    for some in chunks(len(model.s), size):
+        values = responses(fast[some], groups, target[some], rows, points, clip=clip)
+        parts.append(Attribution(*solve(values)))
+    return Attribution.join(parts).map(lambda values: values.to(model.s))
 
 
 class Subsets:

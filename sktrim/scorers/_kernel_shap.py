@@ -7,9 +7,8 @@ import torch
 from scipy.special import binom
 from sklearn.linear_model import LinearRegression
 
-from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import FromBaseline, check_positive
-from sktrim.scorers._coalitions import Subsets, portions, responses
+from sktrim.scorers._coalitions import Subsets, scores_of
 
 
 class KernelShap(FromBaseline):
@@ -96,12 +95,12 @@ class KernelShap(FromBaseline):
         ends = np.repeat([[0.0], [1.0]], len(groups), axis=1)
         points = np.concatenate([ends, subsets])
         rows = self.baseline_rows(model, background)
-        parts = []
-        for part, picked in portions(model, target, len(points)):
-            outputs = responses(part, groups, picked, rows, points)
+
+        def solve(outputs):
             scores = _solve(subsets, weights, outputs.cpu().numpy())
-            parts.append(Attribution(torch.as_tensor(scores).to(s), outputs[0].to(s)))
-        return Attribution.join(parts)
+            return torch.as_tensor(scores), outputs[0]
+
+        return scores_of(solve, model, groups, target, rows, points)
 
 
 def choose_subsets(

@@ -4,9 +4,8 @@ import numpy as np
 import torch
 from sklearn.linear_model import Ridge, lars_path_gram
 
-from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import FromBaseline, check_positive
-from sktrim.scorers._coalitions import portions, responses
+from sktrim.scorers._coalitions import scores_of
 
 
 class Lime(FromBaseline):
@@ -123,21 +122,18 @@ class Lime(FromBaseline):
         kernel = np.exp(distance.min() - distance)
         kernel *= len(kernel) / kernel.sum()
         rows = self.baseline_rows(model, background)
-        parts = []
-        for part, picked in portions(model, target, len(draws)):
-            outputs = responses(
-                part, groups, picked, rows, 1 + self.radius * draws, clip=False
+        points = 1 + self.radius * draws
+
+        def solve(outputs):
+            flat = outputs.flatten(1).cpu().numpy()
+            weights, level = self._regress(draws, flat, kernel)
+            values, base = (
+                torch.as_tensor(part).unflatten(-1, outputs.shape[1:])
+                for part in (weights, level - weights.sum(axis=0))
             )
-            outputs = outputs.cpu().numpy()
-            weights, level = self._regress(
-                draws, outputs.reshape(len(draws), -1), kernel
-            )
-            weights = weights.reshape(len(groups), *outputs.shape[1:])
-            level = level.reshape(outputs.shape[1:])
-            base = torch.as_tensor(level - weights.sum(axis=0)).to(s)
-            values = torch.as_tensor(np.moveaxis(weights, 0, 1)).to(s)
-            parts.append(Attribution(values, base))
-        return Attribution.join(parts)
+            return values.movedim(0, 1), base
+
+        return scores_of(solve, model, groups, target, rows, points, clip=False)
 
     def _check(self, n_groups: int) -> None:
         check_positive(self.n_draws, "n_draws")

@@ -4,9 +4,8 @@ import numpy as np
 import torch
 from scipy.special import gammaln
 
-from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import FromBaseline, check_positive
-from sktrim.scorers._coalitions import Subsets, portions, responses
+from sktrim.scorers._coalitions import Subsets, scores_of
 
 
 class Shapley(FromBaseline):
@@ -105,11 +104,7 @@ class Shapley(FromBaseline):
         else:
             ranks = _draw_ranks(n_groups, self.n_permutations // 2, random_state)
             points, solve = _Prefixes(ranks), _sampled(ranks)
-        solved = [
-            Attribution(*solve(responses(part, groups, picked, rows, points)))
-            for part, picked in portions(model, target, len(points))
-        ]
-        return Attribution.join(solved).map(lambda values: values.to(s))
+        return scores_of(solve, model, groups, target, rows, points)
 
     def _check(self) -> None:
         check_positive(self.n_permutations, "n_permutations")

@@ -17,6 +17,7 @@ from sktrim.datasets._simulated import N_TEST, Problem, get_regime
 from sktrim.evaluation._correlation import row_correlations
 from sktrim.evaluation._trace import as_list
 from sktrim.evaluation.recovery._networks import train_networks
+from sktrim.inspection._style import check_option
 from sktrim.inverse import inverse_module
 from sktrim.network import Network
 from sktrim.network._evaluation import evaluation_mode
@@ -91,12 +92,8 @@ class RecoverySetting:
 
     def check(self) -> None:
         """Raise a ValueError for an unknown option."""
-        for what, value, known in (
-            ("output", self.output, OUTPUTS),
-            ("ranking", self.ranking, RANKINGS),
-        ):
-            if value not in known:
-                raise ValueError(f"{what}={value!r}; expected one of {known}.")
+        check_option("output", self.output, OUTPUTS)
+        check_option("ranking", self.ranking, RANKINGS)
         if self.ranking == "magnitude" and not check_scorer(self.scorer).additive:
             raise ValueError(
                 f'ranking="magnitude" needs scores of coefficients, but {self.name} '
@@ -234,21 +231,12 @@ class RecoveryTable:
         """
         import pandas as pd
 
-        means = [
-            {
-                "regime": r.regime,
-                "scorer": r.scorer,
-                "output": r.output,
-                "ranking": r.ranking,
-                "error": r.error,
-                "std_error": r.std_error,
-                "locality": float(np.mean(r.locality)),
-                "locality_over_rows": float(np.mean(r.locality_over_rows)),
-                "circular": r.circular,
-            }
-            for r in self.results
-        ]
-        return pd.DataFrame(means)
+        names = ("regime", "scorer", "output", "ranking", "error", "std_error")
+        names += ("locality", "locality_over_rows", "circular")
+        table = {name: [getattr(r, name) for r in self.results] for name in names}
+        for name in ("locality", "locality_over_rows"):
+            table[name] = [float(np.mean(values)) for values in table[name]]
+        return pd.DataFrame(table)
 
     def to_json(self) -> str:
         """Give everything, network by network, as JSON text.
