@@ -319,7 +319,9 @@ def resolve_target(
     (array([0]), tensor([[[ 1.0000, -0.5000, -0.5000]]], dtype=torch.float64))
     """
     n_samples, n_outputs = outputs.shape
-    n_columns = _n_columns(network, n_outputs)
+    # one output of a classifier speaks of two classes
+    two = n_outputs == 1 and network.kind == "classifier"
+    n_columns = 2 if two else n_outputs
     if isinstance(target, tuple) and len(target) == 2 and target[0] != "label":
         return _contrast(target, n_samples, n_outputs, n_columns, network, output)
     every = isinstance(target, str) and target == "all"
@@ -334,11 +336,6 @@ def resolve_target(
     )
     names = [_name(column, network) for column in columns]
     return ResolvedTarget(picked, columns, names, every)
-
-
-def _n_columns(network, n_outputs: int) -> int:
-    """Count the classes or outputs; one output of a classifier speaks of two."""
-    return 2 if n_outputs == 1 and network.kind == "classifier" else n_outputs
 
 
 def _squash(output: str, n_outputs: int, network) -> str | None:

@@ -26,7 +26,7 @@ from sktrim.groups import FeatureGroups
 LARGE_ERROR = 0.5
 """A reconstruction error beyond this is warned of and written on plots."""
 
-_PER_SAMPLE = (
+PER_SAMPLE = (
     "values",
     "predictions",
     "base_values",
@@ -231,7 +231,7 @@ class ExplanationArrays:
         return self._take(check_rows(key, len(self)))
 
     def _take(self, rows) -> Self:
-        taken = {name: array[rows] for name, array in self._known(*_PER_SAMPLE).items()}
+        taken = {name: array[rows] for name, array in self._known(*PER_SAMPLE).items()}
         if self.values.ndim == 2:
             for name, labels in self._known(*_PER_SAMPLE_OR_TARGET).items():
                 taken[name] = np.asarray(labels)[rows]
@@ -275,7 +275,7 @@ class ExplanationArrays:
             raise ValueError("concatenate needs at least one Explanation, got none.")
         for other in explanations[1:]:
             _check_agree(explanations[0], other)
-        names = _PER_SAMPLE
+        names = PER_SAMPLE
         if explanations[0].values.ndim == 2:
             names += _PER_SAMPLE_OR_TARGET
         sources = [each.component_function for each in explanations]

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sktrim.exceptions import ExplanationFileError
+from sktrim.explanation._arrays import PER_SAMPLE
 from sktrim.explanation._components import StoredComponents
 from sktrim.explanation._files import CHECKSUM, Archive, check_kind, write_arrays
 from sktrim.explanation._queries import ExplanationQueries
@@ -19,18 +20,8 @@ from sktrim.groups import FeatureGroups
 
 FORMAT = "sktrim.Explanation"
 VERSION = 3
-_ARRAYS = (
-    "values",
-    "centers",
-    "targets",
-    "predictions",
-    "base_values",
-    "residual_values",
-    "completeness_error",
-    "explained",
-    "std_errors",
-    "reconstruction_errors",
-)
+_MATRICES = ("coefficients", "signals")
+_ARRAYS = ("centers", "targets", *(n for n in PER_SAMPLE if n not in _MATRICES))
 _TEXTS = ("group_names", "target_names")
 _WORDS = ("unit", "scorer", "output", "kind")
 _SCALARS = {"n_axes": "iu", "signal_space": "b"}
@@ -39,14 +30,14 @@ _NUMBERS, _ANYTHING = "biuf", "biufcUSmM"
 _SPARSE_KINDS = {"data": _NUMBERS, "indices": "iu", "indptr": "iu", "shape": "iu"}
 _KINDS = {
     **dict.fromkeys(_ARRAYS, _NUMBERS),
-    **dict.fromkeys(("coefficients", "signals", "components"), _NUMBERS),
+    **dict.fromkeys((*_MATRICES, "components"), _NUMBERS),
     **dict.fromkeys(("mask_centers", "mask_coordinates"), _NUMBERS),
     **dict.fromkeys((*_TEXTS, *_WORDS, "mask_names", "mask_unit"), "U"),
     **dict.fromkeys(("format", "metadata", CHECKSUM), "U"),
     **dict.fromkeys(("version", "signal_shape"), "iu"),
     **{
         f"{matrix}_{part}": kinds
-        for matrix in ("coefficients", "signals", "masks")
+        for matrix in (*_MATRICES, "masks")
         for part, kinds in _SPARSE_KINDS.items()
     },
     **_SCALARS,

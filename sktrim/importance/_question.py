@@ -21,6 +21,7 @@ from sktrim.network._estimators import check_predictor, has_gradient, net_inside
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
+from sktrim.scorers._base import extras_of
 from sktrim.targets import ResolvedTarget, check_output, own_columns, resolve_target
 from sktrim.transforms import LatentDirichletAllocation
 
@@ -190,18 +191,12 @@ class Question:
 
     def extras(self) -> dict:
         """Keyword arguments that this scorer's `attribute` asks for."""
-        extras = {}
-        if getattr(self.scorer, "needs_background", False):
-            background = self.background
-            if background is not None:
-                network = self.network
-                background = torch.tensor(
-                    background, dtype=network.dtype, device=network.device
-                )
-            extras["background"] = background
-        if getattr(self.scorer, "is_random", False):
-            extras["random_state"] = self.seed
-        return extras
+        background, network = self.background, self.network
+        if background is not None:
+            background = torch.tensor(
+                background, dtype=network.dtype, device=network.device
+            )
+        return extras_of(self.scorer, background, self.seed)
 
 
 def check_parts(

@@ -99,6 +99,16 @@ def _concatenated(*parts):
     return torch.cat(parts)
 
 
+def extras_of(scorer: Any, background: Any, seed: int) -> dict[str, Any]:
+    """Keyword arguments that a scorer's `attribute` asks for, of those there are."""
+    extras = {}
+    if getattr(scorer, "needs_background", False):
+        extras["background"] = background
+    if getattr(scorer, "is_random", False):
+        extras["random_state"] = seed
+    return extras
+
+
 class Scorer(BaseEstimator):
     r"""Base class of attribution methods.
 

@@ -32,6 +32,7 @@ from sktrim.scorers import (
     check_scorer,
     scorer_name,
 )
+from sktrim.scorers._base import extras_of
 from sktrim.targets import Target
 
 OUTPUTS = ("margin", "logit", "probability")
@@ -344,11 +345,7 @@ class _Trial:
     def scores(self, setting: RecoverySetting) -> np.ndarray:
         """Score the groups of every row, shape (n_rows, n_groups), for ranking."""
         scorer = check_scorer(setting.scorer)
-        extras = {}
-        if getattr(scorer, "needs_background", False):
-            extras["background"] = self.background
-        if getattr(scorer, "is_random", False):
-            extras["random_state"] = self.seed
+        extras = extras_of(scorer, self.background, self.seed)
         groups = self.problem.groups
         if setting.ranking == "magnitude":
             single = type(groups).singletons(groups.n_coefficients)
