@@ -178,6 +178,31 @@ def test_rows_that_meet_each_other_are_one_sample(bias, network):
     torch.testing.assert_close(out, joined)
 
 
+NUMBERS = {
+    "mean": lambda x: x * (x.mean() + 1),
+    "largest": lambda x: x * (1 / x.amax()),
+    "zero": lambda x: x * ((0 * x).sum() + 1),
+    "exponential of zero": lambda x: x * (0 * x).sum().exp(),
+    "dead": lambda x: x * ((-x.abs()).relu().sum() + 1),
+}
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("partition", [False, True])
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_of_all_rows_has_shares_too(name, bias, partition, grad):
+    network, x = NUMBERS[name], drawn(4, 6)
+    rel = torch.stack([0 * x, x]) if partition else torch.stack([0 * x, x / 3, x])
+    options = {"bias": bias, "partition": partition, "strip": False}
+    with torch.set_grad_enabled(grad):
+        out, rest = contextual_decomposition(network, x, rel, **options)
+    torch.testing.assert_close(out[-1], network(x))
+    assert (out[0] == 0).all()
+    whole = out.sum(0) if partition else out
+    torch.testing.assert_close(whole + rest, network(x).expand_as(whole))
+
+
 @pytest.mark.parametrize("strip", [True, False])
 @pytest.mark.parametrize("bias", ["channel", "proportional"])
 def test_a_model_that_writes_its_input_and_goes_row_by_row_leaves_x_as_it_is(

@@ -145,7 +145,7 @@ class Start:
             rows = rows.repeat_interleave(length // rows.shape[1], 1)
         else:
             alike = (rows == rows[:, :1]).all(1)
-            if not (alike | ~needed.flatten(1).any(1)).all():
+            if not (alike | ~needed[..., None].flatten(1).any(1)).all():
                 raise RowsDiffer
             rows, axis = rows[:, :1], -1
         sizes = [1] * len(shape)
