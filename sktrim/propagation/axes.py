@@ -82,7 +82,30 @@ def axes_moved(call: Any, carrier: Carrier) -> list[int | None]:
     numbers = numbers.reshape(-1, *(1,) * (-axis - 1)).expand(shape)
     args, kwargs = call.replaced(lambda _: numbers)
     outputs = _tensors(call.func(*args, **kwargs))
+    if shape[axis] == 1:
+        return [_axis_of_one_row(call, carrier, moved) for moved in outputs]
     return [_axis_of_rows(carrier, moved, shape[axis]) for moved in outputs]
+
+
+def _axis_of_one_row(call: Any, carrier: Carrier, out: torch.Tensor) -> int | None:
+    """Return the axis along which copies of the only row would be those of several."""
+    axis, shape = carrier.axis, carrier.full.shape
+    if out.ndim == len(shape) and all(
+        size == out.shape[d] for d, size in enumerate(shape) if d != axis + len(shape)
+    ):
+        return axis
+    leads = axis == -len(shape) and out.ndim and _takes_several(call)
+    return -out.ndim if leads else axis_kept(carrier, out)
+
+
+def _takes_several(call: Any) -> bool:
+    """Tell whether the first axis is that of what an operation takes of the first."""
+    if call.operation.name != "__getitem__":
+        return True
+    index = call.args[1]
+    first = index[0] if isinstance(index, tuple) else index
+    # behind a slice, or a number, what other indices take may come first
+    return isinstance(first, list) or (is_plain(first) and first.numel() > 1)
 
 
 def _axis_of_rows(carrier: Carrier, rows: torch.Tensor, count: int) -> int | None:

@@ -95,6 +95,54 @@ def written_by_time(x):
     return (out + SHIFT).tanh().mean(0)
 
 
+def copies(x):
+    return torch.arange(len(x)).repeat_interleave(4)
+
+
+def weighed(rows):
+    """A layer of copies of every row, each with weights of its own, one by one."""
+    weights = drawn(4, *rows.shape[1:], seed=8).repeat(len(rows) // 4, 1, 1)
+    return layer(rows * weights).reshape(len(rows) // 4, -1, 6).tanh().mean(1)
+
+
+def for_every_window(x):
+    return weighed(x.repeat_interleave(4, dim=0))
+
+
+def selected(x):
+    return weighed(x.index_select(0, copies(x)))
+
+
+def indexed(x):
+    return weighed(x[copies(x)])
+
+
+def indexed_with_times(x):
+    return weighed(x[copies(x)[:, None], torch.tensor([0, 2, 3])])
+
+
+def indexed_within_times(x):
+    times = torch.tensor([0, 2, 3, 1])
+    return layer(x[torch.arange(len(x))[None], times[:, None]]).tanh().mean(0)
+
+
+def time_first(x):
+    rows = x.transpose(0, 1)[:, copies(x)] * drawn(6, 4, 4, seed=8).repeat(1, len(x), 1)
+    return layer(rows).reshape(6, len(x), 4, 6).tanh().mean((0, 2))
+
+
+def chosen_times(x):
+    chosen = torch.tensor([1, 0, 1, 1, 0, 1]).bool().expand(len(x), -1)
+    return layer(x[chosen]).reshape(len(x), -1, 6).tanh().mean(1)
+
+
+def indexed_behind_a_slice(x):
+    """What indices with a slice between them take comes first."""
+    squares = x[:, :, None] * drawn(3, 1, seed=9)
+    taken = squares[:, torch.tensor([0, 2, 3, 1]), :, torch.tensor([0, 2, 1, 1])]
+    return F.linear(taken, WEIGHT[:, :3], SHIFT).relu().tanh().mean(0)
+
+
 NETWORKS = [
     first_rows,
     picked_rows,
@@ -105,6 +153,14 @@ NETWORKS = [
     times_first,
     queried,
     written_by_time,
+    for_every_window,
+    selected,
+    indexed,
+    indexed_with_times,
+    indexed_within_times,
+    time_first,
+    chosen_times,
+    indexed_behind_a_slice,
 ]
 
 
