@@ -16,6 +16,7 @@ from sktrim.propagation import (
 from sktrim.propagation.backward._deeplift import DeepLiftRescale, check_baseline
 from sktrim.propagation.backward._method import run
 from sktrim.propagation.backward._relu import GuidedBackpropagation
+from sktrim.scorers._gradient import pulled
 
 BIASES = ("context", "proportional", "channel")
 METHODS = (
@@ -228,7 +229,7 @@ def _rescaled(model, x, origin):
     with torch.enable_grad():
         carrier = run(model, DeepLiftRescale().enter(leaf, origin))
         out = carrier.full
-        (found,) = torch.autograd.grad(_scalar(out).sum(), leaf)
+        (found,) = pulled(_scalar(out).sum(), (leaf,), retain=False)
     start = _explained(model, origin)
     if start.isfinite().all():
         check_baseline(carrier.rel, start, out)
@@ -263,7 +264,7 @@ def _guided(model, x):
     leaf = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         out = run(model, GuidedBackpropagation().enter(leaf)).full
-        (grad,) = torch.autograd.grad(_scalar(out).sum(), leaf)
+        (grad,) = pulled(_scalar(out).sum(), (leaf,), retain=False)
     return grad, out.detach()
 
 
@@ -289,7 +290,7 @@ def _gradient(model, x):
     leaf = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         out, ending = explained_output(model, leaf)
-        (grad,) = torch.autograd.grad(_scalar(out).sum(), leaf)
+        (grad,) = pulled(_scalar(out).sum(), (leaf,), retain=False)
     return grad, out.detach(), ending
 
 

@@ -57,7 +57,9 @@ def _differentiated(output, points, start, retain) -> tuple:
             raise
         raise UnsupportedOperationError(
             "A value that the gradient needs is written in place later by the network, "
-            "often through a view of it. Either (a) write into a clone "
+            "often through a view of it, or in the forward pass of an "
+            "autograd.Function, of which the scorers with rules take each operation's "
+            "own gradient. Either (a) write into a clone "
             "(h = h.clone() before h[...] = or h[...].mul_()), or (b) use a scorer "
             "that needs no gradient, such as 'cd' or 'occlusion'. torch says: "
             f"{error}"

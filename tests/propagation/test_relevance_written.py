@@ -110,6 +110,35 @@ def test_a_value_that_the_gradient_needs_is_written(scorer):
         transform_importance(net, X, scorer=scorer, **OPTIONS)
 
 
+class Summed(torch.autograd.Function):
+    """A running sum, written row by row, whose own backward pass is right."""
+
+    @staticmethod
+    def forward(ctx, x, weights):
+        out = x.clone()
+        ctx.save_for_backward(weights, out)
+        for t in range(1, x.shape[1]):
+            out[:, t].add_(weights[:, t] * out[:, t - 1])
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient):
+        weights, out = ctx.saved_tensors
+        found = gradient.clone()
+        for t in range(out.shape[1] - 1, 0, -1):
+            found[:, t - 1].add_(weights[:, t] * found[:, t])
+        before = torch.cat([torch.zeros_like(out[:, :1]), out[:, :-1]], 1)
+        return found, before * found
+
+
+@pytest.mark.parametrize("scorer", ["guided_backprop", "deconvnet"])
+def test_a_function_that_writes_what_its_operations_need_is_refused(scorer):
+    net = Then(lambda x: Summed.apply(x, x.sigmoid())).eval()
+    transform_importance(net, X, scorer="gradient", **OPTIONS)
+    with pytest.raises(UnsupportedOperationError, match=r"pass of an autograd\.Func"):
+        transform_importance(net, X, scorer=scorer, **OPTIONS)
+
+
 def as_it_is(z):
     return z + SHIFT
 
