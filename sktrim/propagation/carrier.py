@@ -24,7 +24,9 @@ class Carrier(torch.Tensor):
     method: Callable
     # the activation as the plain model has it
     full: torch.Tensor
-    # what the method carries beside it, of shape ``(K, *full.shape)``
+    # what the method carries beside it: the parts ``(K, *full.shape)`` of contextual
+    # decomposition, dense or as `LowRank`; the moved signals of `Mixtures`; DeepLIFT's
+    # baseline, of the shape of `full`; the layer before or the divisor of relevance
     rel: Any
     # that of the samples, counted from the end; None where it is not known
     axis: Any

@@ -109,25 +109,22 @@ def power_pool(method: Any, call: Call) -> Any:
 
 
 @rule("cd", "embedding")
-def embedding(method: Any, call: Call) -> Carrier:
+def embedding(method: Any, call: Call) -> torch.Tensor:
     """Start here: the mask over tokens times their vectors."""
     tokens, weight = call.bind("input", "weight")[:2]
     if isinstance(weight, Carrier) or not isinstance(tokens, Carrier):
         method.refuse(call.func, "of a decomposed table has no rule")
-    full = call.on_full()
-    axis = None if tokens.axis is None else tokens.axis - 1
-    return Carrier(method, full, tokens.rel.to(full.dtype)[..., None] * full, axis)
+    call.axis = None if tokens.axis is None else tokens.axis - 1
+    return tokens.rel.to(call.full.dtype)[..., None] * call.full
 
 
 @rule("cd", "one_hot")
-def one_hot(method: Any, call: Call) -> Carrier:
+def one_hot(method: Any, call: Call) -> torch.Tensor:
     """Mark tokens by their mask."""
     tokens = call.args[0]
-    full = call.on_full()
-    axis = axis_kept(tokens, full)
+    call.axis = axis_kept(tokens, call.full)
     # stays a token carrier: the part is taken where it becomes floating point
-    rel = tokens.rel[..., None].expand(-1, *full.shape)
-    return Carrier(method, full, rel, axis)
+    return tokens.rel[..., None].expand(-1, *call.full.shape)
 
 
 @rule(EVERY, "scaled_dot_product_attention")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,8 +36,6 @@ PLAIN_WRITE = (
 class Call:
     """One operation that the model asked for."""
 
-    __slots__ = ("args", "func", "in_place", "kwargs", "operation")
-
     def __init__(
         self,
         operation: Operation,
@@ -52,6 +51,16 @@ class Call:
         self.args = args
         self.kwargs = kwargs
         self.in_place = in_place
+
+    @cached_property
+    def full(self) -> Any:
+        """What the plain model would get, computed once; a rule may set it."""
+        return self.on_full()
+
+    @cached_property
+    def axis(self) -> Any:
+        """That of the samples in the result, one or a list; a rule may set it."""
+        return self.carriers[0].axis
 
     @property
     def carriers(self) -> list[Carrier]:

@@ -51,6 +51,8 @@ def declare(kind: str, names: Iterable[str] | str, **options: Any) -> None:
 
 def rule(method: str, *keys: str) -> Callable[[Callable], Callable]:
     """Register the decorated rule of a method for kinds ("kind:...") or names."""
+    # called as ``rule(method, call)``; that of contextual decomposition returns parts,
+    # which the method pairs with `call.full` and `call.axis`, or carriers as they are
 
     def register(function: Callable) -> Callable:
         _rules.update({(method, key): function for key in keys})

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sktrim.propagation.axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
 from sktrim.propagation.carrier import Carrier, is_plain
 from sktrim.propagation.composite import product_with_weights
-from sktrim.propagation.decomposition._method import over_masks, wrap
+from sktrim.propagation.decomposition._method import over_masks
 from sktrim.propagation.decomposition._share import add_bias, leading
 from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.masking import unmasked
@@ -25,31 +25,31 @@ def affine(method: Any, call: Call) -> Any:
     """Split any affine operation: its value at zero is the bias."""
     if len(call.carriers) > 1:
         method.refuse(call.func, "of several decomposed values has no rule")
-    full = call.on_full()
-    rel = over_masks(call)
+    full, rel = call.full, over_masks(call)
     args, kwargs = call.replaced(lambda carrier: torch.zeros_like(carrier.full))
     bias = call.func(*args, **kwargs)
     if not is_plain(full):
         if any(b.any() for b in bias):
             method.refuse(call.func, "returns several tensors and has a bias")
-        return wrap(method, full, rel, None)
-    axis = axis_kept(call.carriers[0], full)
+        call.axis = None
+        return rel
+    call.axis = axis_kept(call.carriers[0], full)
     if bias.any():
-        rel = add_bias(method, rel - bias, full - bias, bias, axis)
-    return Carrier(method, full, rel, axis)
+        rel = add_bias(method, rel - bias, full - bias, bias, call.axis)
+    return rel
 
 
 @rule("cd", "kind:average")
-def average(method: Any, call: Call) -> Carrier:
+def average(method: Any, call: Call) -> torch.Tensor:
     """Average the relevant parts as the whole is averaged."""
-    carrier = call.carriers[0]
-    full = call.on_full()
+    carrier, full = call.carriers[0], call.full
     if call.operation.name.endswith(("pool1d", "pool2d", "pool3d")):
-        return Carrier(method, full, _pool(call, carrier), axis_kept(carrier, full))
+        call.axis = axis_kept(carrier, full)
+        return _pool(call, carrier)
     _, dims, keepdim = call.bind("input", dim=None, keepdim=False)
     dims = call.kwargs.get("axis", dims)
-    axis = axis_reduced(carrier, None if dims == () else dims, keepdim)
-    return Carrier(method, full, over_masks(call), axis)
+    call.axis = axis_reduced(carrier, None if dims == () else dims, keepdim)
+    return over_masks(call)
 
 
 def _pool(call: Call, carrier: Carrier) -> torch.Tensor:
@@ -69,11 +69,16 @@ def linear(method: Any, call: Call) -> Any:
     rows = x.full.ndim > 1
     rel = _through(call, x, weight, lambda part: F.linear(part, weight), rows)
     whole = F.linear(x.full, weight)
-    axis = x.axis if x.axis != -1 else None
-    if bias is None:
-        return Carrier(method, whole, rel, axis)
-    full = whole + bias
-    return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
+    call.axis = x.axis if x.axis != -1 else None
+    return _shifted(method, call, rel, whole, bias)
+
+
+def _shifted(
+    method: Any, call: Call, rel: torch.Tensor, whole: torch.Tensor, bias: Any
+) -> torch.Tensor:
+    """Add the bias to the whole and its share to the parts."""
+    call.full = whole if bias is None else whole + bias
+    return rel if bias is None else add_bias(method, rel, whole, bias, call.axis)
 
 
 def _through(
@@ -96,7 +101,7 @@ def _through(
 
 @rule("cd", "conv1d", "conv2d", "conv3d")
 @rule("cd", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-def convolution(method: Any, call: Call) -> Carrier:
+def convolution(method: Any, call: Call) -> torch.Tensor:
     """W rel + share of the bias; masks and samples are one batch."""
     x, weight, bias, *rest = call.bind(
         "input", "weight", "bias", *CONVOLUTION[call.operation.name]
@@ -112,17 +117,15 @@ def convolution(method: Any, call: Call) -> Carrier:
         out = call.func(part.flatten(0, 1), weight, None, **options)
         return out.unflatten(0, part.shape[:2])
 
-    axis = -x.full.ndim if batch and x.axis == -x.full.ndim else None
+    call.axis = -x.full.ndim if batch and x.axis == -x.full.ndim else None
     if batch and len(x.full) <= _FEW and not isinstance(x.rel, LowRank):
         whole, rel = _joined(x, lambda rows: call.func(rows, weight, None, **options))
     else:
         rel = _through(call, x, weight, convolve, batch, **options)
         whole = call.func(x.full, weight, None, **options)
-    if bias is None:
-        return Carrier(method, whole, rel, axis)
-    bias = bias.reshape(-1, *(1,) * (weight.ndim - 2))
-    full = whole + bias
-    return Carrier(method, full, add_bias(method, rel, whole, bias, axis), axis)
+    if bias is not None:
+        bias = bias.reshape(-1, *(1,) * (weight.ndim - 2))
+    return _shifted(method, call, rel, whole, bias)
 
 
 # a batch this small is slow by itself, so it joins that of the masks
@@ -146,38 +149,37 @@ def _refuse_weights(method: Any, call: Call, *weights: Any) -> None:
 
 
 @rule("cd", "batch_norm")
-def batch_norm(method: Any, call: Call) -> Carrier:
+def batch_norm(method: Any, call: Call) -> torch.Tensor:
     """Scale by the running variance and share the shift."""
     x, mean, variance, weight, bias, training, eps = batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
         return method.refuse(call.func, "with the statistics of the batch has no rule")
-    full = call.on_full()
+    full = call.full
     scale = torch.rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     shape = (-1, *(1,) * (full.ndim - 2))
     scale, shift = scale.reshape(shape), shift.reshape(shape)
     rel, whole = x.rel * scale, x.full * scale
-    return Carrier(method, full, add_bias(method, rel, whole, shift, x.axis), x.axis)
+    return add_bias(method, rel, whole, shift, x.axis)
 
 
 @rule("cd", "neg")
-def negate(method: Any, call: Call) -> Carrier:
+def negate(method: Any, call: Call) -> torch.Tensor:
     """Negate every part."""
-    x = call.carriers[0]
-    return Carrier(method, -x.full, -x.rel, x.axis)
+    return -call.carriers[0].rel
 
 
 @rule("cd", "add", "sub")
-def add(method: Any, call: Call) -> Carrier:
+def add(method: Any, call: Call) -> torch.Tensor:
     """Add parts to parts; a constant is a bias."""
     a, b, alpha = call.bind("input", "other", alpha=1)
-    full = call.on_full()
+    full = call.full
     sign = -1 if call.operation.name == "sub" else 1
     if isinstance(a, Carrier) and isinstance(b, Carrier):
         left, right = leading(a.rel, full.ndim), leading(b.rel, full.ndim)
-        rel = torch.add(left, right, alpha=sign * alpha)
-        return Carrier(method, full, rel, aligned_axis([a, b]))
+        call.axis = aligned_axis([a, b])
+        return torch.add(left, right, alpha=sign * alpha)
     if isinstance(a, Carrier):
         x, factor, constant = a, 1, sign * alpha * b
     else:
@@ -187,8 +189,8 @@ def add(method: Any, call: Call) -> Carrier:
     rel = leading(x.rel if factor == 1 else factor * x.rel, full.ndim).to(full.dtype)
     whole = (factor * x.full).expand(full.shape)
     rel = rel.expand(rel.shape[0], *full.shape)
-    axis = axis_aligned(x, full)
+    call.axis = axis_aligned(x, full)
     if method.bias == "context" or not torch.is_grad_enabled():
         # not the argument's own storage: the result may be written in place
         rel = rel.clone()
-    return Carrier(method, full, add_bias(method, rel, whole, constant, axis), axis)
+    return add_bias(method, rel, whole, constant, call.axis)

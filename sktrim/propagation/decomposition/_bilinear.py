@@ -18,17 +18,14 @@ from sktrim.propagation.registry import rule
 @rule("cd", "kind:bilinear")
 def product(method: Any, call: Call) -> Any:
     """Take 1/2 [rel_a * b + a * rel_b]; linear where one operand is constant."""
-    full = call.on_full()
-    carriers = call.carriers
-    axis = _product_axis(call, full)
-    if len(carriers) == 1 and _occurrences(call) == 1:
-        return Carrier(method, full, over_masks(call), axis)
+    call.axis = _product_axis(call, call.full)
+    if len(call.carriers) == 1 and _occurrences(call) == 1:
+        return over_masks(call)
     if _occurrences(call) > 2:
         return pairwise(method, call)
     two = call.operation.name in ("matmul", "bmm") and len(call.args) == 2
     alike = two and _alike(*call.args)
-    rel = _matrix_halves(*call.args) if alike else _halves(call)
-    return Carrier(method, full, rel, axis)
+    return _matrix_halves(*call.args) if alike else _halves(call)
 
 
 def _product_axis(call: Call, full: torch.Tensor) -> int | None:
@@ -62,10 +59,11 @@ def _letters(term: str, ndim: int) -> list[Any]:
 
 
 @rule("cd", "bilinear")
-def product_and_bias(method: Any, call: Call) -> Carrier:
+def product_and_bias(method: Any, call: Call) -> Any:
     """Add the bias of `torch.nn.functional.bilinear` to its product."""
     a, b, weight, bias = call.bind("input1", "input2", "weight", bias=None)
-    result = product(method, Call(call.operation, call.func, (a, b, weight), {}))
+    unshifted = Call(call.operation, call.func, (a, b, weight), {})
+    result = method.wrap(unshifted, product(method, unshifted))
     return result if bias is None else method(torch.add, (result, bias), {})
 
 
@@ -95,31 +93,30 @@ def _matrix_halves(a: Carrier, b: Carrier) -> torch.Tensor:
 
 
 @rule("cd", "mul")
-def multiply(method: Any, call: Call) -> Carrier:
+def multiply(method: Any, call: Call) -> torch.Tensor:
     """Elementwise products, broadcast."""
     a, b = call.bind("input", "other")
-    full = call.on_full()
-    axis = broadcast_axis(call, full)
+    full = call.full
+    call.axis = broadcast_axis(call, full)
     if isinstance(a, Carrier) and isinstance(b, Carrier):
         left, right = leading(a.rel, full.ndim), leading(b.rel, full.ndim)
-        return Carrier(method, full, 0.5 * (left * b.full + right * a.full), axis)
+        return 0.5 * (left * b.full + right * a.full)
     x, factor = (a, b) if isinstance(a, Carrier) else (b, a)
-    return Carrier(method, full, leading(x.rel, full.ndim) * factor, axis)
+    return leading(x.rel, full.ndim) * factor
 
 
 @rule("cd", "div")
-def divide(method: Any, call: Call) -> Carrier:
+def divide(method: Any, call: Call) -> Any:
     """Divide by a constant, or by the whole of a decomposed divisor."""
     a, b = call.bind("input", "other")
-    full = call.on_full()
+    full = call.full
     if call.kwargs.get("rounding_mode"):
         method.refuse(call.func, "with rounding has no rule")
-    axis = broadcast_axis(call, full)
     if not isinstance(a, Carrier):
-        inverse = method(torch.reciprocal, (b,), {})
-        return multiply(method, Call(call.operation, torch.mul, (inverse, a), {}))
+        return method(torch.mul, (method(torch.reciprocal, (b,), {}), a), {})
+    call.axis = broadcast_axis(call, full)
     divisor = b.full if isinstance(b, Carrier) else b
-    return Carrier(method, full, leading(a.rel, full.ndim) / divisor, axis)
+    return leading(a.rel, full.ndim) / divisor
 
 
 def broadcast_axis(call: Call, full: torch.Tensor) -> int | None:

@@ -21,19 +21,18 @@ from sktrim.propagation.signatures import BOUNDS, as_rectifier
 
 
 @rule("cd", "kind:elementwise")
-def elementwise(method: Any, call: Call) -> Carrier:
+def elementwise(method: Any, call: Call) -> torch.Tensor:
     """Split phi by the rule of its sort: relevant, symmetric or shared."""
     if len(call.carriers) > 1:
         method.refuse(call.func, "of several decomposed values has no rule")
     x = call.carriers[0]
     options = call.operation.options
     if options.get("singular"):
-        full = call.on_full()
-        return Carrier(method, full, share_value(method, x, full), x.axis)
+        return share_value(method, x, call.full)
     relevant = method.nonlinearity == "relevant" and not method.partition
     if options.get("rectifier") and relevant:
-        return _relevant(method, call, x)
-    full = call.on_full()
+        return _relevant(call, x)
+    full = call.full
     hidden = without_weight(x.full, full) if options.get("weighs") else None
     hidden = masked(x.full) if hidden is None else hidden
     if hidden is not None:
@@ -43,17 +42,17 @@ def elementwise(method: Any, call: Call) -> Carrier:
 
 def _beside_masks(
     method: Any, call: Call, x: Carrier, full: torch.Tensor, hidden: torch.Tensor
-) -> Carrier:
+) -> torch.Tensor:
     """Split phi where nothing is masked; phi of a mask is a constant."""
     origin = _origin(call, x)
     seen = Carrier(method, _without(x.full, hidden), _without(x.rel, hidden), x.axis)
     whole = torch.where(hidden, origin, full)
-    split = symmetric(method, seen, _pointwise(call), whole, origin)
-    rel, whole = _without(split.rel, hidden), _without(full, hidden)
+    rel = symmetric(method, seen, _pointwise(call), whole, origin)
+    rel, whole = _without(rel, hidden), _without(full, hidden)
     constant = unmasked(_without(full, ~hidden))
     if constant.any():
         rel = add_bias(method, rel, whole, constant, x.axis)
-    return Carrier(method, full, rel, x.axis)
+    return rel
 
 
 def _without(values: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
@@ -63,15 +62,18 @@ def _without(values: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
 @rule("cd", *BOUNDS)
 def bounded(method: Any, call: Call) -> Carrier:
     """Split ReLU in any spelling as ReLU."""
-    return elementwise(method, as_rectifier(call))
+    spelled = as_rectifier(call)
+    return method.wrap(spelled, elementwise(method, spelled))
 
 
-def _relevant(method: Any, call: Call, x: Carrier) -> Carrier:
+def _relevant(call: Call, x: Carrier) -> torch.Tensor:
     if call.operation.name != "relu":
-        return Carrier(method, call.on_full(), _pointwise(call)(x.rel), x.axis)
+        return _pointwise(call)(x.rel)
     if call.in_place and not torch.is_grad_enabled():
-        return Carrier(method, x.full.relu_(), x.rel.relu_(), x.axis)
-    return Carrier(method, torch.relu(x.full), torch.relu(x.rel), x.axis)
+        call.full = x.full.relu_()
+        return x.rel.relu_()
+    call.full = torch.relu(x.full)
+    return torch.relu(x.rel)
 
 
 def symmetric(
@@ -80,7 +82,7 @@ def symmetric(
     phi: Callable[[torch.Tensor], torch.Tensor],
     full: torch.Tensor,
     origin: torch.Tensor,
-) -> Carrier:
+) -> torch.Tensor:
     """Split phi by 1/2 [phi(rel) - phi(0) + phi(full) - phi(full - rel)]."""
     # `phi` acts on tensors with a leading axis of masks; `full` and `origin` are phi of
     # the whole and of zero
@@ -92,9 +94,9 @@ def symmetric(
     marginal = _half_difference(phi(parts), phi(rest), full - origin)
     # what the marginals leave of a partition is shared in proportion to them
     if method.partition:
-        return Carrier(method, full, _settle(method, x, marginal, origin, full), x.axis)
+        return _settle(method, x, marginal, origin, full)
     if method.bias == "context":
-        return Carrier(method, full, marginal, x.axis)
+        return marginal
     if origin.any():
         # phi(0) is shared like a bias; phi acts alike everywhere, so that it
         # has no channels of its own
@@ -105,7 +107,7 @@ def symmetric(
         else:
             marginal.add_(share * origin)
     # phi of what round-off leaves of no rest counts as much where phi is flat as not
-    return Carrier(method, full, settle_parts(method, marginal, full, x.axis), x.axis)
+    return settle_parts(method, marginal, full, x.axis)
 
 
 def _half_difference(
@@ -166,13 +168,13 @@ def _origin(call: Call, x: Carrier) -> torch.Tensor:
 
 
 @rule("cd", "pow")
-def power(method: Any, call: Call) -> Carrier:
+def power(method: Any, call: Call) -> torch.Tensor:
     """x**n for whole n > 0 is symmetric; other powers and c**x are shared."""
     base, exponent = call.bind("input", "exponent")
-    full = call.on_full()
+    full = call.full
     if not isinstance(base, Carrier) or isinstance(exponent, Carrier):
         method.refuse(call.func, "with a decomposed exponent has no rule")
     if isinstance(exponent, int | float) and exponent > 0 and exponent == int(exponent):
         origin = torch.zeros((), dtype=full.dtype, device=full.device)
         return symmetric(method, base, lambda v: torch.pow(v, exponent), full, origin)
-    return Carrier(method, full, share_value(method, base, full), base.axis)
+    return share_value(method, base, full)

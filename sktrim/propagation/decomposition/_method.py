@@ -7,7 +7,13 @@ from typing import Any, cast
 
 import torch
 
-from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
+from sktrim.propagation.aliases import _mark_aliases
+from sktrim.propagation.carrier import (
+    Carrier,
+    find_carriers,
+    is_plain,
+    map_carriers,
+)
 from sktrim.propagation.decomposition._share import whole_share
 from sktrim.propagation.decomposition._start import Start
 from sktrim.propagation.endings import ending_of, give_ending
@@ -89,11 +95,33 @@ class ContextualDecomposition(Method):
                 _multiply_out(carrier, call)
         own = options.get("decomposition")
         if own is not None:
-            return _apply_own(self, own, call)
+            return self.wrap(call, _apply_own(own, call))
         rule = find_rule(self.key, call.operation)
         if rule is None:
             self.refuse(call.func)
-        return rule(self, call)
+        return self.wrap(call, rule(self, call))
+
+    def wrap(self, call: Call, rel: Any) -> Any:
+        """Pair the parts that a rule returns with the whole; carriers stay."""
+        several = type(rel) in (tuple, list)
+        if several and next(find_carriers(rel), None) is not None:
+            return rel
+        if not several and not is_plain(rel) and type(rel) is not LowRank:
+            return rel
+        full, axis = call.full, call.axis
+        if is_plain(full):
+            result: Any = Carrier(self, full, rel, _first(axis))
+        elif several:
+            axes = axis if isinstance(axis, list) else [axis] * len(full)
+            parts = zip(full, cast(Any, rel), axes, strict=True)
+            result = type(full)(Carrier(self, f, r, a) for f, r, a in parts)
+        else:
+            # values and where they were
+            first = Carrier(self, full[0], rel, _first(axis))
+            return type(full)((first, *full[1:]))
+        if call.operation.kind == "shape":
+            _mark_aliases(call.carriers[0], result)
+        return result
 
     def constant(self, full: torch.Tensor, value: Carrier, axis: int | None) -> Any:
         """Return the parts of a constant, shared as what is written into it is."""
@@ -173,22 +201,15 @@ def over_masks(call: Call, func: Callable | None = None) -> Any:
     return torch.vmap(one)(*(carrier.rel for carrier in carriers))
 
 
-def wrap(method: Any, full: Any, rel: Any, axes: Any) -> Any:
-    """Pair outputs with their relevant parts; axes is one or a list of them."""
-    if is_plain(full):
-        axis = axes[0] if isinstance(axes, list) else axes
-        return Carrier(method, full, rel, axis)
-    axes = axes if isinstance(axes, list) else [axes] * len(full)
-    parts = zip(full, rel, axes, strict=True)
-    return type(full)(Carrier(method, f, r, a) for f, r, a in parts)
+def _first(axis: Any) -> int | None:
+    return axis[0] if isinstance(axis, list) else axis
 
 
-def _apply_own(method: ContextualDecomposition, own: Callable, call: Call) -> Carrier:
+def _apply_own(own: Callable, call: Call) -> torch.Tensor:
     first, *rest = call.args
     args, kwargs = map_carriers(lambda carrier: carrier.full, (rest, call.kwargs))
-    full = call.on_full()
-    rel = own(first.full, first.rel, first.full - first.rel, *args, **kwargs)
-    return Carrier(method, full, rel, first.axis)
+    call.axis = first.axis
+    return own(first.full, first.rel, first.full - first.rel, *args, **kwargs)
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from sktrim.propagation.signatures import per_channel, variance_arguments
 
 
 @rule("cd", "layer_norm")
-def layer_norm(method: Any, call: Call) -> Carrier:
+def layer_norm(method: Any, call: Call) -> torch.Tensor:
     """Center the parts; the deviation to divide by is that of the whole."""
     x, shape, weight, bias, eps = call.bind(
         "input", "normalized_shape", weight=None, bias=None, eps=1e-5
@@ -29,26 +29,25 @@ def layer_norm(method: Any, call: Call) -> Carrier:
 
 
 @rule("cd", "rms_norm")
-def rms_norm(method: Any, call: Call) -> Carrier:
+def rms_norm(method: Any, call: Call) -> torch.Tensor:
     """Divide the parts by the root mean square of the whole."""
     x, shape, weight, eps = call.bind(
         "input", "normalized_shape", weight=None, eps=None
     )
-    full = call.on_full()
     dims = tuple(range(-len(tuple(shape)), 0))
-    eps = torch.finfo(full.dtype).eps if eps is None else eps
+    eps = torch.finfo(call.full.dtype).eps if eps is None else eps
     scale = torch.rsqrt(x.full.square().mean(dims, keepdim=True) + eps)
     scale = scale if weight is None else scale * weight
-    return Carrier(method, full, x.rel * scale, x.axis)
+    return x.rel * scale
 
 
 @rule("cd", "group_norm")
-def group_norm(method: Any, call: Call) -> Carrier:
+def group_norm(method: Any, call: Call) -> torch.Tensor:
     """Standardise groups of channels by the statistics of the whole."""
     x, groups, weight, bias, eps = call.bind(
         "input", "num_groups", weight=None, bias=None, eps=1e-5
     )
-    full = call.on_full()
+    full = call.full
     shape = (len(full), groups, full.shape[1:].numel() // groups)
     split = Carrier(
         method, x.full.reshape(shape), x.rel.reshape(x.rel.shape[0], *shape), -3
@@ -56,11 +55,11 @@ def group_norm(method: Any, call: Call) -> Carrier:
     part, whole = _centred(split, (-1,), eps)
     part, whole = part.reshape(x.rel.shape), whole.reshape(x.full.shape)
     weight, bias = per_channel(full, weight, bias)
-    return _affinely(method, Carrier(method, full, part, x.axis), whole, weight, bias)
+    return _affinely(method, part, whole, weight, bias, x.axis)
 
 
 @rule("cd", "instance_norm")
-def instance_norm(method: Any, call: Call) -> Carrier:
+def instance_norm(method: Any, call: Call) -> torch.Tensor:
     """Standardise every channel of a sample; with running statistics, batch norm."""
     names = ("running_mean", "running_var", "weight", "bias")
     x, mean, variance, weight, bias, own, _, eps = call.bind(
@@ -77,12 +76,11 @@ def instance_norm(method: Any, call: Call) -> Carrier:
 
 def _standardise(
     method: Any, call: Call, x: Any, dims: Any, weight: Any, bias: Any, eps: float
-) -> Carrier:
+) -> torch.Tensor:
     if len(call.carriers) > 1:
         method.refuse(call.func, "with a weight that depends on the input has no rule")
     part, whole = _centred(x, dims, eps)
-    result = Carrier(method, call.on_full(), part, x.axis)
-    return _affinely(method, result, whole, weight, bias)
+    return _affinely(method, part, whole, weight, bias, x.axis)
 
 
 def _centred(x: Carrier, dims: tuple[int, ...], eps: float) -> tuple:
@@ -108,32 +106,34 @@ def _deviations(x: torch.Tensor, dims: tuple[int, ...]) -> tuple:
 
 
 def _affinely(
-    method: Any, result: Carrier, whole: torch.Tensor, weight: Any, bias: Any
-) -> Carrier:
+    method: Any,
+    rel: torch.Tensor,
+    whole: torch.Tensor,
+    weight: Any,
+    bias: Any,
+    axis: int | None,
+) -> torch.Tensor:
     if weight is not None:
-        quick = not torch.is_grad_enabled()
-        result.rel = result.rel.mul_(weight) if quick else result.rel * weight
+        rel = rel * weight if torch.is_grad_enabled() else rel.mul_(weight)
         whole = whole * weight
-    if bias is not None:
-        result.rel = add_bias(method, result.rel, whole, bias, result.axis)
-    return result
+    return rel if bias is None else add_bias(method, rel, whole, bias, axis)
 
 
 @rule("cd", "normalize")
-def normalise(method: Any, call: Call) -> Carrier:
+def normalise(method: Any, call: Call) -> torch.Tensor:
     """Divide the parts by the norm of the whole."""
     x, p, dim, eps = call.bind("input", p=2.0, dim=1, eps=1e-12)
     norm = torch.linalg.vector_norm(x.full, p, dim, keepdim=True).clamp_min(eps)
-    return Carrier(method, call.on_full(), x.rel / norm, x.axis)
+    return x.rel / norm
 
 
 @rule("cd", "kind:normalise")
-def vector(method: Any, call: Call) -> Carrier:
+def vector(method: Any, call: Call) -> torch.Tensor:
     """Split a function of a vector, such as a norm, by the symmetric rule."""
     x = call.carriers[0]
     if method.partition or len(call.carriers) > 1:
         method.refuse(call.func, "has no rule for a partition")
-    full = call.on_full()
+    full = call.full
     alone = over_masks(call)
     rest = over_masks(_with_parts(call, x, x.full - x.rel))
     args, kwargs = call.replaced(lambda _: torch.zeros_like(x.full))
@@ -141,10 +141,10 @@ def vector(method: Any, call: Call) -> Carrier:
     rel = 0.5 * (alone - origin + full - rest)
     dims, keepdim = _reduced(call)
     axis = axis_reduced(x, dims, keepdim)
-    axis = axis if axis is not None else axis_kept(x, full)
+    call.axis = axis if axis is not None else axis_kept(x, full)
     if method.bias != "context" and origin.any():
-        rel = rel + _whole_share(method, x, full, axis) * origin
-    return Carrier(method, full, rel, axis)
+        rel = rel + _whole_share(method, x, full, call.axis) * origin
+    return rel
 
 
 def _reduced(call: Call) -> tuple[Any, bool]:
@@ -176,10 +176,10 @@ def _with_parts(call: Call, x: Carrier, parts: torch.Tensor) -> Call:
 
 
 @rule("cd", "softmax", "log_softmax", "softmin")
-def softmax(method: Any, call: Call) -> Carrier:
+def softmax(method: Any, call: Call) -> torch.Tensor:
     """Split by the symmetric rule; what is masked stays masked."""
     x = call.carriers[0]
-    full = call.on_full()
+    full = call.full
     log = call.operation.name == "log_softmax"
     hidden = masked(x.full) if log else without_weight(x.full, full)
 
@@ -196,14 +196,12 @@ def softmax(method: Any, call: Call) -> Carrier:
         seen = Carrier(method, whole, torch.where(hidden, 0, x.rel), x.axis)
     value = torch.where(hidden, 0, full) if log and hidden is not None else full
     origin = one(torch.zeros_like(x.full))
-    split = symmetric(method, seen, torch.vmap(one), value, origin)
-    return Carrier(method, full, split.rel, x.axis)
+    return symmetric(method, seen, torch.vmap(one), value, origin)
 
 
 @rule("cd", "std")
-def deviation(method: Any, call: Call) -> Carrier:
+def deviation(method: Any, call: Call) -> torch.Tensor:
     """Share the root of the variance as the variance is split."""
     variance = method(torch.var, call.args, call.kwargs)
-    full = call.on_full()
-    rel = share_value(method, variance, full)
-    return Carrier(method, full, rel, variance.axis)
+    call.axis = variance.axis
+    return share_value(method, variance, call.full)

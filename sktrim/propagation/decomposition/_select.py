@@ -25,16 +25,16 @@ def pool(method: Any, call: Call) -> Any:
     if x.full.requires_grad:
         full = x.full.flatten().take(windows.winners).view(full.shape)
         full = laid_out(full, windows.values)
-    rel = pooled_parts(x.rel, windows)
-    result = Carrier(method, full, rel, axis_kept(x, full))
-    return (result, windows.indices) if wants_indices else result
+    call.full = (full, windows.indices) if wants_indices else full
+    call.axis = axis_kept(x, full)
+    return pooled_parts(x.rel, windows)
 
 
 @rule("cd", "topk", "sort", "kthvalue", "median", "mode", "cummax", "cummin")
 def ranked(method: Any, call: Call) -> Any:
     """Take the relevant part of the values that are ranked along an axis."""
     x = call.carriers[0]
-    full = call.on_full()
+    full = call.full
     if is_plain(full):
         method.refuse(call.func, "over all axes has no rule (give dim=)")
     place = 2 if call.operation.name in ("topk", "kthvalue") else 1
@@ -47,9 +47,8 @@ def ranked(method: Any, call: Call) -> Any:
     if x.full.ndim and not call.operation.name.startswith("cum"):
         parts = evened_parts(parts, x.full, dim)
     rel = torch.vmap(lambda part: part.take_along_dim(index, dim))(parts)
-    rel = rel if kept else rel.squeeze(dim % x.full.ndim + 1)
-    result = Carrier(method, full[0], rel, axis_reduced(x, dim, kept))
-    return type(full)((result, full[1]))
+    call.axis = axis_reduced(x, dim, kept)
+    return rel if kept else rel.squeeze(dim % x.full.ndim + 1)
 
 
 @rule("cd", "max", "min", "amax", "amin")
@@ -61,15 +60,10 @@ def extreme(method: Any, call: Call) -> Any:
     dim = call.kwargs.get("axis", call.kwargs.get("other", dim))
     if is_plain(dim) or isinstance(dim, Carrier):
         return larger(method, call)
-    full = call.on_full()
-    values = full if is_plain(full) else full[0]
     dims = tuple(range(x.full.ndim)) if dim is None or dim == () else dim
     dims = tuple(d % x.full.ndim for d in ((dims,) if isinstance(dims, int) else dims))
-    rel = _along(x, dims, call.operation.name.endswith("max"), keepdim)
-    result = Carrier(method, values, rel, axis_reduced(x, dims, keepdim))
-    if is_plain(full):
-        return result
-    return type(full)((result, full[1]))
+    call.axis = axis_reduced(x, dims, keepdim)
+    return _along(x, dims, call.operation.name.endswith("max"), keepdim)
 
 
 def _along(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sktrim.propagation.aliases import _mark_aliases, _storage
+from sktrim.propagation.aliases import _storage
 from sktrim.propagation.axes import (
     aligned_axis,
     axes_moved,
@@ -15,7 +15,7 @@ from sktrim.propagation.axes import (
     axis_of_view,
 )
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
-from sktrim.propagation.decomposition._method import over_masks, wrap
+from sktrim.propagation.decomposition._method import over_masks
 from sktrim.propagation.decomposition._share import add_bias, whole_share
 from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.masking import unmasked
@@ -34,8 +34,7 @@ def move(method: Any, call: Call) -> Any:
     """Move the relevant parts as the whole is moved."""
     if call.operation.options.get("joins"):
         return _join(method, call)
-    carrier = call.carriers[0]
-    full = call.on_full()
+    carrier, full = call.carriers[0], call.full
     name = call.operation.name
     if isinstance(full, str):
         return full
@@ -48,28 +47,26 @@ def move(method: Any, call: Call) -> Any:
     if not carrier.aliased:
         _lay_out(carrier)
     if name in _RESHAPES and not _reinterprets(call):
-        rel = _reshape(carrier, full)
-        result = Carrier(method, full, rel, axis_kept(carrier, full, reshaped=True))
-    elif name in _CASTS:
+        call.axis = axis_kept(carrier, full, reshaped=True)
+        rel = carrier.rel.reshape(carrier.rel.shape[0], *full.shape)
+        return _unshared(carrier, full, rel)
+    if name in _CASTS:
         dtype = full.dtype if full.is_floating_point() or full.is_complex() else None
         rel = carrier.rel.to(dtype=dtype or carrier.rel.dtype, device=full.device)
         if full.is_floating_point() and not carrier.full.is_floating_point():
             # tokens become values: the mask over them becomes a part of them
             rel = rel.to(full.dtype) * full
         rel = rel.detach() if name in ("detach", "data") else rel
-        rel = _unshared(carrier, full, rel)
-        result = Carrier(method, full, rel, carrier.axis)
-    else:
-        result = wrap(method, full, over_masks(call), _axes(call, carrier, full))
-    _mark_aliases(carrier, result)
-    return result
+        return _unshared(carrier, full, rel)
+    call.axis = _axes(call, carrier, full)
+    return over_masks(call)
 
 
 @rule("cd", "real", "imag", "conj", "resolve_conj", "resolve_neg")
 @rule("cd", "view_as_real", "view_as_complex")
 def convert_complex(method: Any, call: Call) -> Any:
     """Look at all parts at once: vmap has no rule for views of lazy conjugates."""
-    (carrier,), full = call.carriers, call.on_full()
+    (carrier,), full = call.carriers, call.full
     if not carrier.aliased:
         _lay_out(carrier)
     rel = call.on(lambda c: c.rel)
@@ -77,27 +74,23 @@ def convert_complex(method: Any, call: Call) -> Any:
     if axis is not None:
         # an axis of real and imaginary parts comes or goes behind it
         axis += carrier.full.ndim - full.ndim
-    axis = axis if axis is None or axis < 0 else None
-    result = Carrier(method, full, rel, axis)
-    _mark_aliases(carrier, result)
-    return result
+    call.axis = axis if axis is None or axis < 0 else None
+    return rel
 
 
 @rule("cd", "as_strided")
-def restride(method: Any, call: Call) -> Carrier:
+def restride(method: Any, call: Call) -> torch.Tensor:
     """View the storage of the parts as that of the whole is viewed."""
     x, size, stride = call.bind("input", "size", "stride")
     if not x.aliased:
         _lay_out(x)
     if x.rel.stride()[1:] != x.full.stride():
         method.refuse(call.func, "of a value that is laid out otherwise has no rule")
-    full = call.on_full()
+    full = call.full
     start = x.rel.storage_offset() + full.storage_offset() - x.full.storage_offset()
     strides = (x.rel.stride(0), *stride)
-    rel = x.rel.as_strided((len(x.rel), *size), strides, start)
-    result = Carrier(method, full, rel, axis_kept(x, full))
-    _mark_aliases(x, result)
-    return result
+    call.axis = axis_kept(x, full)
+    return x.rel.as_strided((len(x.rel), *size), strides, start)
 
 
 @rule("cd", "__setitem__")
@@ -153,39 +146,39 @@ def _write_parts(target: torch.Tensor, index: tuple, parts: torch.Tensor) -> Non
 
 
 @rule("cd", "zero")
-def erase(method: Any, call: Call) -> Carrier:
+def erase(method: Any, call: Call) -> torch.Tensor:
     """Zero has neither a relevant nor an irrelevant part."""
     carrier = call.args[0]
-    full, rel = torch.zeros_like(carrier.full), torch.zeros_like(carrier.rel)
-    return Carrier(method, full, rel, carrier.axis)
+    call.full = torch.zeros_like(carrier.full)
+    return torch.zeros_like(carrier.rel)
 
 
 @rule("cd", "copy")
-def copy(method: Any, call: Call) -> Carrier:
+def copy(method: Any, call: Call) -> torch.Tensor:
     """Give the target of copy_ its source, broadcast."""
     target, source = call.args[:2]
-    full = call.on_full()
     if not isinstance(source, Carrier):
-        return constant(method, full, target)
+        return constant(method, call.full, target)
     shape = (target.rel.shape[0], *target.full.shape)
     lead = (1,) * (target.full.ndim - source.full.ndim)
     rel = source.rel.reshape(source.rel.shape[0], *lead, *source.full.shape)
-    return Carrier(method, full, rel.expand(shape).clone(), target.axis)
+    call.axis = target.axis
+    return rel.expand(shape).clone()
 
 
 @rule("cd", "fill")
-def fill(method: Any, call: Call) -> Carrier:
+def fill(method: Any, call: Call) -> torch.Tensor:
     """Share a constant as what it replaces was shared."""
-    return constant(method, call.on_full(), call.args[0])
+    return constant(method, call.full, call.args[0])
 
 
-def constant(method: Any, full: torch.Tensor, before: Carrier) -> Carrier:
+def constant(method: Any, full: torch.Tensor, before: Carrier) -> torch.Tensor:
     """Return a constant, shared by the magnitudes of what it replaces."""
     zeros = torch.zeros_like(before.rel)
     if method.bias == "context":
-        return Carrier(method, full, zeros, before.axis)
+        return zeros
     share = whole_share(method, before.rel, before.full, before.axis)
-    return Carrier(method, full, zeros + share * unmasked(full), before.axis)
+    return zeros + share * unmasked(full)
 
 
 def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
@@ -203,19 +196,13 @@ def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
     basis = over_masks(Call(call.operation, call.func, args, kwargs))
     if basis.stride(1) != 0 and basis.shape[1] != 1:
         return None
-    result = Carrier(method, full, low.moved(basis[:, 0]), axis)
-    _mark_aliases(carrier, result)
-    return result
+    call.axis = axis
+    return low.moved(basis[:, 0])
 
 
 def _reinterprets(call: Call) -> bool:
     """Tell whether a view is one of another type."""
     return any(isinstance(a, torch.dtype) for a in (*call.args, *call.kwargs.values()))
-
-
-def _reshape(carrier: Carrier, full: torch.Tensor) -> torch.Tensor:
-    rel = carrier.rel.reshape(carrier.rel.shape[0], *full.shape)
-    return _unshared(carrier, full, rel)
 
 
 def _lay_out(carrier: Carrier) -> None:
@@ -247,22 +234,22 @@ def _axes(call: Call, carrier: Carrier, full: Any) -> Any:
     return axes_moved(call, carrier)
 
 
-def _join(method: Any, call: Call) -> Carrier:
+def _join(method: Any, call: Call) -> torch.Tensor:
     """Join carriers and constants; the constants are shared like a bias."""
     if call.kwargs.get("reduce") == "multiply":
         method.refuse(call.func, 'with reduce="multiply" has no rule')
-    full = call.on_full()
-    axis = _joined_axis(call, full)
+    full = call.full
+    axis = call.axis = _joined_axis(call, full)
     zeroed, has_constants = _without_constants(call)
     if not has_constants:
-        return Carrier(method, full, over_masks(call), axis)
+        return over_masks(call)
     rel = over_masks(zeroed)
     linear = zeroed.on_full()
     bias = _finite_difference(full, linear)
     if bias.any():
         before = _share_before(method, call, full, axis)
         rel = add_bias(method, rel, linear, bias, axis, otherwise=before)
-    return Carrier(method, full, rel, axis)
+    return rel
 
 
 def _share_before(method: Any, call: Call, full: torch.Tensor, axis: Any) -> Any:
