@@ -321,8 +321,8 @@ class ComposedModel:
         """How many samples times masks to decompose at once.
 
         No activation outlives the next operations, so the largest one bounds the
-        memory. Chunks as small as the cache would like cost deep networks more in
-        passes of the whole activation than they gain.
+        memory. Chunks as small as the cache would like cost networks more in passes of
+        the whole activation, and in operations that are small, than they gain.
 
         Parameters
         ----------
@@ -333,5 +333,5 @@ class ComposedModel:
         int
         """
         alive = 12 * self.network.largest_bytes + self._overhead()
-        useful = max(self.rows_at_once(), 64, min(n_masks, 512))
+        useful = max(2 * self.rows_at_once(), 64, min(n_masks, 512))
         return min(useful, rows_in_working_memory(alive))
