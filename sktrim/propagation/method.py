@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,8 +32,15 @@ PLAIN_WRITE = (
 )
 
 
+_UNKNOWN: Any = object()
+
+
 class Call:
     """One operation that the model asked for."""
+
+    __slots__ = (
+        "_axis", "_carriers", "_full", "args", "func", "in_place", "kwargs", "operation"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,22 +57,35 @@ class Call:
         self.args = args
         self.kwargs = kwargs
         self.in_place = in_place
+        self._full = self._axis = self._carriers = _UNKNOWN
 
-    @cached_property
+    @property
     def full(self) -> Any:
         """What the plain model would get, computed once; a rule may set it."""
-        return self.on_full()
+        if self._full is _UNKNOWN:
+            self._full = self.on_full()
+        return self._full
 
-    @cached_property
+    @full.setter
+    def full(self, value: Any) -> None:
+        self._full = value
+
+    @property
     def axis(self) -> Any:
         """That of the samples in the result, one or a list; a rule may set it."""
-        return self.carriers[0].axis
+        return self.carriers[0].axis if self._axis is _UNKNOWN else self._axis
+
+    @axis.setter
+    def axis(self, value: Any) -> None:
+        self._axis = value
 
     @property
     def carriers(self) -> list[Carrier]:
         """The distinct carriers among the arguments."""
-        every = find_carriers((self.args, self.kwargs))
-        return list({id(carrier): carrier for carrier in every}.values())
+        if self._carriers is _UNKNOWN:
+            every = find_carriers((self.args, self.kwargs))
+            self._carriers = list({id(carrier): carrier for carrier in every}.values())
+        return self._carriers
 
     def replaced(self, function: Callable[[Carrier], Any]) -> tuple[tuple, dict]:
         """Return the arguments with every carrier replaced."""
@@ -166,9 +185,10 @@ class Method:
         if call.operation.options.get("view"):
             return self._turn_in_place(call, func)
         before = self.snapshot(target)
-        call.args, call.kwargs = call.replaced(
+        args, kwargs = call.replaced(
             lambda carrier: before if carrier is target else carrier
         )
+        call = Call(call.operation, call.func, args, kwargs, True)
         result = self.apply(call)
         if not isinstance(result, Carrier) or result.full.shape != target.full.shape:
             self.refuse(func, "changes the shape in place")
