@@ -50,7 +50,8 @@ def _compare(shape, network, fourier):
     """Seconds of the passes alone, and of the curves."""
     X = np.random.default_rng(0).standard_normal((N_SAMPLES, *shape), np.float32)
     scores = np.random.default_rng(1).standard_normal((N_SAMPLES, N_GROUPS))
-    transformer = FourierTransformer().fit(X) if fourier else None
+    axes = tuple(range(len(shape)))
+    transformer = FourierTransformer(axes=axes).fit(X) if fourier else None
     width = int(np.prod(shape))
     trim = TransformImportance(
         network, transformer, "gradient", groups=np.arange(width) * N_GROUPS // width

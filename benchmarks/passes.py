@@ -39,7 +39,7 @@ def _count(scorer, side, target):
     transform_importance(
         counter,
         X,
-        transformer=FourierTransformer().fit(X),
+        transformer=FourierTransformer(axes=(-2, -1)).fit(X),
         groups="coefficients",
         scorer=scorer,
         target=target,
