@@ -16,7 +16,7 @@ from sktrim.propagation import (
 from sktrim.propagation.backward._deeplift import DeepLiftRescale, check_baseline
 from sktrim.propagation.backward._method import run
 from sktrim.propagation.backward._relu import GuidedBackpropagation
-from sktrim.scorers._gradient import pulled
+from sktrim.scorers._in_chunks import pulled
 
 BIASES = ("context", "proportional", "channel")
 METHODS = (

@@ -7,8 +7,13 @@ from sktrim.propagation.backward._gaps import completeness_gaps
 from sktrim.propagation.backward._method import run
 from sktrim.scorers._base import Attribution
 from sktrim.scorers._baselines import FromBaseline
-from sktrim.scorers._gradient import _gradients
-from sktrim.scorers._in_chunks import _entry, _holds_nothing, output_at, row_chunks
+from sktrim.scorers._in_chunks import (
+    _entry,
+    _holds_nothing,
+    gradients_of,
+    output_at,
+    row_chunks,
+)
 
 
 class DeepLift(FromBaseline):
@@ -159,7 +164,7 @@ def _rescaled(model, target, row):
         out = run(function, carrier)
         model.check_output(out.full)
         scalars = target(out.reshape(len(point), -1)).full
-        multipliers = _gradients(scalars, leaf)
+        multipliers = gradients_of(scalars, leaf)
     multipliers = model.pull_back(multipliers) if model.is_affine else multipliers
     start = output_at(model, target, row[None])
     with torch.no_grad():

@@ -8,62 +8,9 @@ import torch
 from scipy.special import roots_legendre
 
 from sktrim._memory import chunks
-from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers._base import Attribution, Scorer
 from sktrim.scorers._baselines import FromBaseline, baseline_rows, check_positive
-from sktrim.scorers._in_chunks import output_at
-
-
-def _gradients(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
-    """Gradient of each target's sum at a point, stacked on a first axis."""
-    n_targets = scalars.shape[-1]
-    return torch.stack(
-        [
-            pulled(scalars[..., t].sum(), (point,), retain=t < n_targets - 1)[0]
-            for t in range(n_targets)
-        ]
-    )
-
-
-def pulled(
-    output: torch.Tensor,
-    points: tuple[torch.Tensor, ...],
-    start: torch.Tensor | None = None,
-    *,
-    retain: bool,
-) -> tuple:
-    """Return gradients of an output at several points; None where one has no part."""
-    # `start` is the gradient that starts, 1 by default; `retain`: the graph is needed
-    # again
-    gradients: tuple = ()
-    if output.requires_grad:
-        gradients = _differentiated(output, points, start, retain)
-    if all(part is None for part in gradients):
-        raise ValueError(
-            "No gradient leads from the network's output to its input. Likely causes: "
-            "(a) the network detaches what it computes (detach, .data, "
-            "torch.no_grad) or rebuilds it (torch.tensor, NumPy); (b) its output does "
-            "not depend on the input. Take that out, or use a scorer that needs no "
-            "gradient: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
-        )
-    return gradients
-
-
-def _differentiated(output, points, start, retain) -> tuple:
-    try:
-        return torch.autograd.grad(output, points, start, retain, allow_unused=True)
-    except RuntimeError as error:
-        if "modified by an inplace operation" not in str(error):
-            raise
-        raise UnsupportedOperationError(
-            "A value that the gradient needs is written in place later by the network, "
-            "often through a view of it, or in the forward pass of an "
-            "autograd.Function, of which the scorers with rules take each operation's "
-            "own gradient. Either (a) write into a clone "
-            "(h = h.clone() before h[...] = or h[...].mul_()), or (b) use a scorer "
-            "that needs no gradient, such as 'cd' or 'occlusion'. torch says: "
-            f"{error}"
-        ) from error
+from sktrim.scorers._in_chunks import gradients_of, output_at
 
 
 def coefficient_gradients(
@@ -100,7 +47,7 @@ def _summed_gradients(model, function, points, weights, target) -> torch.Tensor:
         with torch.enable_grad():
             point = points(part) if function is model else model.signal(points(part))
             point = point.detach().requires_grad_()
-            gradient = _gradients(target(function(point)), point)
+            gradient = gradients_of(target(function(point)), point)
         total = total + torch.einsum("p,tp...->t...", weights[part], gradient)
     return total
 

@@ -5,8 +5,7 @@ import torch
 from sktrim.propagation.backward._method import run
 from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from sktrim.scorers._base import Scorer
-from sktrim.scorers._gradient import _gradients
-from sktrim.scorers._in_chunks import row_chunks
+from sktrim.scorers._in_chunks import gradients_of, row_chunks
 
 
 class _ReluGradient(Scorer):
@@ -30,7 +29,7 @@ class _ReluGradient(Scorer):
             x = leaf if model.is_affine else model.signal(leaf)
             out = run(model.module, self._method().enter(x)).full
             model.check_output(out)
-            gradient = _gradients(target(out.reshape(len(x), -1)), leaf)
+            gradient = gradients_of(target(out.reshape(len(x), -1)), leaf)
         return model.pull_back(gradient) if model.is_affine else gradient
 
 

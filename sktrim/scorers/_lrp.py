@@ -9,19 +9,25 @@ import torch
 from sklearn import get_config
 
 from sktrim.inverse._modules import IdentityTwin
-from sktrim.propagation import Rule
-from sktrim.propagation.backward._lrp import RelevancePropagation, relevance_of
 from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_method import RelevancePropagation
 from sktrim.propagation.backward._lrp_rules import (
     RULES,
+    Rule,
     alpha_beta,
     divided,
     named_rule,
 )
 from sktrim.propagation.backward._lrp_run import run_for_relevance
+from sktrim.propagation.backward._lrp_values import relevance_of
 from sktrim.scorers._base import Attribution, Scorer
-from sktrim.scorers._gradient import _gradients, pulled
-from sktrim.scorers._in_chunks import _entry, output_at, row_chunks
+from sktrim.scorers._in_chunks import (
+    _entry,
+    gradients_of,
+    output_at,
+    pulled,
+    row_chunks,
+)
 
 _KINDS = ("first", "conv", "linear", "join")
 
@@ -231,7 +237,7 @@ def _weights(target, out) -> torch.Tensor:
     """Gradients of the targets in the outputs, (n_targets, n, n_outputs)."""
     point = out.clone().requires_grad_()
     with torch.enable_grad():
-        return _gradients(target(point), point)
+        return gradients_of(target(point), point)
 
 
 def _is_identity(model) -> bool:

@@ -14,10 +14,11 @@ from sktrim.propagation import (
     explained_output,
 )
 from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
-from sktrim.propagation.backward._lrp import RelevancePropagation, relevance_of
 from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_method import RelevancePropagation
 from sktrim.propagation.backward._lrp_rules import named_rule
 from sktrim.propagation.backward._lrp_run import run_for_relevance
+from sktrim.propagation.backward._lrp_values import relevance_of
 from sktrim.propagation.backward._method import run
 from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from tests.fuzz import attention, references

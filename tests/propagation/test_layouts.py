@@ -18,8 +18,8 @@ from sktrim.propagation import (
     windows,
 )
 from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
-from sktrim.propagation.backward._lrp import RelevancePropagation
 from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_method import RelevancePropagation
 from sktrim.propagation.backward._lrp_rules import named_rule
 from sktrim.propagation.backward._lrp_run import run_for_relevance
 from sktrim.propagation.backward._method import run

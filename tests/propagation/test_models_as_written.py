@@ -7,9 +7,10 @@ from torch import nn
 
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
-from sktrim.propagation.backward._lrp import RelevancePropagation, relevance_of
 from sktrim.propagation.backward._lrp_input import AffineInput
+from sktrim.propagation.backward._lrp_method import RelevancePropagation
 from sktrim.propagation.backward._lrp_rules import RULES
+from sktrim.propagation.backward._lrp_values import relevance_of
 from sktrim.propagation.backward._method import run
 from sktrim.propagation.backward._relu import Deconvolution, GuidedBackpropagation
 from tests.propagation.parts import BIASES, decomposed, drawn

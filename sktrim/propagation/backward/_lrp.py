@@ -1,8 +1,8 @@
-"""Layer-wise relevance propagation: the gradient of an activation is its relevance."""
+"""Layer-wise relevance propagation, operation by operation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from sktrim.propagation.aliases import pass_on
 from sktrim.propagation.backward._lrp_attention import product, quotient, varying_layer
 from sktrim.propagation.backward._lrp_input import fold
-from sktrim.propagation.backward._lrp_rules import AffineMap, Rule, share_out
+from sktrim.propagation.backward._lrp_method import CONJUGATED, Conjugated, Layer
+from sktrim.propagation.backward._lrp_rules import AffineMap, share_out
 from sktrim.propagation.backward._lrp_run import refuse_write
 from sktrim.propagation.backward._lrp_values import (
     Divisor,
@@ -22,7 +23,6 @@ from sktrim.propagation.backward._lrp_values import (
     relevance_of,
 )
 from sktrim.propagation.backward._method import (
-    ModifiedBackpropagation,
     identity_gradient,
     mark_aliases,
     plainly,
@@ -40,87 +40,9 @@ from sktrim.propagation.signatures import (
 from sktrim.propagation.ties import pooled_parts
 from sktrim.propagation.windows import Windows
 
-
-@dataclass
-class Layer:
-    """What is known of the result of an affine operation, so that others may merge."""
-
-    # what the operation was applied to, as it was then
-    source: Carrier
-    # with what has been merged since
-    map: AffineMap
-    # the result before the division by itself, for the epsilon rule
-    opened: torch.Tensor | None
-    rule: Rule
-    # how often torch had written into the source by then
-    version: int
-    # how often torch had written into the result by then
-    result_version: int = 0
-
-    def gave(self, x: Carrier) -> bool:
-        """Tell whether a carrier, which may have views, holds the result as it was."""
-        return not x.aliased or x.full._version == self.result_version
-
-    def is_stale(self) -> bool:
-        """Tell whether the rule needs a source that has been written since."""
-        return self.opened is None and self.source.full._version != self.version
-
-
-class Conjugated:
-    """Kept of a value and its conjugate, which torch has in one storage."""
-
-
 _WRITTEN = (
     "after a layer whose input has been written since has no rule (write into a clone)"
 )
-_CONJUGATED = "into a value that has been conjugated has no rule (clone it before)"
-
-
-class RelevancePropagation(ModifiedBackpropagation):
-    """Share out relevance from operation to operation (Bach et al. 2015)."""
-
-    # the gradient of an activation is its relevance R; only on the way from the input
-    # to the first affine operation it is R / value, so that the relevance of a
-    # coefficient is its value times the gradient pulled back through T^-1
-
-    name = "layer-wise relevance propagation"
-    key = "lrp"
-
-    def __init__(self, composite: Any, budget: int = 2**30) -> None:
-        # rules by kind and depth: "first" (the first affine operation on the way from
-        # the input), "conv", "linear", and "join" (sums and averages)
-        self.composite = composite
-        # bytes that a folded map may take
-        self.budget = budget
-        # once gradients have been asked for: of every layer with an epsilon of a size
-        # of its own, the part of the relevance that epsilon took
-        self.absorbed: list[torch.Tensor] = []
-
-    def apply(self, call: Call) -> Any:
-        """Return the result of a call by the rule of its operation."""
-        if call.operation.kind != "shape":
-            for carrier in call.carriers:
-                if isinstance(carrier.rel, Refused):
-                    self.refuse(carrier.rel.func, carrier.rel.why)
-        return super().apply(call)
-
-    def snapshot(self, target: Carrier) -> Carrier:
-        """Return the target before a write; it may have been written elsewhere."""
-        before = super().snapshot(target)
-        if isinstance(target.rel, Conjugated):
-            self.refuse(torch.Tensor.copy_, _CONJUGATED)
-        if isinstance(target.rel, Layer) and not target.rel.gave(target):
-            before.rel = None
-        return before
-
-    def overwrite(self, target: Carrier, result: Carrier) -> None:
-        """Store a result; what is known of the input's views must stay true."""
-        if target.aliased and is_affine_input(target):
-            refuse_write(self, torch.Tensor.copy_)
-        super().overwrite(target, result)
-        if isinstance(target.rel, Layer):
-            version = target.full._version
-            target.rel = replace(target.rel, result_version=version)
 
 
 @rule("lrp", "kind:shape")
@@ -185,7 +107,7 @@ def write_item(method: Any, call: Call) -> None:
     if is_affine_input(target) and target.aliased:
         refuse_write(method, call.func)
     if isinstance(target.rel, Conjugated):
-        method.refuse(call.func, _CONJUGATED)
+        method.refuse(call.func, CONJUGATED)
     target.ending = None
     full = relevance_of(method, target)
     target.full, target.rel = full if target.aliased else full.clone(), None
