@@ -191,9 +191,13 @@ def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
         return None
     low = carrier.rel
     values = low.basis.unsqueeze(1).expand(-1, len(carrier.full), *low.basis.shape[1:])
-    probe = Carrier(method, carrier.full, values, carrier.axis)
-    args, kwargs = call.replaced(lambda _: probe)
-    basis = over_masks(Call(call.operation, call.func, args, kwargs))
+    if call.operation.name in _RESHAPES and not _reinterprets(call):
+        # what was indexed before may lie in memory so that torch has no view of it
+        basis = values.reshape(len(values), *full.shape)
+    else:
+        probe = Carrier(method, carrier.full, values, carrier.axis)
+        args, kwargs = call.replaced(lambda _: probe)
+        basis = over_masks(Call(call.operation, call.func, args, kwargs))
     if basis.stride(1) != 0 and basis.shape[1] != 1:
         return None
     call.axis = axis
