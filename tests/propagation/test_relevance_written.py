@@ -230,3 +230,19 @@ def test_what_does_not_reach_the_first_layer_gets_nothing(scorer, seed):
     net = nn.Sequential(Then(normalised), nn.Linear(6, 2)).double().eval()
     found = transform_importance(net, rows[1].numpy(), scorer=scorer, **OPTIONS).values
     assert (found[:, ::2] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [lambda t, n: t.expand(n, -1), lambda t, n: t.repeat(n, 1)],
+    ids=["expand", "repeat"],
+)
+@pytest.mark.parametrize("scorer", SCORERS, ids=str)
+def test_a_token_that_is_repeated_for_every_row_is_one_constant(scorer, repeated):
+    def forward(x):
+        return torch.relu(x @ WEIGHT.T + repeated(SHIFT[None], len(x))) @ HEAD.T
+
+    net = nn.Sequential(Then(forward), nn.Linear(2, 2)).double().eval()
+    together = transform_importance(net, X, scorer=scorer, **OPTIONS).values
+    alone = transform_importance(net, X[:1], scorer=scorer, **OPTIONS).values
+    np.testing.assert_allclose(alone, together[:1], rtol=1e-9, atol=1e-12)

@@ -192,15 +192,9 @@ def test_normalisations_in_other_words(how, scorer):
         np.testing.assert_allclose(found.values, expected.values, rtol=1e-3, atol=1e-4)
 
 
-def gates(kind, layer, x, state):
-    """One step in terms of other layers."""
-    w, u, b, c = (
-        layer.weight_ih_l0,
-        layer.weight_hh_l0,
-        layer.bias_ih_l0,
-        layer.bias_hh_l0,
-    )
-    left, right = F.linear(x, w, b), F.linear(state[0], u, c)
+def gates(kind, layer, left, state):
+    """One step in terms of other layers; what the input gives is there already."""
+    right = F.linear(state[0], layer.weight_hh_l0, layer.bias_hh_l0)
     if kind == "RNN":
         return (torch.tanh(left + right),)
     if kind == "GRU":
@@ -224,8 +218,10 @@ class Recurrent(nn.Module):
         if not self.stepwise:
             return self.last(self.layer(x)[0][:, -1])
         state = [x.new_zeros(len(x), 4) for _ in range(2)]
+        # one layer for all steps: that of a step would merge with what no step varies
+        inputs = F.linear(x, self.layer.weight_ih_l0, self.layer.bias_ih_l0)
         for t in range(LENGTH):
-            state = gates(self.kind, self.layer, x[:, t], state)
+            state = gates(self.kind, self.layer, inputs[:, t], state)
         return self.last(state[0])
 
 

@@ -165,8 +165,7 @@ def _plain_sum(call: Call) -> torch.Tensor:
 
 
 def _joined(method: Any, call: Call, sized: Any = None) -> Any:
-    args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
-    opened = call.func(*args, **kwargs)
+    opened = call.on(lambda carrier: multiplier_of(method, carrier))
     rule, lost = method.composite["join"], method.absorbed
     size = sized(call) if sized and rule.relative and rule.epsilon else None
     if not is_plain(opened):
@@ -224,8 +223,7 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
             method.refuse(call.func, f"of complex values has no {chosen.name} rule")
         value = plainly(call)
     else:
-        args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
-        opened = call.func(*args, **kwargs)
+        opened = call.on(lambda carrier: multiplier_of(method, carrier))
     # what x stands for may be another value by the time others merge
     source = Carrier(method, x.full, x.rel)
     known = Layer(source, layer, opened, chosen, x.full._version)
@@ -285,10 +283,9 @@ def _merged(
         return None
     if layer.is_stale():
         method.refuse(call.func, _WRITTEN)
-    opened = None
-    if layer.opened is not None:
-        args, kwargs = call.replaced(lambda _: layer.opened)
-        opened = call.func(*args, **kwargs)
+    before, opened = layer.opened, None
+    if before is not None:
+        opened = call.on(lambda _: before)
     value = plainly(call) if opened is None else None
     return _closed(method, replace(layer, map=merged, opened=opened), value)
 
@@ -348,27 +345,40 @@ def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
         return None
     other = [a for a in call.args if not isinstance(a, Carrier)]
     other += [v for k, v in call.kwargs.items() if k == "other"]
-    if not all(per_channel(o, x.full, x.rel.map.channel) for o in other):
+    channel = x.rel.map.channel
+    if not all(per_channel(_narrowed(o, channel), x.full, channel) for o in other):
         return None
     if call.operation.name == "div" and not isinstance(call.args[0], Carrier):
         return None
     if call.kwargs.get("rounding_mode"):
         return None
-    shift, both = (_at(call, x.full.new_full((1,), v)) for v in (0.0, 1.0))
+    ends = (x.full.new_full((1,), value) for value in (0.0, 1.0))
+    shift, both = (_at(call, end, channel) for end in ends)
     return _merged(method, call, x, both - shift, shift)
 
 
-def _at(call: Call, value: torch.Tensor) -> torch.Tensor:
+def _at(call: Call, value: torch.Tensor, channel: int) -> torch.Tensor:
     """Return what a call gives per channel where the value is constant."""
-    args = tuple(_flat(a) for a in call.args)
-    kwargs = {k: _flat(v) for k, v in call.kwargs.items()}
+    args = tuple(_flat(a, channel) for a in call.args)
+    kwargs = {k: _flat(v, channel) for k, v in call.kwargs.items()}
     args, kwargs = map_carriers(lambda _: value, (args, kwargs))
     with torch.no_grad():
         return call.func(*args, **kwargs)
 
 
-def _flat(value: Any) -> Any:
-    return value.reshape(-1) if is_plain(value) else value
+def _flat(value: Any, channel: int) -> Any:
+    return _narrowed(value, channel).reshape(-1) if is_plain(value) else value
+
+
+def _narrowed(value: Any, channel: int) -> Any:
+    """Return a constant once along axes, but the channel's, where it is the same."""
+    # a token that is repeated for every row is the same constant for one row
+    if is_plain(value):
+        for axis in range(-value.ndim, 0):
+            first = value.narrow(axis, 0, min(1, value.shape[axis]))
+            if axis != channel and torch.equal(value, first.expand_as(value)):
+                value = first
+    return value
 
 
 def per_channel(value: Any, full: torch.Tensor, channel: int) -> bool:
