@@ -16,8 +16,10 @@ from sktrim.propagation.layouts import pooled_as_predicted
 # places of a window up to which each is looked at by itself, values from which on
 _SMALL = 9
 _MANY = 2**14
-# the positions of windows are kept for another call where they are so few
+# the positions of windows are kept for another call where they are so few, of one plane
+# and of all planes
 _KEPT = 2**20
+_ALL_KEPT = 2**17
 
 
 class Windows:
@@ -94,7 +96,7 @@ class Windows:
         if self.fixed is None or counts is None or x.numel() >= _MANY or not x.is_cpu:
             return None
         planes = x.numel() // math.prod(self.shape)
-        if planes * math.prod(counts) * math.prod(self.fixed[0]) > _KEPT:
+        if planes * math.prod(counts) * math.prod(self.fixed[0]) > _ALL_KEPT:
             return None
         places, inside = table = _every_place(self.shape, counts, self.fixed, planes)
         seen = x.take(places)

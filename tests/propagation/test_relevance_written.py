@@ -246,3 +246,30 @@ def test_a_token_that_is_repeated_for_every_row_is_one_constant(scorer, repeated
     together = transform_importance(net, X, scorer=scorer, **OPTIONS).values
     alone = transform_importance(net, X[:1], scorer=scorer, **OPTIONS).values
     np.testing.assert_allclose(alone, together[:1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("convolves", [False, True])
+@pytest.mark.parametrize("scorer", SCORERS, ids=str)
+def test_one_row_through_a_batch_norm_before_tokens(scorer, convolves):
+    """For one row torch takes such a gradient for one with channels last."""
+
+    class Stem(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)
+            self.mix, self.last = nn.Linear(3, 3), nn.Linear(3, 2)
+            self.norm.running_var.copy_(torch.tensor([0.5, 1.0, 2.0]))
+
+        def forward(self, x):
+            images = torch.tanh(x).view(-1, 3, 2, 2)
+            if convolves:
+                images = self.conv(x.view(-1, 1, 4, 3))
+            tokens = self.norm(images).flatten(2).mT
+            return self.last((tokens + torch.tanh(self.mix(tokens))).mean(1))
+
+    torch.manual_seed(0)
+    net = Stem().double().eval()
+    x = np.random.default_rng(1).normal(size=(3, 12))
+    together = transform_importance(net, x, scorer=scorer, **OPTIONS).values
+    alone = transform_importance(net, x[:1], scorer=scorer, **OPTIONS).values
+    np.testing.assert_allclose(alone, together[:1], rtol=1e-9, atol=1e-12)

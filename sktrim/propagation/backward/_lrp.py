@@ -343,31 +343,33 @@ def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
     """Return the layer before merged with a constant per channel, where it can be."""
     if not isinstance(x.rel, Layer) or _count(call) > 1:
         return None
-    other = [a for a in call.args if not isinstance(a, Carrier)]
-    other += [v for k, v in call.kwargs.items() if k == "other"]
     channel = x.rel.map.channel
-    if not all(per_channel(_narrowed(o, channel), x.full, channel) for o in other):
+    args = [_narrowed(a, channel) for a in call.args]
+    kwargs = {k: _narrowed(v, channel) for k, v in call.kwargs.items()}
+    other = [a for a in args if not isinstance(a, Carrier)]
+    other += [v for k, v in kwargs.items() if k == "other"]
+    if not all(per_channel(o, x.full, channel) for o in other):
         return None
     if call.operation.name == "div" and not isinstance(call.args[0], Carrier):
         return None
     if call.kwargs.get("rounding_mode"):
         return None
     ends = (x.full.new_full((1,), value) for value in (0.0, 1.0))
-    shift, both = (_at(call, end, channel) for end in ends)
+    shift, both = (_at(call.func, args, kwargs, end) for end in ends)
     return _merged(method, call, x, both - shift, shift)
 
 
-def _at(call: Call, value: torch.Tensor, channel: int) -> torch.Tensor:
-    """Return what a call gives per channel where the value is constant."""
-    args = tuple(_flat(a, channel) for a in call.args)
-    kwargs = {k: _flat(v, channel) for k, v in call.kwargs.items()}
+def _at(func: Any, args: Any, kwargs: Any, value: torch.Tensor) -> torch.Tensor:
+    """Return what a function gives per channel where its value is constant."""
+    args = tuple(_flat(a) for a in args)
+    kwargs = {k: _flat(v) for k, v in kwargs.items()}
     args, kwargs = map_carriers(lambda _: value, (args, kwargs))
     with torch.no_grad():
-        return call.func(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
-def _flat(value: Any, channel: int) -> Any:
-    return _narrowed(value, channel).reshape(-1) if is_plain(value) else value
+def _flat(value: Any) -> Any:
+    return value.reshape(-1) if is_plain(value) else value
 
 
 def _narrowed(value: Any, channel: int) -> Any:
