@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
-from sktrim.propagation.lowrank import NeedsDense, identity, keep
+from sktrim.propagation.first_linear import NeedsDense, Products, move, pays
 from sktrim.propagation.method import Call, Method
 from sktrim.propagation.registry import Operation, find_operation
 from sktrim.propagation.running import check_model
@@ -78,7 +78,7 @@ class Mixtures(Method):
         self._weights = signals.new_zeros(0, len(signals))
         self._and_one = self._weights
         self._whole: torch.Tensor | None = None
-        self._pushed: dict[Any, _Pushed] = {}
+        self._products = Products()
         self._checked = self._as_they_are = False
 
     def run(self, forward: Callable, model: Any, weights: torch.Tensor) -> Any:
@@ -166,8 +166,8 @@ class Mixtures(Method):
         if self._whole is None:
             self._whole = self._mix()
         mixed = self._whole
-        for move in moved.moves:
-            mixed = move(mixed)
+        for how in moved.moves:
+            mixed = how(mixed)
         return mixed
 
     def _on_signals(self, call: Call, first: Carrier) -> Any:
@@ -178,25 +178,12 @@ class Mixtures(Method):
     def _moved(self, call: Call, first: Carrier) -> Carrier | None:
         """Move the signals as the model moves the mixtures, if rows stay rows."""
         moved = cast(_Moved, first.rel)
-        rows, n_rows = moved.signals.flatten(0, 1), len(first.full)
-        # rows alone have no stride; what is copied or mixes rows has one
-        strides = (0, *rows.stride()[1:])
-        probe = torch.empty_strided(first.full.shape, strides, device="meta")
-
-        def move(mixtures: torch.Tensor) -> torch.Tensor:
-            args, kwargs = call.replaced(lambda _: mixtures)
-            return call.func(*args, **kwargs)
-
-        out = move(probe)
-        kept = is_plain(out) and out.shape[:1] == (n_rows,)
-        if not kept or out.stride(0):
+        own = move(call, moved.signals.flatten(0, 1), first.full)
+        if own is None:
             return None
-
-        def move_one(signal: torch.Tensor) -> torch.Tensor:
-            return move(signal.expand(n_rows, *signal.shape))[0]
-
-        signals = torch.vmap(move_one)(rows).unflatten(0, moved.signals.shape[:2])
-        return self._carrier(_Moved(signals, (*moved.moves, move)))
+        how, rows = own
+        signals = rows.unflatten(0, moved.signals.shape[:2])
+        return self._carrier(_Moved(signals, (*moved.moves, how)))
 
     def _linear(self, call: Call, x: Carrier) -> torch.Tensor | None:
         """Mix the results of a linear operation on the signals, where that is less."""
@@ -204,38 +191,30 @@ class Mixtures(Method):
         _, weight, bias, *rest = call.bind("input", "weight", bias=None, **_none(names))
         rows = cast(_Moved, x.rel).signals.flatten(0, 1)
         plain = is_plain(weight) and not isinstance(bias, Carrier)
-        if not plain or len(self._signals) > weight[0].numel():
+        if not plain or not pays(len(self._signals), weight):
             return None
         if names and rows.ndim != weight.ndim:
             return None
         pairs = zip(names, rest, strict=True)
         options = {name: value for name, value in pairs if value is not None}
-        pushed = self._push(call, rows, weight, bias, options)
-        weights = self._weights if bias is None else self._and_one
-        return pushed.restore(weights @ pushed.table)
 
-    def _push(
-        self, call: Call, rows: torch.Tensor, weight: Any, bias: Any, options: dict
-    ) -> _Pushed:
-        """Apply a linear operation to the signals, unless that was done before."""
-        key = (
-            *(call.operation.name, repr(options)),
-            *(identity(weight), identity(bias), identity(rows)),
-        )
-        if key not in self._pushed:
-            arguments = (None,) if call.operation.name in CONVOLUTION else ()
+        def pushed() -> _Pushed:
+            arguments = (None,) if names else ()
             out = call.func(rows, weight, *arguments, **options)
-            product = _Pushed(out, len(self._signals), (rows, weight, bias))
-            keep(self._pushed, key, product)
-        return self._pushed[key]
+            return _Pushed(out, len(self._signals), weight, bias)
+
+        what = call.operation.name, repr(options)
+        product = self._products.get(what, (rows, weight, bias), pushed)
+        weights = self._weights if bias is None else self._and_one
+        return product.restore(weights @ product.table)
 
 
 class _Pushed:
     """A linear operation's results for the signals, a row each, the last its bias."""
 
-    def __init__(self, out: torch.Tensor, count: int, operands: tuple) -> None:
-        self.operands = operands
-        _, weight, bias = operands
+    def __init__(
+        self, out: torch.Tensor, count: int, weight: torch.Tensor, bias: Any
+    ) -> None:
         self._last = out.ndim == 4 and not out.is_contiguous()
         out = out.movedim(1, -1) if self._last else out
         self._shape = out.shape[1:]

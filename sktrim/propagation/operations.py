@@ -6,7 +6,7 @@ import torch
 
 from sktrim.propagation.registry import declare, register_operation
 
-# "folds": takes relevant parts that are not multiplied out (see lowrank)
+# "folds": takes relevant parts that are not multiplied out (see first_linear)
 declare(
     "shape",
     "view reshape flatten unflatten ravel view_as reshape_as",

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from sktrim.propagation.axes import aligned_axis, axis_aligned, axis_kept, axis_reduced
 from sktrim.propagation.carrier import Carrier, is_plain
 from sktrim.propagation.composite import product_with_weights
+from sktrim.propagation.decomposition._lowrank import LowRank, through
 from sktrim.propagation.decomposition._method import over_masks
 from sktrim.propagation.decomposition._share import add_bias, leading
-from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.masking import unmasked
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
@@ -67,7 +67,7 @@ def linear(method: Any, call: Call) -> Any:
     if not isinstance(x, Carrier) or _varies(weight, bias):
         return product_with_weights(method, call)
     rows = x.full.ndim > 1
-    rel = _through(call, x, weight, lambda part: F.linear(part, weight), rows)
+    rel = through(call, x, weight, lambda part: F.linear(part, weight), rows)
     whole = F.linear(x.full, weight)
     call.axis = x.axis if x.axis != -1 else None
     return _shifted(method, call, rel, whole, bias)
@@ -79,24 +79,6 @@ def _shifted(
     """Add the bias to the whole and its share to the parts."""
     call.full = whole if bias is None else whole + bias
     return rel if bias is None else add_bias(method, rel, whole, bias, call.axis)
-
-
-def _through(
-    call: Call,
-    x: Carrier,
-    weight: torch.Tensor,
-    linear: Callable,
-    rows: bool,
-    **how: Any,
-) -> torch.Tensor:
-    """Apply a linear map to the parts, or to their basis where that is cheaper."""
-    if not isinstance(x.rel, LowRank):
-        return linear(x.rel)
-    # the basis will do where the first axis is one of rows, each mapped by itself
-    if rows and x.axis == -x.full.ndim and x.rel.members.width <= weight[0].numel():
-        return x.rel.pushed(weight, linear, call.operation.name, repr(how))
-    x.rel = x.rel.dense()
-    return linear(x.rel)
 
 
 @rule("cd", "conv1d", "conv2d", "conv3d")
@@ -121,7 +103,7 @@ def convolution(method: Any, call: Call) -> torch.Tensor:
     if batch and len(x.full) <= _FEW and not isinstance(x.rel, LowRank):
         whole, rel = _joined(x, lambda rows: call.func(rows, weight, None, **options))
     else:
-        rel = _through(call, x, weight, convolve, batch, **options)
+        rel = through(call, x, weight, convolve, batch, **options)
         whole = call.func(x.full, weight, None, **options)
     if bias is not None:
         bias = bias.reshape(-1, *(1,) * (weight.ndim - 2))

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import torch
 
+from sktrim.propagation.decomposition._lowrank import LowRank, Members
 from sktrim.propagation.decomposition._method import ContextualDecomposition
 from sktrim.propagation.decomposition._run import propagate
-from sktrim.propagation.lowrank import LowRank, Members, NeedsDense
+from sktrim.propagation.first_linear import NeedsDense, Products
 from sktrim.propagation.running import check_model, nothing_kept
 
 
@@ -114,15 +115,15 @@ class LowRankParts:
         self._basis = basis
         self._masks = masks
         self._share = masks.mean(1)
-        self._members: dict[tuple[int, int], tuple[Members, dict]] = {}
+        self._members: dict[tuple[int, int], tuple[Members, Products]] = {}
 
     def take(self, rows: slice, masks: slice) -> LowRank:
         """Return the relevant parts of some samples for some masks."""
         key = masks.start, masks.stop
         if key not in self._members:
-            self._members[key] = Members(self._masks[masks]), {}
-        members, cache = self._members[key]
-        return LowRank(self._coefficients[rows], self._basis, members, cache)
+            self._members[key] = Members(self._masks[masks]), Products()
+        members, products = self._members[key]
+        return LowRank(self._coefficients[rows], self._basis, members, products)
 
     def share(self, masks: slice) -> torch.Tensor:
         """Return the mean weights of the masks."""

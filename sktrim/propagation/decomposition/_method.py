@@ -14,11 +14,12 @@ from sktrim.propagation.carrier import (
     is_plain,
     map_carriers,
 )
+from sktrim.propagation.decomposition._lowrank import LowRank
 from sktrim.propagation.decomposition._share import whole_share
 from sktrim.propagation.decomposition._start import Start
 from sktrim.propagation.endings import ending_of, give_ending
+from sktrim.propagation.first_linear import NeedsDense
 from sktrim.propagation.layouts import laid_out
-from sktrim.propagation.lowrank import LowRank, NeedsDense
 from sktrim.propagation.masking import unmasked
 from sktrim.propagation.method import Call, Method
 from sktrim.propagation.registry import find_rule

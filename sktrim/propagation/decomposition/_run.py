@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from sktrim.propagation.axes import RowsDiffer
+from sktrim.propagation.decomposition._lowrank import LowRank
 from sktrim.propagation.decomposition._method import ContextualDecomposition
 from sktrim.propagation.decomposition._parts import check_parts, check_share
 from sktrim.propagation.endings import without_ending
-from sktrim.propagation.lowrank import LowRank
 from sktrim.propagation.running import (
     check_model,
     explained_output,

@@ -15,14 +15,14 @@ from sktrim.propagation.axes import (
     axis_of_view,
 )
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
+from sktrim.propagation.decomposition._lowrank import LowRank
 from sktrim.propagation.decomposition._method import over_masks
 from sktrim.propagation.decomposition._share import add_bias, whole_share
-from sktrim.propagation.lowrank import LowRank
+from sktrim.propagation.first_linear import RESHAPES, reinterprets
 from sktrim.propagation.masking import unmasked
 from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 
-_RESHAPES = frozenset("view reshape flatten unflatten ravel view_as reshape_as".split())
 _CASTS = frozenset(
     """clone detach data alias contiguous to type float double half bfloat16 cpu
     cuda""".split()
@@ -46,7 +46,7 @@ def move(method: Any, call: Call) -> Any:
         carrier.rel = carrier.rel.dense()
     if not carrier.aliased:
         _lay_out(carrier)
-    if name in _RESHAPES and not _reinterprets(call):
+    if name in RESHAPES and not reinterprets(call):
         call.axis = axis_kept(carrier, full, reshaped=True)
         rel = carrier.rel.reshape(carrier.rel.shape[0], *full.shape)
         return _unshared(carrier, full, rel)
@@ -184,29 +184,13 @@ def constant(method: Any, full: torch.Tensor, before: Carrier) -> torch.Tensor:
 def _move_basis(method: Any, call: Call, carrier: Carrier, full: Any) -> Any:
     """Move the basis signals, where the samples stay on the first axis."""
     axis = _axes(call, carrier, full)
-    if not is_plain(full) or carrier.axis != -carrier.full.ndim:
-        return None
     axis = axis[0] if isinstance(axis, list) else axis
-    if axis != -full.ndim or full.shape[0] != carrier.full.shape[0]:
+    if not is_plain(full) or carrier.axis != -carrier.full.ndim or axis != -full.ndim:
         return None
-    low = carrier.rel
-    values = low.basis.unsqueeze(1).expand(-1, len(carrier.full), *low.basis.shape[1:])
-    if call.operation.name in _RESHAPES and not _reinterprets(call):
-        # what was indexed before may lie in memory so that torch has no view of it
-        basis = values.reshape(len(values), *full.shape)
-    else:
-        probe = Carrier(method, carrier.full, values, carrier.axis)
-        args, kwargs = call.replaced(lambda _: probe)
-        basis = over_masks(Call(call.operation, call.func, args, kwargs))
-    if basis.stride(1) != 0 and basis.shape[1] != 1:
-        return None
-    call.axis = axis
-    return low.moved(basis[:, 0])
-
-
-def _reinterprets(call: Call) -> bool:
-    """Tell whether a view is one of another type."""
-    return any(isinstance(a, torch.dtype) for a in (*call.args, *call.kwargs.values()))
+    moved = carrier.rel.moved(call, carrier)
+    if moved is not None:
+        call.axis = axis
+    return moved
 
 
 def _lay_out(carrier: Carrier) -> None:

@@ -9,8 +9,8 @@ from typing import Any, cast
 import torch
 
 from sktrim.propagation.axes import RowsDiffer
+from sktrim.propagation.decomposition._lowrank import LowRank
 from sktrim.propagation.decomposition._share import _noise
-from sktrim.propagation.lowrank import LowRank
 
 
 class Start:

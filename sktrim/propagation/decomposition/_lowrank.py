@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-
-class NeedsDense(Exception):
-    """A model writes into a view of its input, which needs the parts themselves."""
+from sktrim.propagation.carrier import Carrier
+from sktrim.propagation.first_linear import Products, move, pays
+from sktrim.propagation.method import Call
 
 
 class Members:
@@ -50,39 +50,36 @@ class LowRank:
         coefficients: torch.Tensor,
         basis: torch.Tensor,
         members: Members,
-        cache: dict[Any, Any],
+        products: Products,
     ) -> None:
         # of shape (n, m)
         self.coefficients = coefficients
         # (m, *signal): what a coefficient of 1 adds to the signal
         self.basis = basis
         self.members = members
-        # products that hold for all samples; shared between chunks of them
-        self.cache = cache
+        # hold for all samples; shared between chunks of them
+        self.products = products
 
     def dense(self) -> torch.Tensor:
         """Multiply out."""
-        return self._combine(self._gathered(("dense",), None, lambda b: b))
+        return self.pushed(None, lambda basis: basis)
 
-    def pushed(self, weight: torch.Tensor, linear: Callable, *what: Any) -> Any:
+    def pushed(self, weight: Any, linear: Callable, *what: Any) -> torch.Tensor:
         """Return a linear operation of the parts: it acts on the basis, once."""
+
+        def gathered() -> torch.Tensor:
+            """Return the basis signals of every group, (K, width, *out)."""
+            return linear(self.basis.unsqueeze(1)).squeeze(1)[self.members.index]
+
         # `what` tells the operation from others with the same weight
-        return self._combine(self._gathered(what, weight, linear))
+        return self._combine(self.products.get(what, (self.basis, weight), gathered))
 
-    def moved(self, basis: torch.Tensor) -> LowRank:
-        """Return the same coefficients of another basis."""
-        return LowRank(self.coefficients, basis, self.members, self.cache)
-
-    def _gathered(self, what: tuple, weight: Any, linear: Callable) -> torch.Tensor:
-        """Return the basis signals of every group, (K, width, *out)."""
-        quick = not torch.is_grad_enabled()
-        key = *what, identity(self.basis), identity(weight)
-        if quick and key in self.cache:
-            return self.cache[key].values
-        values = linear(self.basis.unsqueeze(1)).squeeze(1)[self.members.index]
-        if quick:
-            keep(self.cache, key, Product(values, (self.basis, weight)))
-        return values
+    def moved(self, call: Call, x: Carrier) -> LowRank | None:
+        """Move the basis as the model moves a batch, where samples stay first."""
+        moved = move(call, self.basis, x.full)
+        if moved is None:
+            return None
+        return LowRank(self.coefficients, moved[1], self.members, self.products)
 
     def _combine(self, values: torch.Tensor) -> torch.Tensor:
         count, width = values.shape[:2]
@@ -95,29 +92,20 @@ class LowRank:
         return out.view(*out.shape[:2], *values.shape[2:])
 
 
-class Product(NamedTuple):
-    """What a linear operation gave, beside what it was given."""
-
-    values: Any
-    # kept alive: their addresses are never those of others
-    operands: tuple
-
-
-def identity(tensor: torch.Tensor | None) -> Any:
-    """Return what tells a tensor from every other that is alive, contents included."""
-    if tensor is None:
-        return None
-    place = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
-    version = None if tensor.is_inference() else tensor._version
-    return *place, tensor.is_conj(), tensor.is_neg(), version
-
-
-# a model that makes its weights anew in every pass must not fill the memory
-_KEPT = 4
-
-
-def keep(cache: dict[Any, Any], key: Any, value: Any) -> None:
-    """Store a product in place of the oldest."""
-    if len(cache) >= _KEPT:
-        del cache[next(iter(cache))]
-    cache[key] = value
+def through(
+    call: Call,
+    x: Carrier,
+    weight: torch.Tensor,
+    linear: Callable,
+    rows: bool,
+    **how: Any,
+) -> torch.Tensor:
+    """Apply a linear map to the parts, or to their basis where that is cheaper."""
+    low = x.rel
+    if not isinstance(low, LowRank):
+        return linear(low)
+    # the basis will do where the first axis is one of rows, each mapped by itself
+    if rows and x.axis == -x.full.ndim and pays(low.members.width, weight):
+        return low.pushed(weight, linear, call.operation.name, repr(how))
+    x.rel = low.dense()
+    return linear(x.rel)
