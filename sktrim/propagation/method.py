@@ -146,6 +146,12 @@ class Method:
         """Return what is carried beside a constant into which a value is written."""
         return None
 
+    def recurrent_step(
+        self, kind: str, x: Any, start: list[Any], weights: list[Any]
+    ) -> Callable | None:
+        """Return a step of a recurrent layer, if the method has one of its own."""
+        return None
+
     def __call__(self, func: Callable, args: tuple, kwargs: dict) -> Any:
         """Run one operation of the model."""
         spelling = spell(func)

@@ -15,6 +15,7 @@ from sktrim.propagation.carrier import (
     map_carriers,
 )
 from sktrim.propagation.decomposition._lowrank import LowRank
+from sktrim.propagation.decomposition._lstm import lstm_step
 from sktrim.propagation.decomposition._share import whole_share
 from sktrim.propagation.decomposition._start import Start
 from sktrim.propagation.endings import ending_of, give_ending
@@ -139,6 +140,13 @@ class ContextualDecomposition(Method):
         if axis is not None:
             shape[axis] = -1
         return rel + share.reshape(len(rel), *shape) * full
+
+    def recurrent_step(
+        self, kind: str, x: Any, start: list[Any], weights: list[Any]
+    ) -> Callable | None:
+        """Return Murdoch's step of an LSTM; joint parts take the general rules."""
+        own = kind == "lstm" and not self.partition
+        return lstm_step(self, x, start, weights) if own else None
 
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; cloned where the write hits its storage."""
