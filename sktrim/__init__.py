@@ -3,7 +3,11 @@
 from sktrim._memory import keep_freed_memory
 from sktrim.explanation import Explanation
 from sktrim.groups import FeatureGroups
-from sktrim.importance import TransformImportance, transform_importance
+from sktrim.importance import (
+    TransformImportance,
+    layer_output,
+    transform_importance,
+)
 from sktrim.inverse import TrimModel, inverse_module
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.scorers import Scorer
@@ -32,5 +36,6 @@ __all__ = [
     "contextual_decomposition",
     "inverse_module",
     "keep_freed_memory",
+    "layer_output",
     "transform_importance",
 ]

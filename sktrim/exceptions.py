@@ -7,6 +7,8 @@ __all__ = [
     "IncompleteError",
     "InputWrittenError",
     "InverseNotAvailableError",
+    "LayerBypassedWarning",
+    "LayerError",
     "NotTheEstimatorError",
     "OutputMismatchError",
     "QuadratureWarning",
@@ -117,3 +119,26 @@ class ReconstructionWarning(UserWarning):
 
 class IncompleteError(ValueError):
     """The scores of a complete method do not add up, and that was to be an error."""
+
+
+class LayerError(ValueError):
+    """What a layer puts out cannot stand for the network's input.
+
+    It is not met where it was expected, is no tensor with a row per sample, or the
+    output does not depend on it.
+
+    See Also
+    --------
+    sktrim.TransformImportance : Takes a `layer`.
+    """
+
+
+class LayerBypassedWarning(UserWarning):
+    """The output depends on the input by ways around the layer that is explained.
+
+    What goes around is held as it is for each sample.
+
+    See Also
+    --------
+    sktrim.TransformImportance : Takes a `layer`.
+    """

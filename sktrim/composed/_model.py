@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from sktrim._memory import rows_in_memory, rows_in_working_memory
+from sktrim.network._inputs import Bound
 from sktrim.propagation import Mixtures, OutputMismatchError
 
 
@@ -69,6 +70,8 @@ class ComposedModel:
     residual : {"constant", "component", "drop"}
         What becomes of r = x - T^-1(s): held constant, driven by one extra last
         coefficient that is 1 for the sample and 0 at every baseline, or left out.
+    held : tuple of torch.Tensor of shape (n_samples, ...)
+        What the network takes beside the signal: the same at every baseline.
 
     Attributes
     ----------
@@ -100,13 +103,14 @@ class ComposedModel:
     True
     """
 
-    def __init__(self, network, inverse, x, s, residual="constant"):
+    def __init__(self, network, inverse, x, s, residual="constant", held=()):
         self.network = network
         self.inverse = inverse
         self.is_affine: bool = inverse.is_affine
         self.component = residual == "component"
         self.shared: SharedGradients | None = None
         self.known: torch.Tensor | None = None
+        self.held = held
         self._s = s
         with torch.no_grad():
             represented = inverse(s).reshape(x.shape)
@@ -119,14 +123,21 @@ class ComposedModel:
 
     @property
     def module(self) -> nn.Module:
-        """The network as one torch module, for model-specific scorers."""
-        return self.network.explained
+        """The network as a torch module of the signal, for model-specific scorers."""
+        whole = self.network.explained
+        return Bound(whole, self.held) if self.held else whole
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, ...]:
+        """The signals, and what the network takes beside them."""
+        return self.x, *self.held
 
     def __getitem__(self, rows: slice) -> "ComposedModel":
         """Restrict the model to some of its samples."""
         part = copy.copy(self)
         for name in ("x", "s", "r", "_s", "_held"):
             setattr(part, name, getattr(self, name)[rows])
+        part.held = tuple(values[rows] for values in self.held)
         part.shared = None
         part.known = None if self.known is None else self.known[rows]
         return part
@@ -242,7 +253,7 @@ class ComposedModel:
         leading = x.shape[: x.ndim - self.x.ndim + 1]
         # a copy, since networks may write into what they are given
         rows = x.reshape(-1, *self.x.shape[1:]).clone()
-        out = self.network.forward(rows)
+        out = self.network.forward(rows, *self.held)
         return out.reshape(*leading, out.shape[-1])
 
     def __call__(self, s: torch.Tensor) -> torch.Tensor:
@@ -272,12 +283,14 @@ class ComposedModel:
             (n_points, n_samples, n_outputs) at ``x + weights @ parts``.
         """
         mixtures = Mixtures(torch.cat([self.x[None], parts]))
-        network = self.network
+        network, held = self.network, self.held
 
         def run(weights: torch.Tensor) -> torch.Tensor:
             whole = weights.new_ones(len(weights), 1)
             weights = torch.cat([whole, weights], dim=1)
-            out = mixtures.run(network.forward, network.composed, weights)
+            out = mixtures.run(
+                lambda x: network.forward(x, *held), network.composed, weights
+            )
             return out.reshape(len(weights), len(self.x), -1)
 
         # weights of 0 are the signals themselves

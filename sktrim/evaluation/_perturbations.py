@@ -1,6 +1,8 @@
 """Ways to disturb the data, the inputs, the networks and the transform of a study."""
 
+import copy
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,8 +11,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
+from sktrim._memory import chunks, rows_in_memory
 from sktrim.evaluation._variants import with_network, with_target
 from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._inputs import held_of
 from sktrim.network._network import to_numpy
 
 RESAMPLINGS = ("bootstrap", "block_bootstrap", "cross_validation", "subsample")
@@ -65,7 +69,9 @@ def _dense(trim, X) -> np.ndarray:
             "this Pipeline has preprocessing steps that run before it. Explain the "
             "network on their output instead, or leave these two out."
         )
-    x = trim.signals(X)
+    x: Any = trim.signals(X)
+    # of a layer: what the whole network eats
+    x = held_of(x)[0] if held_of(x) else x
     return x.toarray() if sp.issparse(x) else np.asarray(x)
 
 
@@ -92,12 +98,16 @@ def adversarial(trim, X, explanation, level: float) -> Iterator:
     fixed = with_target(trim, explanation)
     # a probability that is 1 has no gradient, the logits have
     _, resolved = fixed.question_.resolve(trim.signals(X), None)
+    network = copy.copy(trim.network_).at(None)
     signs = []
-    with torch.inference_mode(False), torch.enable_grad():
-        for rows, model, _, _ in fixed.composed_models(X):
-            point = model.x.detach().clone().requires_grad_()
-            with evaluation_mode(model.module):
-                explained = resolved.target[rows](model.output(point)).sum()
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        evaluation_mode(network.module),
+    ):
+        for rows in chunks(len(x), rows_in_memory(network.bytes_per_row)):
+            point = network.to_tensor(x[rows]).requires_grad_()
+            explained = resolved.target[rows](network.forward(point)).sum()
             signs.append(to_numpy(torch.autograd.grad(explained, point)[0].sign()))
     direction = np.concatenate(signs).reshape(x.shape)
     # the fast gradient sign method (Goodfellow et al. 2015), half and all of `level`

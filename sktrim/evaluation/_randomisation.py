@@ -409,8 +409,7 @@ def randomisation_test(
     explanation = trim.explain(X, y)
     fixed = with_target(trim, explanation)
     network = trim.network_
-    x = network.to_tensor(trim.signals(X)[:2])
-    layers = layers_in_order(network, x)[::-1]
+    layers = layers_in_order(network, trim.signals(X)[:2])[::-1]
     chosen = _check_options(mode, n_draws, depths, len(layers))
     sizes = _amplitudes(explanation)
     trained = check_scores(explanation, trim)

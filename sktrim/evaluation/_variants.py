@@ -42,15 +42,11 @@ def with_target(trim, explanation):
 def with_module(trim, module: nn.Module, X=None):
     """Return a fitted `trim` that asks about another torch module."""
     network = copy.copy(trim.network_)
-    prefixed = network.composed is not network.module
-    network.composed = module
-    if prefixed:
-        network.composed = nn.Sequential(trim.network_.composed[0], module)
-        network.composed.training = False
+    network.composed = network.compose(module)
     network.module = module
     # a module of another architecture
     if X is not None:
-        network.inspect(network.to_tensor(trim.signals(X)[:2]))
+        network.inspect(trim.signals(X)[:2])
     other = copy.copy(trim)
     other.network_ = network
     other.question_ = dataclasses.replace(trim.question_, network=network)
@@ -79,7 +75,7 @@ class _UseRecorder(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def layers_in_order(network, x: torch.Tensor) -> list[str]:
+def layers_in_order(network, x) -> list[str]:
     """Name the modules that own parameters, in the order of execution."""
     owners = {
         id(parameter): name
@@ -88,7 +84,7 @@ def layers_in_order(network, x: torch.Tensor) -> list[str]:
     }
     with evaluation_mode(network.module), torch.no_grad():
         with _UseRecorder(owners) as recorder:
-            network.forward(x)
+            network.forward(*network.tensors(x))
     # those whose parameters were never seen in use come first
     unseen = [
         name for name in dict.fromkeys(owners.values()) if name not in recorder.used

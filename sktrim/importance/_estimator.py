@@ -35,11 +35,11 @@ from sktrim.importance._question import (
     pick_rows,
 )
 from sktrim.importance._signals import (
-    CHECKS,
     check_columns,
     check_numbers,
     check_rows,
     check_signals,
+    checks,
 )
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
@@ -108,6 +108,12 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         (regressors' default).
     residual : {"constant", "component", "drop"}, default="constant"
         Hold r, score it as one group more, the last, or explain f(T^-1(T(x))).
+    layer : str, torch.nn.Module or None, default=None
+        Where T acts: on what this module of the network puts out, which then is the
+        signal, while f is the rest of the network. A name of ``named_modules()``,
+        such as "features.8", or the module itself.
+    call : int or None, default=None
+        Which call of the layer, from 0, where the network calls it several times.
     n_background : int, default=100
         Rows of X kept, as coefficients, for scorers that compare with them.
     random_state : int, RandomState or None, default=None
@@ -184,6 +190,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         "output": [StrOptions(set(OUTPUTS))],
         "residual": [StrOptions(set(RESIDUALS))],
         "n_background": [Interval(Integral, 1, None, closed="left")],
+        "call": [None, Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
         "n_jobs": [None, Integral],
         "verbose": ["verbose"],
@@ -200,6 +207,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         target="predicted",
         output="auto",
         residual="constant",
+        layer=None,
+        call=None,
         n_background=100,
         random_state=None,
         n_jobs=None,
@@ -213,6 +222,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.target = target
         self.output = output
         self.residual = residual
+        self.layer = layer
+        self.call = call
         self.n_background = n_background
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -251,9 +262,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         ):
             self.estimator_, classes = fit_network(self.estimator, X, y)
         check_columns(getattr(self, "feature_names_in_", None), unwrap(self.estimator_))
-        self.network_ = resolve_network(self.estimator_, X)
+        network = resolve_network(self.estimator_, X)
+        self.network_ = network.at(self.layer, self.call)
         x = check_signals(self.network_.prepare(X), self.network_)
         self._layout = x.shape[1:]
+        x = self.network_.enter(x)
         self.transformer_ = self._fitted_transformer(x)
         self._seed = draw_seed(self.random_state)
         picked = pick_rows(x.shape[0], self.n_background, self._seed)
@@ -279,11 +292,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             return validate_data(self, X, skip_check_array=True), y
         check_numbers(X)
         if is_trained(self.estimator) or isinstance(self.estimator, FrozenEstimator):
-            return validate_data(self, X, **CHECKS), y
+            return validate_data(self, X, **checks(self.layer)), y
         regressor = get_tags(self.estimator).estimator_type == "regressor"
         several = regressor and len(getattr(y, "shape", (0,))) == 2 and y.shape[1] > 1
         X, y = validate_data(
-            self, X, y, y_numeric=regressor, multi_output=several, **CHECKS
+            self, X, y, y_numeric=regressor, multi_output=several, **checks(self.layer)
         )
         if not regressor:
             check_classification_targets(y)
@@ -292,7 +305,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def _fitted_transformer(self, x):
         if self.transformer is None:
             return None
-        transformer: Any = settle_axes(clone(self.transformer), self.network_, x)
+        transformer: Any = clone(self.transformer)
+        if self.layer is None:
+            settle_axes(transformer, self.network_, x)
         if hasattr(transformer, "set_output"):
             transformer.set_output(transform="default")
         return transformer.fit(as_rows(transformer, x))
@@ -301,6 +316,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         if self.network_.preprocessing:
             names = names_out(self.network_)
+        # what a layer puts out has none
+        names = names if self.layer is None else None
         return ask(
             self.network_,
             x,
@@ -337,8 +354,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray or CSR matrix of shape (n_samples, *signal_shape)
-            What the network eats.
+        ndarray, CSR matrix or Inputs of shape (n_samples, *signal_shape)
+            What the network eats; where T acts at a layer, what that puts out, with
+            what the network eats as ``held``.
         """
         check_is_fitted(self)
         if hasattr(unwrap(self.estimator), "steps"):
@@ -346,10 +364,10 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         else:
             check_numbers(X)
             check_rows(X, self._layout)
-            X = validate_data(self, X, reset=False, **CHECKS)
+            X = validate_data(self, X, reset=False, **checks(self.layer))
         x = check_signals(self.network_.prepare(X), self.network_)
         check_rows(x, self._layout)
-        return x
+        return self.network_.enter(x)
 
     def explain(self, X, y=None) -> Explanation:
         """Explain samples.

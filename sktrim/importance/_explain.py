@@ -27,6 +27,7 @@ from sktrim.importance._completeness import (
 )
 from sktrim.importance._question import Question, coefficients_of
 from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._inputs import signal_of
 from sktrim.network._network import to_numpy
 from sktrim.scorers import Attribution, scorer_name
 
@@ -212,7 +213,7 @@ def _explanation(question, x, s, outputs, resolved, found: Any) -> Explanation:
         found, error = found.map(lambda values: values[..., 0]), error[..., 0]
     shares = np.ravel(found.reconstruction_errors)
     report_reconstruction(question, shares)
-    groups = question.groups
+    groups, x = question.groups, signal_of(x)
     signal_shape = _signal_shape(question.transformer, x)
     return Explanation(
         found.values,

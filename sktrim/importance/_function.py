@@ -24,6 +24,7 @@ from sktrim.inspection._style import check_option
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
 from sktrim.network._estimators import unwrap
+from sktrim.network._inputs import signal_of
 
 
 def transform_importance(
@@ -37,6 +38,8 @@ def transform_importance(
     target="predicted",
     output="auto",
     residual="constant",
+    layer=None,
+    call=None,
     background=None,
     n_background=100,
     random_state=None,
@@ -67,9 +70,10 @@ def transform_importance(
         Attribution method.
     y : array-like of shape (n_samples,), default=None
         True labels, for ``target="true"``.
-    groups, target, output, residual, n_jobs, verbose, on_incomplete
+    groups, target, output, residual, layer, call, n_jobs, verbose, on_incomplete
         See `TransformImportance`. With a list of transformers `groups` may be a list
-        of one per transformer.
+        of one per transformer; with a layer the transformer is fitted to what that
+        puts out, which `sktrim.layer_output` computes.
     background : array-like of rows like X, default=None
         Rows that some scorers compare with; at most `n_background` are used.
     n_background : int, default=100
@@ -126,17 +130,14 @@ def transform_importance(
             check_is_fitted(fitted)
     columns = _get_feature_names(X)
     check_columns(columns, unwrap(model))
-    network = resolve_network(model, X)
-    names = names_out(network) if network.preprocessing else columns
-    for fitted in [] if network.preprocessing else transformers:
-        check_columns(columns, fitted)
-    x, seed = check_signals(network.prepare(X), network), draw_seed(random_state)
+    network = resolve_network(model, X).at(layer, call)
+    names = _names(network, columns, transformers)
+    seed = draw_seed(random_state)
+    x = network.enter(check_signals(network.prepare(X), network))
     rows = None
     if background is not None:
         check_same_columns(columns, _get_feature_names(background))
-        rows = check_signals(network.prepare(background), network)
-        check_background(rows, x)
-        rows = rows[pick_rows(rows.shape[0], n_background, seed)]
+        rows = _background(network, background, x, n_background, seed)
     questions = [
         ask(
             network,
@@ -159,6 +160,65 @@ def transform_importance(
     check_network(network, _safe_indexing(X, np.arange(min(2, x.shape[0]))))
     explanations = explain_spaces(questions, x, y)
     return explanations if several else explanations[0]
+
+
+def layer_output(model, X, layer, call=None) -> np.ndarray:
+    """Compute what a layer of a trained network puts out: the signal at that layer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, fitted skorch net or Pipeline ending in one
+    X : array-like of shape (n_samples, ...)
+        What the whole network takes.
+    layer : str or torch.nn.Module
+        A name of ``named_modules()``, or the module itself.
+    call : int or None, default=None
+        Which call of the layer, from 0, where the network calls it several times.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, *layer_shape)
+        In the network's dtype.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or it puts out anything but one tensor with a row
+        per sample.
+
+    See Also
+    --------
+    TransformImportance : Takes `layer` too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import layer_output
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+    >>> layer_output(net, np.ones((2, 4), dtype="float32"), "0").shape
+    (2, 3)
+    """
+    network = resolve_network(model, X).at(layer, call)
+    return signal_of(network.enter(check_signals(network.prepare(X), network)))
+
+
+def _names(network, columns, transformers):
+    """Return the names of the signal's coordinates, if there are any, checked."""
+    if network.layer is not None:
+        return None
+    if network.preprocessing:
+        return names_out(network)
+    for fitted in transformers:
+        check_columns(columns, fitted)
+    return columns
+
+
+def _background(network, background, x, n_background, seed):
+    """Return some of the background's signals, laid out as x."""
+    rows = network.enter(check_signals(network.prepare(background), network))
+    check_background(rows, x)
+    return rows[pick_rows(rows.shape[0], n_background, seed)]
 
 
 def _one_each(groups, n_transformers: int) -> list:

@@ -19,6 +19,7 @@ from sktrim.inverse._numpy import NumpyInverse
 from sktrim.network import Network
 from sktrim.network._estimators import check_predictor, has_gradient, net_inside, unwrap
 from sktrim.network._evaluation import evaluation_mode
+from sktrim.network._inputs import signal_of
 from sktrim.network._network import to_numpy
 from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.scorers._base import extras_of
@@ -48,6 +49,7 @@ def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:
 def as_rows(transformer: Any, x: Any) -> Any:
     """Lay signals out as the transformer takes them: n-D for ours, flat for others."""
     # a DataFrame where the transformer was fitted on one
+    x = signal_of(x)
     flat = transformer is None or not get_tags(transformer).input_tags.three_d_array
     if flat and not sp.issparse(x):
         x = np.asarray(x).reshape(len(x), -1)
@@ -134,7 +136,7 @@ class Question:
         network = self.network
         with evaluation_mode(network.module), torch.no_grad():
             parts = [
-                to_numpy(network.forward(network.to_tensor(x[rows])))
+                to_numpy(network.forward(*network.tensors(x[rows])))
                 for rows in chunks(x.shape[0], rows_in_memory(network.bytes_per_row))
             ]
         return np.concatenate(parts)
@@ -168,9 +170,8 @@ class Question:
         """Bind f' to a chunk of samples."""
         network = self.network
         s = torch.tensor(s, dtype=network.dtype, device=network.device)
-        return ComposedModel(
-            network, self.inverse, network.to_tensor(x), s, self.residual
-        )
+        x, *held = network.tensors(x)
+        return ComposedModel(network, self.inverse, x, s, self.residual, tuple(held))
 
     @property
     def group_names(self) -> list[str]:
@@ -258,7 +259,7 @@ def ask(
     check_option("residual", settings["residual"], RESIDUALS)
     # the signals are tried
     sample = x[:10]
-    network.inspect(network.to_tensor(sample))
+    network.inspect(sample)
     settings["output"] = check_output(settings["output"], network)
     network.strip = settings["output"] != "raw"
     width = coefficients_of(transformer, sample[:2]).shape[1]

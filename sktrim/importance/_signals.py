@@ -15,12 +15,22 @@ CHECKS: Any = {
 }
 """What `check_array` is told about signals."""
 
+_INTEGERS = [np.int64, np.int32, np.int16, np.int8, np.uint8]
+
+
+def checks(layer: Any) -> dict[str, Any]:
+    """Return what `check_array` is told: the whole network may take tokens."""
+    # the signal itself is never one of integers, but what a layer makes of them may be
+    if layer is None:
+        return CHECKS
+    return CHECKS | {"dtype": CHECKS["dtype"] + _INTEGERS}
+
 
 def check_signals(x: Any, network: Network) -> Any:
     """Return what reaches the network, checked: numbers, finite, at least one row."""
     what = "The preprocessed X" if network.preprocessing else "X"
     check_numbers(x)
-    x = check_array(x, input_name=what, **CHECKS)
+    x = check_array(x, input_name=what, **checks(network.layer))
     network.expect(x)
     return x
 

@@ -24,11 +24,11 @@ def check_network(network: Network, X: Any) -> None:
     # and `classes` to what the estimator does; costs two passes of one row, or one and
     # the estimator's own predictions of two
     assert network.trial is not None
-    rows, whole = network.trial
+    inputs, whole = network.trial
     if bool(torch.isfinite(whole).all()):
         draws = Draws(network.device)
         with draws, evaluation_mode(network.module), torch.no_grad():
-            _check_rows_alone(network, rows, whole)
+            _check_rows_alone(network, inputs, whole)
         if draws.drew:
             raise RowsDependError(_RANDOM)
         with Draws(network.device):  # skorch draws a seed for its workers
@@ -43,25 +43,28 @@ _RANDOM = (
 )
 
 
-def _check_rows_alone(network: Network, rows, together) -> None:
+def _check_rows_alone(network: Network, inputs, together) -> None:
     """Run the second row alone, since sums over rows begin with the first."""
+    rows = inputs[0]
     if len(rows) < 2 or torch.equal(rows[0], rows[1]):
-        rows = torch.cat([rows[:1], rows[:1].flip(-1)])
-        together = network.whole(rows)
+        held = (torch.cat([values[:1], values[:1]]) for values in inputs[1:])
+        inputs = torch.cat([rows[:1], rows[:1].flip(-1)]), *held
+        together = network.whole(*inputs)
+    second = tuple(values[1:] for values in inputs)
     with Draws(network.device) as draws:
-        alone = _alone(network, rows[1:]).reshape(-1)
+        alone = _alone(network, second).reshape(-1)
     if draws.drew:
         raise RowsDependError(_RANDOM)
     same = _close(alone, together[1].reshape(-1))
     if same and isinstance(unwrap(network.estimator), nn.Module):
-        same = _close(_alone(network, rows[1:]).reshape(-1), alone)
+        same = _close(_alone(network, second).reshape(-1), alone)
     if not same:
-        raise RowsDependError(_how_rows_depend(network, rows, alone, together))
+        raise RowsDependError(_how_rows_depend(network, inputs, alone, together))
 
 
-def _alone(network: Network, row) -> torch.Tensor:
+def _alone(network: Network, row: tuple) -> torch.Tensor:
     try:
-        return network.whole(row)
+        return network.whole(*row)
     except ValueError as error:
         raise RowsDependError(
             "The network runs on two rows, but not on one alone, and rows are "
@@ -77,8 +80,8 @@ def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
     return bool((a - b).abs().max() <= rounding * b.abs().max())
 
 
-def _how_rows_depend(network, rows, alone, together) -> str:
-    again = network.whole(rows)
+def _how_rows_depend(network, inputs, alone, together) -> str:
+    again = network.whole(*inputs)
     here, single, there = (_shown(out) for out in (together[1], alone, again[1]))
     if not _close(again, together):
         return (

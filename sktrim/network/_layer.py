@@ -29,7 +29,7 @@ def _axes_of(network, rows, layout):
     """Return the axes that the first convolution runs along, None where it is none."""
     first = _FirstOperation()
     with evaluation_mode(network.module), torch.no_grad(), first:
-        network.forward(network.to_tensor(rows))
+        network.forward(*network.tensors(rows))
     if first.shape is None or first.name not in _CONVOLUTIONS:
         return None
     if first.name == "conv1d" and first.shape[-2:] == layout[::-1] != layout:

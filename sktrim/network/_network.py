@@ -1,5 +1,6 @@
 """The trained network as the scorers see it: a torch module, its labels, its dtype."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +9,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sktrim._memory import ByteCounter
-from sktrim.network._estimators import contains_net
+from sktrim._memory import ByteCounter, chunks
+from sktrim.exceptions import LayerBypassedWarning
+from sktrim.network._estimators import contains_net, unwrap
 from sktrim.network._evaluation import Draws, evaluation_mode
+from sktrim.network._inputs import Inputs, Prefixed, held_of, repeated, signal_of
+from sktrim.network._inside import AtLayer, find_layer
 from sktrim.network._predictor import PredictorModule
 from sktrim.propagation import (
     AsItIs,
@@ -20,6 +24,13 @@ from sktrim.propagation import (
     outputs_of,
 )
 
+_ROWS = 256
+"""So many samples are brought to a layer at once."""
+_BYPASSED = (
+    "The output depends on the input by ways around {} as well, such as a skip "
+    "connection. What goes around is held for each sample; the scores are those of "
+    "what passes the layer."
+)
 _COMPILES = (
     "The network calls a function that torch compiles as it runs, such as "
     "flex_attention, within which nothing can be followed or counted. Let it call "
@@ -60,12 +71,11 @@ class Network:
         self.module = module
         self.dtype, self.device = floating_type(module)
         self.prefix: nn.Module | None = None
-        self.composed = module
         if prefix is not None:
-            prefix = prefix.to(dtype=self.dtype, device=self.device).eval()
-            self.prefix = prefix
-            self.composed = nn.Sequential(prefix, module)
-            self.composed.training = False
+            self.prefix = prefix.to(dtype=self.dtype, device=self.device).eval()
+        self.layer: str | nn.Module | None = None
+        self.call: int | None = None
+        self.composed = self.compose(module)
         self.kind = kind
         self.classes = None if classes is None else np.asarray(classes)
         self.preprocessing = list(preprocessing)
@@ -74,12 +84,101 @@ class Network:
         self.strip = True
         self.link: str | None = None
         self.threshold = 0.5
-        self.trial: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.trial: tuple[tuple[torch.Tensor, ...], torch.Tensor] | None = None
         self.n_outputs: int | None = None
         self.flat_output = False
         self.bare_probabilities = False
+        self.bypassed = False
+        self._takes_tokens: bool | None = None
         self.bytes_per_row = 0
         self.largest_bytes = 0
+
+    def at(self, layer: str | nn.Module | None, call: int | None = None) -> "Network":
+        """Have signals enter as what a layer of the network puts out.
+
+        Parameters
+        ----------
+        layer : str, torch.nn.Module or None
+            None: as what the whole network takes.
+        call : int or None
+            Which call of the layer, from 0; None: the only one.
+
+        Returns
+        -------
+        Network
+            Itself.
+        """
+        if layer is not None and not self.has_gradient:
+            kind = type(unwrap(self.estimator)).__name__
+            raise TypeError(
+                f"layer={layer!r} is a module of a torch network, and {kind} has none."
+            )
+        if call is not None and layer is None:
+            raise ValueError(f"call={call} counts the calls of a layer; give layer=.")
+        if isinstance(layer, nn.Module):
+            # copies of the network have one of that name
+            names = {part: name for name, part in self.module.named_modules()}
+            layer = names.get(layer) or layer
+        self.layer, self.call = layer, call
+        self.composed = self.compose(self.module)
+        return self
+
+    def compose(self, module: nn.Module) -> nn.Module:
+        """Return a network like this one's module as a function of the signal.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+
+        Returns
+        -------
+        torch.nn.Module
+        """
+        whole = module if self.prefix is None else Prefixed(self.prefix, module)
+        if self.layer is None:
+            return whole
+        return AtLayer(whole, *find_layer(module, self.layer), self.call)
+
+    def enter(self, x):
+        """Bring signals to the layer where they are explained.
+
+        Parameters
+        ----------
+        x : ndarray, CSR matrix or Inputs of shape (n_samples, ...)
+            What the whole network takes.
+
+        Returns
+        -------
+        ndarray, CSR matrix or Inputs
+            What the layer puts out, beside what the network takes; without a layer,
+            x itself.
+        """
+        rest = self.composed
+        if not isinstance(rest, AtLayer):
+            return x
+        signal = signal_of(x)
+        signal = signal.toarray() if sp.issparse(signal) else np.asarray(signal)
+        given = (signal, *held_of(x))
+        with evaluation_mode(self.module), torch.no_grad():
+            if self._takes_tokens is None:
+                self._takes_tokens = self._runs_on_integers(rest, given)
+            if not self._takes_tokens and signal.dtype.kind != "f":
+                given = (signal.astype(np.float64), *given[1:])
+            parts = [
+                to_numpy(rest.output(*(self._held_tensor(v[rows]) for v in given)))
+                for rows in chunks(len(signal), _ROWS)
+            ]
+        return Inputs(np.concatenate(parts), given)
+
+    def _runs_on_integers(self, rest: AtLayer, given: tuple) -> bool:
+        """Tell whether a network takes integers as they are: tokens, not pixels."""
+        if given[0].dtype.kind == "f":
+            return False
+        try:
+            rest.module(*(self._held_tensor(v[:1]) for v in given))
+        except Exception:
+            return False
+        return True
 
     @property
     def has_gradient(self) -> bool:
@@ -149,17 +248,36 @@ class Network:
         torch.Tensor
             A copy that nothing else refers to.
         """
-        if sp.issparse(X):
-            X = X.toarray()
+        X = signal_of(X)
+        X = X.toarray() if sp.issparse(X) else X
         X = np.ascontiguousarray(X)  # torch takes no negative strides
         return torch.tensor(X, dtype=self.dtype, device=self.device)
 
-    def inspect(self, x: torch.Tensor) -> "Network":
+    def tensors(self, x) -> tuple[torch.Tensor, ...]:
+        """Cast signals, and what is held beside them.
+
+        Parameters
+        ----------
+        x : ndarray, CSR matrix or Inputs of shape (n_samples, ...)
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            The signal first; integers among the others stay integers.
+        """
+        return self.to_tensor(x), *map(self._held_tensor, held_of(x))
+
+    def _held_tensor(self, values) -> torch.Tensor:
+        floating = values.dtype.kind == "f"
+        dtype = self.dtype if floating else None
+        return torch.tensor(values, dtype=dtype, device=self.device)
+
+    def inspect(self, x) -> "Network":
         """Find the ending, the number of outputs and the memory of one sample.
 
         Parameters
         ----------
-        x : torch.Tensor of shape (n_samples, *signal_shape)
+        x : ndarray, CSR matrix or Inputs of shape (n_samples, *signal_shape)
             Real signals; the first two are run.
 
         Raises
@@ -167,16 +285,25 @@ class Network:
         ValueError
             If the network cannot eat them, or gives anything but one row per sample.
         """
-        rows = x[:2]
-        draws = Draws(self.device)
+        inputs = self.tensors(x[:2])
+        rows, draws = inputs[0], Draws(self.device)
         with draws, evaluation_mode(self.module), torch.no_grad():
             with ByteCounter() as counter:
-                plain = self.whole(rows)
+                plain = self.whole(*inputs)
             self.bytes_per_row = max(1, counter.total // len(rows))
             self.largest_bytes = counter.largest // len(rows)
+            if isinstance(self.composed, AtLayer):
+                bypassed = not self.composed.settle(*inputs[1:])
+                if bypassed and not self.bypassed:
+                    warnings.warn(
+                        _BYPASSED.format(self.composed.name),
+                        LayerBypassedWarning,
+                        stacklevel=2,
+                    )
+                self.bypassed = bypassed
             if self.has_gradient:
-                self.ending = find_ending(self.composed, rows)
-        self.trial = rows, plain
+                self.ending = find_ending(self.composed, inputs)
+        self.trial = inputs, plain
         self.flat_output = plain.ndim == 1
         _check_shape(plain, len(rows))
         self.n_outputs = 1 if self.flat_output else int(plain.shape[1])
@@ -205,19 +332,21 @@ class Network:
             return None
         return self.module.labels(x if self.prefix is None else self.prefix(x))
 
-    def whole(self, x: torch.Tensor) -> torch.Tensor:
+    def whole(self, x: torch.Tensor, *held: torch.Tensor) -> torch.Tensor:
         """Return the outputs as they are, a final softmax or sigmoid included.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, *signal_shape)
+        *held : torch.Tensor of shape (n, ...)
+            Further inputs.
 
         Returns
         -------
         torch.Tensor
         """
         try:
-            out = self.composed(x)
+            out = self.composed(x, *held)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             if "HigherOrderOperator" in str(error):
                 raise ValueError(_COMPILES) from error
@@ -230,12 +359,14 @@ class Network:
             ) from error
         return _picked(out)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *held: torch.Tensor) -> torch.Tensor:
         """Return the outputs before a final softmax or sigmoid; differentiable.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, *signal_shape)
+        *held : torch.Tensor of shape (m, ...)
+            Further inputs; where m is less than n, they are repeated round by round.
 
         Returns
         -------
@@ -243,7 +374,11 @@ class Network:
         """
         whole = self.ending is None or not self.strip
         rows = torch.cat([x, x]) if whole and self._mistakes_one_row(x) else x
-        out = self.whole(rows) if whole else explained_output(self.composed, x)[0]
+        inputs = rows, *repeated(held, len(rows))
+        if whole:
+            out = self.whole(*inputs)
+        else:
+            out = explained_output(self.composed, inputs)[0]
         return out.reshape(len(rows), -1)[: len(x)]
 
     def _mistakes_one_row(self, x: torch.Tensor) -> bool:

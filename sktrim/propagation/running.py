@@ -151,7 +151,7 @@ def explained_output(
         raise clear from error
     carrier = next(find_carriers(outputs_of(value)), None)
     if carrier is None:
-        return _first_tensor(value), None
+        return first_tensor(value), None
     ending = ending_of(carrier)
     if ending is None:
         # what autograd did not see is asked of the plain model
@@ -170,7 +170,7 @@ def explained_output(
 def _plain_output(model: Callable, inputs: tuple[Any, ...]) -> torch.Tensor:
     """Return the first output of a model by itself, whose inputs it may write."""
     own = (v if isinstance(v, Carrier) else v.clone() for v in inputs)
-    return _first_tensor(model(*own))
+    return first_tensor(model(*own))
 
 
 def _stand_in(method: Any, value: Any) -> Any:
@@ -306,6 +306,7 @@ def first_carrier(value: Any) -> Carrier:
     return carrier
 
 
-def _first_tensor(value: Any) -> torch.Tensor:
+def first_tensor(value: Any) -> torch.Tensor:
+    """Return the tensor that stands for what a model gave."""
     value = outputs_of(value)
-    return value if is_plain(value) else _first_tensor(value[0])
+    return value if is_plain(value) else first_tensor(value[0])

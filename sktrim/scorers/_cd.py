@@ -212,17 +212,18 @@ class ContextualDecomposition(FromBaseline):
         scores, rest = [], []
         step = max(1, model.masks_at_once(len(groups)) // len(groups))
         for rows in chunks(len(change), step):
-            carried = model[rows].linear(masks[:, None] * change[rows])
+            some = model[rows]
+            carried = some.linear(masks[:, None] * change[rows])
             parts, left = contextual_decomposition(
-                model.module,
-                model.x[rows],
-                carried,
+                model.network.explained,
+                some.inputs,
+                (carried, *[None] * len(some.held)),
                 bias=self.bias,
                 nonlinearity=self.nonlinearity,
                 partition=True,
                 share=masks.mean(1),
             )
-            model[rows].check_output(parts.sum(0) + left)
+            some.check_output(parts.sum(0) + left)
             picked = target[rows]
             scores.append(picked.linear(parts.reshape(*carried.shape[:2], -1)))
             rest.append(picked(left.reshape(len(left), -1)))
@@ -251,9 +252,10 @@ class ContextualDecomposition(FromBaseline):
     def _decompose(self, model, parts, target):
         """Scores (n_masks, n, n_targets) of parts of the signal, and the output's."""
         relevant, full = decompose(
-            model.module,
+            model.network.explained,
             model.x,
             parts,
+            held=model.held,
             bias=self.bias,
             nonlinearity=self.nonlinearity,
             rows_at_once=model.masks_at_once(parts.n_masks),

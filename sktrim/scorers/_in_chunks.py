@@ -21,7 +21,8 @@ def _holds_nothing(model) -> bool:
 @torch.no_grad()
 def output_at(model, target, rows):
     """Explained output at rows of coefficients, averaged, (n_samples, n_targets)."""
-    some = model[:1] if _holds_nothing(model) else model
+    alike = _holds_nothing(model) and not model.held
+    some = model[:1] if alike else model
     outputs = [some(row.expand_as(some.s)).expand(len(model.s), -1) for row in rows]
     return torch.stack([target(out) for out in outputs]).mean(0)
 

@@ -135,6 +135,7 @@ def decompose(
     x: torch.Tensor,
     parts: Parts,
     *,
+    held: tuple[torch.Tensor, ...] = (),
     bias: str = "context",
     nonlinearity: str = "relevant",
     strip: bool = True,
@@ -151,6 +152,8 @@ def decompose(
         In eval mode.
     x : torch.Tensor of shape (n, *signal)
     parts : DenseParts or LowRankParts
+    held : tuple of torch.Tensor of shape (n, ...), default=()
+        What the model takes beside x: constants of each sample.
     bias, nonlinearity, strip
         As in `contextual_decomposition`.
     rows_at_once : int
@@ -192,7 +195,8 @@ def decompose(
             for first in range(0, parts.n_masks, at_once):
                 masks = slice(first, min(first + at_once, parts.n_masks))
                 part, share = parts.take(rows, masks), parts.share(masks)
-                rel, output = _run(method, model, x[rows], part, share, strip)
+                inputs = tuple(values[rows] for values in (x, *held))
+                rel, output = _run(method, model, inputs, part, share, strip)
                 pieces.append(rel)
             rels.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
             outputs.append(output)
@@ -200,9 +204,10 @@ def decompose(
 
 
 def _run(
-    method: Any, model: Callable, x: torch.Tensor, part: Any, share: Any, strip: bool
+    method: Any, model: Callable, inputs: tuple, part: Any, share: Any, strip: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    none = [None] * (len(inputs) - 1)
     try:
-        return propagate(method, model, (x,), [part], share, strip)
+        return propagate(method, model, inputs, [part, *none], share, strip)
     except NeedsDense:
-        return propagate(method, model, (x,), [part.dense()], share, strip)
+        return propagate(method, model, inputs, [part.dense(), *none], share, strip)
