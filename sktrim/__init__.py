@@ -12,6 +12,7 @@ from sktrim.inverse import TrimModel, inverse_module
 from sktrim.propagation import UnsupportedOperationError, contextual_decomposition
 from sktrim.scorers import Scorer
 from sktrim.transforms import (
+    AlongAxis,
     CosineTransformer,
     FourierTransformer,
     LatentDirichletAllocation,
@@ -22,6 +23,7 @@ from sktrim.transforms import (
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AlongAxis",
     "CosineTransformer",
     "Explanation",
     "FeatureGroups",

@@ -22,8 +22,14 @@ from sktrim.inverse._affine import (
     transformed,
 )
 from sktrim.inverse._modules import IdentityTwin, InverseModule, MatrixTwin, chain
-from sktrim.inverse._signals import CosineTwin, FourierTwin, WaveletTwin
+from sktrim.inverse._signals import (
+    AlongAxisTwin,
+    CosineTwin,
+    FourierTwin,
+    WaveletTwin,
+)
 from sktrim.transforms import (
+    AlongAxis,
     CosineTransformer,
     FourierTransformer,
     LatentDirichletAllocation,
@@ -202,6 +208,13 @@ def _(transformer: Pipeline, *, X: Any = None) -> InverseModule:
         if rows is not None and hasattr(step, "transform"):
             rows = transformed(step, rows)
     return chain(twins[::-1])
+
+
+@inverse_module.register(AlongAxis)
+def _(transformer: AlongAxis, *, X: Any = None) -> InverseModule:
+    _check_fitted(transformer)
+    rows = None if X is None else transformer.rows(some_rows(X))
+    return AlongAxisTwin(transformer, inverse_module(transformer.transformer_, X=rows))
 
 
 def _register_native(kind: type, twin: Callable[[Any], InverseModule]) -> None:

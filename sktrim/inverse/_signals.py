@@ -1,5 +1,6 @@
 """Torch modules for the inverses of the Fourier, cosine and wavelet transforms."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import pi, prod
 from typing import Any, cast
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sktrim.inverse._modules import InverseModule, as_buffer
+from sktrim.transforms._along_axis import AlongAxis
 from sktrim.transforms._base import SignalTransformer
 from sktrim.transforms._cosine import CosineTransformer
 from sktrim.transforms._fourier import FourierTransformer
@@ -57,8 +59,12 @@ class SignalTwin(InverseModule):
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the signals of the coefficients, see `InverseModule`."""
+        return self.laid_out(s, self.synthesise)
+
+    def laid_out(self, s: Tensor, synthesise: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return signals (..., *layout) of channels that a function synthesises."""
         lead = self.check(s).shape[:-1]
-        grids = self.synthesise(s.reshape(*lead, prod(self.channel_shape), -1))
+        grids = synthesise(s.reshape(*lead, prod(self.channel_shape), -1))
         grids = grids.reshape(*lead, *self.channel_shape, *self.grid_shape)
         signals = grids.movedim(tuple(range(-len(self.axes), 0)), self.axes)
         return signals.reshape(*lead, *cast(tuple, self.layout))
@@ -266,3 +272,20 @@ class WaveletTwin(SignalTwin):
                 merged[rest] = along(torch.cat(both, -1)).movedim(-1, axis)
             bands = merged
         return bands[""]
+
+
+class AlongAxisTwin(SignalTwin):
+    """The inverse of a fitted `AlongAxis`: its transformer's, at every position."""
+
+    def __init__(self, transformer: AlongAxis, inner: InverseModule) -> None:
+        super().__init__(transformer)
+        self.inner = inner
+        self.is_affine = inner.is_affine
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) to (..., *grid_shape)."""
+        return self.inner(channels)
+
+    def linear(self, s: Tensor) -> Tensor:
+        """Return the part that is linear in s, see `InverseModule`."""
+        return self.laid_out(s, self.inner.linear)

@@ -1,5 +1,6 @@
 """Transforms of signals into coefficients, with their inverses: NumPy in and out."""
 
+from sktrim.transforms._along_axis import AlongAxis
 from sktrim.transforms._cosine import CosineTransformer
 from sktrim.transforms._dictionary import LinearDictionary
 from sktrim.transforms._fourier import FourierTransformer
@@ -7,6 +8,7 @@ from sktrim.transforms._lda import LatentDirichletAllocation
 from sktrim.transforms._wavelet import WaveletTransformer
 
 __all__ = [
+    "AlongAxis",
     "CosineTransformer",
     "FourierTransformer",
     "LatentDirichletAllocation",

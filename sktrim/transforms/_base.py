@@ -123,8 +123,8 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     Subclasses work on channels: arrays of shape (n_samples, n_channels, *grid), the
     axes acted upon last. They implement `_plan` (fit-time tables; returns the number
-    of coefficients per channel), `_analyse`, `_synthesise`, `_coefficient_names` and
-    `feature_groups`.
+    of coefficients per channel), or `_learn` where that depends on the signals,
+    `_analyse`, `_synthesise`, `_coefficient_names` and `feature_groups`.
 
     Parameters
     ----------
@@ -165,9 +165,9 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         self.signal_shape = signal_shape
         self.axes = axes
 
-    @abstractmethod
     def _plan(self) -> int:
         """Prepare tables for `grid_shape_`; return the coefficients per channel."""
+        raise NotImplementedError(f"{type(self).__name__} has neither _plan nor _learn")
 
     @abstractmethod
     def _analyse(self, signals: np.ndarray) -> np.ndarray:
@@ -213,7 +213,7 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             If X is empty, complex or not finite, or if `signal_shape` or `axes` do
             not fit it.
         """
-        _, layout = self._validate(X, reset=True)
+        flat, layout = self._validate(X, reset=True)
         if axes_are_open(self.axes, self.signal_shape, layout):
             raise ValueError(
                 f"X has signals of shape {layout}, which {type(self).__name__} could "
@@ -230,8 +230,19 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         self.grid_shape_ = tuple(shape[a] for a in self.axes_)
         self.channel_shape_ = tuple(shape[a] for a in kept)
         self.n_channels_ = prod(self.channel_shape_)
-        self.n_coefficients_ = self.n_channels_ * self._plan()
+        self.n_coefficients_ = self.n_channels_ * self._learn(self._channels(flat))
         return self
+
+    def _learn(self, signals: np.ndarray) -> int:
+        """Learn from (n_samples, n_channels, *grid); return what `_plan` does."""
+        return self._plan()
+
+    def _channels(self, flat: np.ndarray) -> np.ndarray:
+        """Lay rows out as (n_samples, n_channels, *grid)."""
+        n_samples, n_grid = len(flat), len(self.grid_shape_)
+        signals = flat.reshape(n_samples, *self.signal_shape_)
+        signals = np.moveaxis(signals, self.axes_, range(-n_grid, 0))
+        return signals.reshape(n_samples, self.n_channels_, *self.grid_shape_)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the coefficients, channel by channel.
@@ -254,11 +265,8 @@ class SignalTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         flat, row_shape = self._validate(X, reset=False)
         check_layout(row_shape, self.signal_shape_, self.layout_)
-        n_samples, n_grid = len(flat), len(self.grid_shape_)
-        signals = flat.reshape(n_samples, *self.signal_shape_)
-        signals = np.moveaxis(signals, self.axes_, range(-n_grid, 0))
-        signals = signals.reshape(n_samples, self.n_channels_, *self.grid_shape_)
-        coefficients = self._analyse(signals).reshape(n_samples, self.n_coefficients_)
+        coefficients = self._analyse(self._channels(flat))
+        coefficients = coefficients.reshape(len(flat), self.n_coefficients_)
         return coefficients.astype(flat.dtype, copy=False)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
