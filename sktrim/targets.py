@@ -166,6 +166,13 @@ def check_output(output: str, network) -> str:
     """
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r}; expected one of {', '.join(OUTPUTS)}.")
+    if network.pick is not None:
+        if output in ("auto", "raw"):
+            return "raw"
+        raise ValueError(
+            f"output={output!r} reads a class off its logits, but target= says what is "
+            'explained of these outputs; use output="auto".'
+        )
     classifier = network.kind == "classifier"
     shares = network.ending in ("softmax", "log_softmax")
     if (shares or (classifier and not network.has_gradient)) and network.n_outputs == 1:
@@ -285,6 +292,8 @@ def resolve_target(
     Parameters
     ----------
     target : "predicted", "true", "all", int, array of int, ("label", v) or (k, l)
+        An index into outputs of several axes, or a function of the outputs, was
+        followed by the network already.
     outputs : ndarray of shape (n_samples, n_outputs)
         The network's raw outputs (logits) for the samples.
     y : array-like of shape (n_samples,) or None
@@ -318,6 +327,8 @@ def resolve_target(
     >>> found.columns, found.target.weights
     (array([0]), tensor([[[ 1.0000, -0.5000, -0.5000]]], dtype=torch.float64))
     """
+    if network.pick is not None:
+        return _picked(network.pick, *outputs.shape)
     n_samples, n_outputs = outputs.shape
     # one output of a classifier speaks of two classes
     two = n_outputs == 1 and network.kind == "classifier"
@@ -336,6 +347,16 @@ def resolve_target(
     )
     names = [_name(column, network) for column in columns]
     return ResolvedTarget(picked, columns, names, every)
+
+
+def _picked(pick, n_samples: int, n_outputs: int) -> ResolvedTarget:
+    """Take the columns that were picked of the outputs as they are."""
+    weights = torch.eye(n_outputs, dtype=torch.float64)
+    if pick.several:
+        columns, names = np.arange(n_outputs), pick.names
+    else:
+        columns, names = np.zeros(n_samples, dtype=int), pick.names * n_samples
+    return ResolvedTarget(Target(weights[None]), columns, names, pick.several)
 
 
 def _squash(output: str, n_outputs: int, network) -> str | None:

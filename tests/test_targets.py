@@ -16,7 +16,7 @@ from sktrim.targets import (
 class FakeNetwork:
     gives_probabilities = False
     has_gradient = True
-    strip, threshold, link = True, 0.5, None
+    strip, threshold, link, pick = True, 0.5, None, None
     independent, labels = Network.independent, Network.labels
 
     def __init__(self, kind="classifier", classes=None, ending=None):

@@ -98,10 +98,14 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         "coefficients", others it has a name for, such as "level". An array of shape
         (n_coefficients,) holds labels (-1: ungrouped), one of shape (n_groups,
         n_coefficients) masks in [0, 1]. A callable is given the fitted transformer.
-    target : str, int, array of int or tuple, default="predicted"
+    target : str, int, array of int, tuple or callable, default="predicted"
         Which output is explained: each sample's "predicted" or "true" class, "all"
         outputs side by side, one column, one column per sample, the column of a label
-        ("label", v), or column k minus column l, (k, l).
+        ("label", v), or column k minus column l, (k, l). Of outputs of several axes
+        (a forecast of several series, a map of segments): an index into them, such as
+        (3, 0), or (slice(None), 0) for the whole horizon side by side. A function is
+        given the outputs, as the network returns them, and returns one number per
+        sample, (n_samples,), by torch operations.
     output : {"auto", "margin", "logit", "probability", "raw"}, default="auto"
         What is read off the output: the logit minus the mean of the other logits
         (classifiers' default), the logit, the probability, or the output as it is
@@ -338,10 +342,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     def _check_target(self) -> None:
         """Raise for a target that can never be met, before any sample is explained."""
         target = self.target
-        if not isinstance(target, (str, tuple)) and np.ndim(target) > 0:
-            return  # one for each sample
         network = self.network_
-        outputs = np.zeros((1, network.n_outputs or 1))
+        picked = network.pick is not None
+        if picked or (not isinstance(target, (str, tuple)) and np.ndim(target) > 0):
+            return  # met already, or one for each sample
+        outputs = np.zeros((1, network.n_explained))
         some = network.labels[:1]
         resolve_target(target, outputs, some, network, self.question_.output)
 
@@ -483,15 +488,17 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray of shape (n_samples,) or (n_samples, n_outputs) or (n_samples, ...)
             Labels of a classifier, outputs of a regressor.
         """
-        x = self.signals(X)
-        outputs = self._question_now().outputs(x)
-        if self.network_.kind == "classifier":
-            columns = predicted_columns(outputs, self.network_)
-            return self.classes_[own_columns(self.network_, x, columns)]
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        x, network = self.signals(X), self.network_.unpicked
+        outputs = replace(self._question_now(), network=network).outputs(x)
+        if network.kind == "classifier":
+            columns = predicted_columns(outputs, network)
+            return self.classes_[own_columns(network, x, columns)]
+        if outputs.shape[1] == 1:
+            return outputs[:, 0]
+        return outputs.reshape(len(outputs), *network.output_shape)
 
     @available_if(has_probabilities)
     def predict_proba(self, X):
@@ -505,7 +512,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        outputs = self._question_now().outputs(self.signals(X))
+        question = replace(self._question_now(), network=self.network_.unpicked)
+        outputs = question.outputs(self.signals(X))
         return probabilities(outputs, self.network_)
 
     def get_feature_names_out(self, input_features=None):

@@ -144,7 +144,7 @@ class Question:
     def resolve(self, x, y) -> tuple[np.ndarray, ResolvedTarget]:
         """Compute the outputs and decide what is explained for each sample."""
         # a target that cannot be met is refused before the network is run
-        stand_in = np.zeros((x.shape[0], self.network.n_outputs or 1), np.float32)
+        stand_in = np.zeros((x.shape[0], self.network.n_explained), np.float32)
         resolve_target(self.target, stand_in, y, self.network, self.output)
         outputs = self.outputs(x)
         if not np.isfinite(outputs).all():
@@ -259,7 +259,7 @@ def ask(
     check_option("residual", settings["residual"], RESIDUALS)
     # the signals are tried
     sample = x[:10]
-    network.inspect(sample)
+    network.inspect(sample, settings["target"])
     settings["output"] = check_output(settings["output"], network)
     network.strip = settings["output"] != "raw"
     width = coefficients_of(transformer, sample[:2]).shape[1]

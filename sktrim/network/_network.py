@@ -1,7 +1,9 @@
 """The trained network as the scorers see it: a torch module, its labels, its dtype."""
 
+import copy
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,6 +17,7 @@ from sktrim.network._estimators import contains_net, unwrap
 from sktrim.network._evaluation import Draws, evaluation_mode
 from sktrim.network._inputs import Inputs, Prefixed, held_of, repeated, signal_of
 from sktrim.network._inside import AtLayer, find_layer
+from sktrim.network._pick import Picked, pick_of
 from sktrim.network._predictor import PredictorModule
 from sktrim.propagation import (
     AsItIs,
@@ -86,7 +89,9 @@ class Network:
         self.threshold = 0.5
         self.trial: tuple[tuple[torch.Tensor, ...], torch.Tensor] | None = None
         self.n_outputs: int | None = None
-        self.flat_output = False
+        self.n_explained = 1
+        self.output_shape: tuple[int, ...] = ()
+        self.pick: Any = None
         self.bare_probabilities = False
         self.bypassed = False
         self._takes_tokens: bool | None = None
@@ -195,7 +200,16 @@ class Network:
     @property
     def explained(self) -> nn.Module:
         """The whole network; with its ending as a part of it where that is kept."""
+        if self.pick is not None:
+            return Picked(self.composed, self.pick)
         return self.composed if self.strip else AsItIs(self.composed)
+
+    @property
+    def unpicked(self) -> "Network":
+        """The network with all of its outputs."""
+        whole = copy.copy(self)
+        whole.pick = None
+        return whole
 
     @property
     def labels(self) -> np.ndarray:
@@ -272,13 +286,16 @@ class Network:
         dtype = self.dtype if floating else None
         return torch.tensor(values, dtype=dtype, device=self.device)
 
-    def inspect(self, x) -> "Network":
+    def inspect(self, x, target=None) -> "Network":
         """Find the ending, the number of outputs and the memory of one sample.
 
         Parameters
         ----------
         x : ndarray, CSR matrix or Inputs of shape (n_samples, *signal_shape)
             Real signals; the first two are run.
+        target : object
+            What the user wants to have explained, where it says what to pick of
+            outputs of several axes or is a function of them.
 
         Raises
         ------
@@ -292,29 +309,38 @@ class Network:
                 plain = self.whole(*inputs)
             self.bytes_per_row = max(1, counter.total // len(rows))
             self.largest_bytes = counter.largest // len(rows)
-            if isinstance(self.composed, AtLayer):
-                bypassed = not self.composed.settle(*inputs[1:])
-                if bypassed and not self.bypassed:
-                    warnings.warn(
-                        _BYPASSED.format(self.composed.name),
-                        LayerBypassedWarning,
-                        stacklevel=2,
-                    )
-                self.bypassed = bypassed
+            self._settle_layer(*inputs[1:])
             if self.has_gradient:
                 self.ending = find_ending(self.composed, inputs)
         self.trial = inputs, plain
-        self.flat_output = plain.ndim == 1
         _check_shape(plain, len(rows))
-        self.n_outputs = 1 if self.flat_output else int(plain.shape[1])
+        self.output_shape = tuple(plain.shape[1:])
+        if self.pick is None and target is not None:
+            self.pick = pick_of(target, self.output_shape)
+        self.n_outputs = plain[0].numel()
+        self.n_explained = self.n_outputs
+        if self.pick is not None:
+            self.n_explained = self.pick(plain).shape[1]
         # skorch lists the labels it saw, but column j always stands for label j
         if self.classes is not None and 1 < self.n_outputs != len(self.classes):
             self.classes = np.arange(self.n_outputs)
         if self.kind is None:
             several = self.n_outputs > 1 or self.ending is not None
+            several = several and plain.ndim < 3
             self.kind = "classifier" if several else "regressor"
         self.bare_probabilities = not self.ending and looks_like_probabilities(plain)
         return self
+
+    def _settle_layer(self, *inputs: torch.Tensor) -> None:
+        """Try the layer, if any, and warn once where something goes around it."""
+        if not isinstance(self.composed, AtLayer):
+            return
+        bypassed = not self.composed.settle(*inputs)
+        if bypassed and not self.bypassed:
+            warnings.warn(
+                _BYPASSED.format(self.composed.name), LayerBypassedWarning, stacklevel=3
+            )
+        self.bypassed = bypassed
 
     def own_labels(self, x: torch.Tensor) -> np.ndarray | None:
         """Return the labels that a predictor without torch gives to signals.
@@ -372,10 +398,12 @@ class Network:
         -------
         torch.Tensor of shape (n, n_outputs)
         """
-        whole = self.ending is None or not self.strip
+        whole = self.ending is None or not self.strip or self.pick is not None
         rows = torch.cat([x, x]) if whole and self._mistakes_one_row(x) else x
         inputs = rows, *repeated(held, len(rows))
-        if whole:
+        if self.pick is not None:
+            out = self.pick(self.whole(*inputs))
+        elif whole:
             out = self.whole(*inputs)
         else:
             out = explained_output(self.composed, inputs)[0]
@@ -412,13 +440,14 @@ def _picked(out) -> torch.Tensor:
 
 
 def _check_shape(out: torch.Tensor, n_rows: int) -> None:
-    if out.ndim in (1, 2) and out.shape[0] == n_rows and out.numel():
+    if out.ndim and out.shape[0] == n_rows and out.numel():
         return
     hint = " (squeeze() drops the axis of a single sample: squeeze(-1) does not)"
     raise ValueError(
         f"The network returned shape {tuple(out.shape)} for {n_rows} samples; expected "
-        "(n_samples,) or (n_samples, n_outputs). Wrap it in a module that reduces its "
-        f"output to that{'' if out.ndim else hint}."
+        "(n_samples,), (n_samples, n_outputs) or more axes behind that of the samples. "
+        "Wrap it in a module that reduces its output to "
+        f"that{'' if out.ndim else hint}."
     )
 
 

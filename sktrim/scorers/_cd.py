@@ -147,7 +147,7 @@ class ContextualDecomposition(FromBaseline):
                 "at False."
             )
         origins = self.baseline_rows(model, background)
-        n_outputs = model.network.n_outputs
+        n_outputs = model.network.n_explained
         step = rows_in_memory(len(groups) * n_outputs * s.element_size())
         parts = []
         for rows in chunks(len(s), step):

@@ -117,7 +117,7 @@ class AlongAxis(SignalTransformer):
         """Lengths of the axes that T does not act on."""
         return self.channel_shape_
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Fit T to the values along the axis at all positions.
 
         Parameters
