@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -40,6 +40,7 @@ from sktrim.importance._signals import (
     check_rows,
     check_signals,
     checks,
+    taken_apart,
 )
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
@@ -51,6 +52,7 @@ from sktrim.network._fit import (
     fit_network,
     has_probabilities,
 )
+from sktrim.network._inputs import Inputs, rows_of
 from sktrim.network._layer import settle_axes
 from sktrim.scorers import check_scorer
 from sktrim.targets import (
@@ -118,6 +120,10 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         such as "features.8", or the module itself.
     call : int or None, default=None
         Which call of the layer, from 0, where the network calls it several times.
+    context : str, int, sequence of these or None, default=None
+        Of an X that is a dict of arrays, or a tuple, as the network takes them by name
+        or by position: those that are held as they are for each sample. The one that
+        remains is explained.
     n_background : int, default=100
         Rows of X kept, as coefficients, for scorers that compare with them.
     random_state : int, RandomState or None, default=None
@@ -213,6 +219,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         residual="constant",
         layer=None,
         call=None,
+        context=None,
         n_background=100,
         random_state=None,
         n_jobs=None,
@@ -228,6 +235,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         self.residual = residual
         self.layer = layer
         self.call = call
+        self.context = context
         self.n_background = n_background
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -259,25 +267,27 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         check_parts(self.estimator, self.transformer, check_scorer(self.scorer))
+        X, held, order = taken_apart(X, self.context, self.layer)
         X, y = self._check_fit(X, y)
+        given = X if order is None else order.arrange(X, held)
         self.estimator_, classes = self.estimator, None
         if not (
             is_trained(self.estimator) or isinstance(self.estimator, FrozenEstimator)
         ):
-            self.estimator_, classes = fit_network(self.estimator, X, y)
+            self.estimator_, classes = fit_network(self.estimator, given, y)
         check_columns(getattr(self, "feature_names_in_", None), unwrap(self.estimator_))
-        network = resolve_network(self.estimator_, X)
+        network = resolve_network(self.estimator_, X).taking(order)
         self.network_ = network.at(self.layer, self.call)
         x = check_signals(self.network_.prepare(X), self.network_)
         self._layout = x.shape[1:]
-        x = self.network_.enter(x)
+        x = self.network_.enter(Inputs(x, held) if held else x)
         self.transformer_ = self._fitted_transformer(x)
         self._seed = draw_seed(self.random_state)
         picked = pick_rows(x.shape[0], self.n_background, self._seed)
         rows = x[picked]
         self.background_ = coefficients_of(self.transformer_, rows)
         self.question_ = self._ask(rows)
-        check_network(self.network_, _safe_indexing(X, picked[:2]))
+        check_network(self.network_, rows_of(given, picked[:2]))
         if classes is not None:
             self.network_.classes = np.asarray(classes)
         self.groups_ = self.question_.groups
@@ -364,6 +374,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             what the network eats as ``held``.
         """
         check_is_fitted(self)
+        X, held, _ = taken_apart(X, self.context, self.layer)
         if hasattr(unwrap(self.estimator), "steps"):
             X = validate_data(self, X, skip_check_array=True, reset=False)
         else:
@@ -372,7 +383,7 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             X = validate_data(self, X, reset=False, **checks(self.layer))
         x = check_signals(self.network_.prepare(X), self.network_)
         check_rows(x, self._layout)
-        return self.network_.enter(x)
+        return self.network_.enter(Inputs(x, held) if held else x)
 
     def explain(self, X, y=None) -> Explanation:
         """Explain samples.

@@ -1,7 +1,6 @@
 """The function `transform_importance`, for people who want no meta-estimator."""
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
 from sktrim.explanation import Explanation
@@ -19,12 +18,13 @@ from sktrim.importance._signals import (
     check_columns,
     check_same_columns,
     check_signals,
+    taken_apart,
 )
 from sktrim.inspection._style import check_option
 from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
 from sktrim.network._estimators import unwrap
-from sktrim.network._inputs import signal_of
+from sktrim.network._inputs import Inputs, rows_of, signal_of
 
 
 def transform_importance(
@@ -40,6 +40,7 @@ def transform_importance(
     residual="constant",
     layer=None,
     call=None,
+    context=None,
     background=None,
     n_background=100,
     random_state=None,
@@ -70,7 +71,8 @@ def transform_importance(
         Attribution method.
     y : array-like of shape (n_samples,), default=None
         True labels, for ``target="true"``.
-    groups, target, output, residual, layer, call, n_jobs, verbose, on_incomplete
+    groups, target, output, residual, layer, call, context, n_jobs, verbose, \
+            on_incomplete
         See `TransformImportance`. With a list of transformers `groups` may be a list
         of one per transformer; with a layer the transformer is fitted to what that
         puts out, which `sktrim.layer_output` computes.
@@ -124,20 +126,18 @@ def transform_importance(
     check_option("on_incomplete", on_incomplete, ON_INCOMPLETE)
     several = isinstance(transformer, (list, tuple))
     transformers = list(transformer) if several else [transformer]
-    rules = _one_each(groups, len(transformers)) if several else [groups]
-    for fitted in transformers:
-        if fitted is not None:
-            check_is_fitted(fitted)
+    rules = _rules(groups, transformers, several)
+    X, held, order = taken_apart(X, context, layer)
     columns = _get_feature_names(X)
     check_columns(columns, unwrap(model))
-    network = resolve_network(model, X).at(layer, call)
+    network = resolve_network(model, X).taking(order).at(layer, call)
     names = _names(network, columns, transformers)
-    seed = draw_seed(random_state)
-    x = network.enter(check_signals(network.prepare(X), network))
+    x, seed = _entered(network, X, held), draw_seed(random_state)
     rows = None
     if background is not None:
-        check_same_columns(columns, _get_feature_names(background))
-        rows = _background(network, background, x, n_background, seed)
+        apart = taken_apart(background, context, layer)
+        check_same_columns(columns, _get_feature_names(apart[0]))
+        rows = _background(network, *apart[:2], x, n_background, seed)
     questions = [
         ask(
             network,
@@ -157,7 +157,8 @@ def transform_importance(
         )
         for fitted, rule in zip(transformers, rules, strict=True)
     ]
-    check_network(network, _safe_indexing(X, np.arange(min(2, x.shape[0]))))
+    given = X if order is None else order.arrange(X, held)
+    check_network(network, rows_of(given, np.arange(min(2, x.shape[0]))))
     explanations = explain_spaces(questions, x, y)
     return explanations if several else explanations[0]
 
@@ -199,8 +200,9 @@ def layer_output(model, X, layer, call=None) -> np.ndarray:
     >>> layer_output(net, np.ones((2, 4), dtype="float32"), "0").shape
     (2, 3)
     """
-    network = resolve_network(model, X).at(layer, call)
-    return signal_of(network.enter(check_signals(network.prepare(X), network)))
+    X, held, order = taken_apart(X, None, layer)
+    network = resolve_network(model, X).taking(order).at(layer, call)
+    return signal_of(_entered(network, X, held))
 
 
 def _names(network, columns, transformers):
@@ -214,18 +216,27 @@ def _names(network, columns, transformers):
     return columns
 
 
-def _background(network, background, x, n_background, seed):
+def _entered(network, X, held):
+    """Return the signals of X, checked, at the layer that is explained."""
+    x = check_signals(network.prepare(X), network)
+    return network.enter(Inputs(x, held) if held else x)
+
+
+def _background(network, X, held, x, n_background, seed):
     """Return some of the background's signals, laid out as x."""
-    rows = network.enter(check_signals(network.prepare(background), network))
+    rows = _entered(network, X, held)
     check_background(rows, x)
     return rows[pick_rows(rows.shape[0], n_background, seed)]
 
 
-def _one_each(groups, n_transformers: int) -> list:
-    """Give every transformer its rule for groups."""
-    if not n_transformers:
+def _rules(groups, transformers: list, several: bool) -> list:
+    """Give every transformer, if it is fitted, its rule for groups."""
+    if not transformers:
         raise ValueError("transformer is an empty list; give at least one, or None.")
-    if not isinstance(groups, (list, tuple)):
+    for fitted in filter(None, transformers):
+        check_is_fitted(fitted)
+    n_transformers = len(transformers)
+    if not several or not isinstance(groups, (list, tuple)):
         return [groups] * n_transformers
     if len(groups) != n_transformers:
         raise ValueError(

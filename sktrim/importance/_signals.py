@@ -1,12 +1,13 @@
 """What is checked of signals before they reach the network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array
 
 from sktrim.network import Network
+from sktrim.network._inputs import Order
 
 CHECKS: Any = {
     "dtype": [np.float64, np.float32],
@@ -35,15 +36,62 @@ def check_signals(x: Any, network: Network) -> Any:
     return x
 
 
+def taken_apart(X: Any, context: Any, layer: Any) -> tuple[Any, tuple, Order | None]:
+    """Return what is explained, what is held, and how the network takes them."""
+    several = isinstance(X, Mapping) or type(X) in (tuple, list)
+    if context is None and not (layer is not None and isinstance(X, Mapping)):
+        return X, (), None
+    if not several:
+        raise TypeError(
+            f"context={context!r} names inputs that are held, but X is a "
+            f"{type(X).__name__}; expected a dict of arrays, or a tuple of them."
+        )
+    keys = list(X) if isinstance(X, Mapping) else list(range(len(X)))
+    # at a layer nothing of X itself is explained
+    held = keys[1:] if context is None else _as_list(context)
+    unknown = [key for key in held if key not in keys]
+    explained = [key for key in keys if key not in held]
+    if unknown or len(explained) != 1:
+        raise ValueError(
+            f"context={context!r} for an X of the inputs {keys}; expected all of them "
+            "but the one that is explained."
+        )
+    x = X[explained[0]]
+    order = [key for key in keys if key in held]
+    others = tuple(np.asarray(X[key]) for key in order)
+    for key, values in zip(order, others, strict=True):
+        _check_held(key, values, len(x))
+    return x, others, Order(keys, explained[0], isinstance(X, Mapping))
+
+
+def _as_list(context: Any) -> list:
+    alone = isinstance(context, str) or not isinstance(context, Iterable)
+    return [context] if alone else list(context)
+
+
+def _check_held(key: Any, values: np.ndarray, n_samples: int) -> None:
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"The input {key!r} has dtype {values.dtype}; expected numbers."
+        )
+    if values.ndim < 1 or len(values) != n_samples:
+        raise ValueError(
+            f"The input {key!r} has shape {values.shape} for {n_samples} samples; "
+            "expected one row per sample."
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"The input {key!r} holds NaN or infinity.")
+
+
 def check_numbers(X: Any) -> None:
     """Raise for what would become numbers that nobody meant, or a single input."""
     if isinstance(X, Mapping) or _several_arrays(X):
         named = f" ({', '.join(map(str, X))})" if isinstance(X, Mapping) else ""
         raise TypeError(
             f"X is a {type(X).__name__} of several inputs{named}; one array is "
-            "explained. Join them along an axis (np.hstack) and wrap the network in a "
-            "module that takes them apart again, or use "
-            "sktrim.contextual_decomposition, which takes a tuple of tensors."
+            "explained. Say with context= which of them are held as they are, by name "
+            "or position, or use sktrim.contextual_decomposition, which explains "
+            "several tensors together."
         )
     if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
         raise ValueError(

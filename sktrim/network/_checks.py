@@ -114,8 +114,11 @@ def _check_predictions(network: Network, X, whole) -> None:
     if isinstance(estimator, nn.Module):
         return
     if is_skorch(estimator):
-        X = X.toarray() if sp.issparse(X) else np.asarray(X)
-        X = X.astype(to_numpy(whole).dtype) if X.dtype.kind == "f" else X
+        dtype = to_numpy(whole).dtype
+        if isinstance(X, dict):
+            X = {key: _floats(values, dtype) for key, values in X.items()}
+        else:
+            X = _floats(X, dtype)
     whole = whole.reshape(len(whole), -1)
     outputs = to_numpy(_before_ending(whole, network))
     with asking_ourselves(network.module):
@@ -125,6 +128,11 @@ def _check_predictions(network: Network, X, whole) -> None:
         _check_values(network, estimator, method, predictions, outputs, whole)
         if shares:
             _check_labels(network, estimator, estimator.predict(X), outputs)
+
+
+def _floats(X, dtype) -> np.ndarray:
+    X = X.toarray() if sp.issparse(X) else np.asarray(X)
+    return X.astype(dtype) if X.dtype.kind == "f" else X
 
 
 def _last(estimator, X) -> tuple[Any, Any]:

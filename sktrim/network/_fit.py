@@ -13,6 +13,7 @@ from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
 from sktrim.network._estimators import FixedModule, contains_net, is_skorch, unwrap
+from sktrim.network._inputs import rows_of
 
 
 def as_estimator(estimator: Any) -> Any:
@@ -43,15 +44,22 @@ def fit_network(estimator: Any, X: Any, y: ArrayLike) -> tuple[Any, Any]:
     if not is_skorch(net):
         X = X.astype(np.float32) if contains_net(net) else X
         return net.fit(X, y), None
-    X = X.toarray() if sp.issparse(X) else X
-    # a DataFrame's own memory may be read-only, which torch warns of
-    X = np.require(X, np.float32, "W")
+    if isinstance(X, dict):
+        X = {key: _own(v) if v.dtype.kind == "f" else v for key, v in X.items()}
+    else:
+        X = _own(X)
     if get_tags(net).estimator_type == "classifier":
         encoder = LabelEncoder().fit(y)
         binary = isinstance(net, NeuralNetBinaryClassifier)
         labels = encoder.transform(y).astype(np.float32 if binary else np.int64)
         return net.fit(X, labels), encoder.classes_
     return net.fit(X, _regression_target(net, X, y)), None
+
+
+def _own(X) -> np.ndarray:
+    X = X.toarray() if sp.issparse(X) else X
+    # a DataFrame's own memory may be read-only, which torch warns of
+    return np.require(X, np.float32, "W")
 
 
 def _regression_target(net, X, y) -> np.ndarray:
@@ -61,7 +69,12 @@ def _regression_target(net, X, y) -> np.ndarray:
         probe: Any = clone(net)
         probe.initialize()
         probe.module_.eval()
-        flat = probe.infer(torch.as_tensor(X[:2])).ndim == 1
+        rows: Any = rows_of(X, slice(2))
+        if isinstance(rows, dict):
+            rows = {key: torch.as_tensor(values) for key, values in rows.items()}
+        else:
+            rows = torch.as_tensor(rows)
+        flat = probe.infer(rows).ndim == 1
     return y.reshape(len(y)) if flat else y.reshape(len(y), -1)
 
 

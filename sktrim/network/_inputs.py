@@ -1,9 +1,11 @@
 """Signals, beside what else the network takes of the same samples."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
+from sklearn.utils import _safe_indexing
 from torch import nn
 
 
@@ -25,6 +27,15 @@ class Inputs:
         return np.asarray(self.x, *args, **kwargs)
 
 
+def rows_of(X: Any, rows: Any) -> Any:
+    """Pick rows of X, or of each of several inputs."""
+    if isinstance(X, dict):
+        return {key: _safe_indexing(values, rows) for key, values in X.items()}
+    if type(X) is tuple:
+        return tuple(_safe_indexing(values, rows) for values in X)
+    return _safe_indexing(X, rows)
+
+
 def signal_of(x: Any) -> Any:
     """Return the signals alone."""
     return x.x if isinstance(x, Inputs) else x
@@ -33,6 +44,34 @@ def signal_of(x: Any) -> Any:
 def held_of(x: Any) -> tuple[np.ndarray, ...]:
     """Return what is held beside signals."""
     return x.held if isinstance(x, Inputs) else ()
+
+
+class Order:
+    """How a network takes several inputs: by name or by position."""
+
+    def __init__(self, keys: list, explained: Any, named: bool) -> None:
+        self.keys, self.explained, self.named = keys, explained, named
+
+    def arrange(self, x: Any, held: Sequence) -> dict | tuple:
+        """Return inputs as the network takes them: a dict or a tuple."""
+        others = iter(held)
+        values = {k: x if k == self.explained else next(others) for k in self.keys}
+        return values if self.named else tuple(values.values())
+
+
+class Arranged(nn.Module):
+    """A network of several inputs, the explained one first."""
+
+    def __init__(self, module: nn.Module, order: Order) -> None:
+        super().__init__()
+        self.module, self.order = module, order
+        self.training = False
+
+    def forward(self, x: Any, *held: Any) -> Any:
+        """Return what the network gives."""
+        inputs = self.order.arrange(x, held)
+        named = cast(dict, inputs) if self.order.named else {}
+        return self.module(*(() if named else inputs), **named)
 
 
 class Prefixed(nn.Sequential):

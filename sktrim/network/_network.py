@@ -15,7 +15,15 @@ from sktrim._memory import ByteCounter, chunks
 from sktrim.exceptions import LayerBypassedWarning
 from sktrim.network._estimators import contains_net, unwrap
 from sktrim.network._evaluation import Draws, evaluation_mode
-from sktrim.network._inputs import Inputs, Prefixed, held_of, repeated, signal_of
+from sktrim.network._inputs import (
+    Arranged,
+    Inputs,
+    Order,
+    Prefixed,
+    held_of,
+    repeated,
+    signal_of,
+)
 from sktrim.network._inside import AtLayer, find_layer
 from sktrim.network._pick import Picked, pick_of
 from sktrim.network._predictor import PredictorModule
@@ -76,6 +84,7 @@ class Network:
         self.prefix: nn.Module | None = None
         if prefix is not None:
             self.prefix = prefix.to(dtype=self.dtype, device=self.device).eval()
+        self.order: Order | None = None
         self.layer: str | nn.Module | None = None
         self.call: int | None = None
         self.composed = self.compose(module)
@@ -128,6 +137,29 @@ class Network:
         self.composed = self.compose(self.module)
         return self
 
+    def taking(self, order: Order | None) -> "Network":
+        """Have the network take several inputs.
+
+        Parameters
+        ----------
+        order : Order or None
+
+        Returns
+        -------
+        Network
+            Itself.
+        """
+        if order is not None and (self.preprocessing or not self.has_gradient):
+            kind = type(unwrap(self.estimator)).__name__
+            raise TypeError(
+                f"X has several inputs, which {kind} cannot take: a torch.nn.Module or "
+                "a skorch net does. Give that, with what leading steps would do done "
+                "before."
+            )
+        self.order = order
+        self.composed = self.compose(self.module)
+        return self
+
     def compose(self, module: nn.Module) -> nn.Module:
         """Return a network like this one's module as a function of the signal.
 
@@ -139,7 +171,8 @@ class Network:
         -------
         torch.nn.Module
         """
-        whole = module if self.prefix is None else Prefixed(self.prefix, module)
+        whole = module if self.order is None else Arranged(module, self.order)
+        whole = whole if self.prefix is None else Prefixed(self.prefix, whole)
         if self.layer is None:
             return whole
         return AtLayer(whole, *find_layer(module, self.layer), self.call)
