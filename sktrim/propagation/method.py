@@ -39,7 +39,8 @@ class Call:
     """One operation that the model asked for."""
 
     __slots__ = (
-        "_axis", "_carriers", "_full", "args", "func", "in_place", "kwargs", "operation"
+        "_axis", "_carriers", "_full", "args", "func", "in_place", "kwargs",
+        "operation", "rel",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,8 @@ class Call:
         self.kwargs = kwargs
         self.in_place = in_place
         self._full = self._axis = self._carriers = _UNKNOWN
+        # what a rule of a backward method wants kept beside the value that it returns
+        self.rel: Any = None
 
     @property
     def full(self) -> Any:

@@ -27,6 +27,27 @@ class DeepLiftRescale(ModifiedBackpropagation):
         # by id, since comparing carriers is an operation of the model
         self._inverses: dict[int, weakref.ref] = {}
 
+    def wrap(self, call: Call, value: Any) -> Any:
+        """Pair values with the baseline's, and know what was got by dividing."""
+        result = super().wrap(call, value)
+        if self._divides(call):
+            self.mark_inverse(result)
+        return result
+
+    def beside(self, call: Call) -> Any:
+        """Return what the operation gives for the baseline."""
+        return on_base(call) if call.rel is None else call.rel
+
+    def _divides(self, call: Call) -> bool:
+        """Tell whether a result is a reciprocal, or made of nothing but one."""
+        name, carriers = call.operation.name, call.carriers
+        if name in ("reciprocal", "rsqrt") or exponent(call) in (-1, -0.5):
+            return True
+        if len(carriers) != 1 or not self.is_inverse(carriers[0]):
+            return False
+        shape = call.operation.kind == "shape"
+        return shape or (name in ("mul", "div") and occurrences(call) == 1)
+
     def constant(self, full: torch.Tensor, value: Carrier, axis: int | None) -> Any:
         """Return what the baseline has in a constant: the same."""
         return full.detach().clone()
@@ -41,6 +62,14 @@ class DeepLiftRescale(ModifiedBackpropagation):
         results = result if isinstance(result, Carrier) else list(result)
         for carrier in find_carriers(results):
             self._inverses[id(carrier)] = weakref.ref(carrier)
+
+
+def exponent(call: Call) -> Any:
+    """Return the power that a value is raised to; None for anything else."""
+    if call.operation.name != "pow":
+        return None
+    x, power = call.bind("input", "exponent")
+    return power if isinstance(x, Carrier) and isinstance(power, int | float) else None
 
 
 def on_base(call: Call) -> Any:

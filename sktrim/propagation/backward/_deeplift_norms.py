@@ -18,12 +18,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from sktrim.propagation.backward._deeplift import finite, on_base
+from sktrim.propagation.backward._deeplift import finite
 from sktrim.propagation.backward._method import (
     identity_gradient,
     plainly,
     with_gradient,
-    wrap,
 )
 from sktrim.propagation.carrier import Carrier
 from sktrim.propagation.method import Call
@@ -49,19 +48,16 @@ def divide(method: Any, call: Call) -> Any:
     if call.kwargs.get("rounding_mode"):
         method.refuse(call.func, "with rounding has no rule")
     if not isinstance(b, Carrier):
-        result = wrap(method, call.on_full(), on_base(call))
-        if method.is_inverse(a):
-            method.mark_inverse(result)
-        return result
+        return call.on_full()
     if not isinstance(a, Carrier):
         inverse: Any = method(torch.reciprocal, (b,), {})
         return inverse * a
     k, u = _coefficients(a.full.detach(), b.full.detach(), a.rel, b.rel)
     split = a.full * finite(k) - b.full * finite(u)
-    return Carrier(method, identity_gradient(split, plainly(call)), on_base(call))
+    return identity_gradient(split, plainly(call))
 
 
-def multiply_inverse(call: Call, x: Carrier, inverse: Carrier) -> Carrier:
+def multiply_inverse(call: Call, x: Carrier, inverse: Carrier) -> torch.Tensor:
     """Multiply by what was got by dividing, as the quotient would be divided."""
     r, r0 = inverse.full.detach(), inverse.rel
     size = torch.maximum(r.abs(), r0.abs())
@@ -69,9 +65,7 @@ def multiply_inverse(call: Call, x: Carrier, inverse: Carrier) -> Carrier:
     lead = torch.nan_to_num(a0 / (a + a0), 0.5)
     middle, held = r0 + lead * (r - r0), lead * x.rel + (1 - lead) * x.full.detach()
     split = x.full * middle + inverse.full * held
-    return Carrier(
-        inverse.method, identity_gradient(split, plainly(call)), on_base(call)
-    )
+    return identity_gradient(split, plainly(call))
 
 
 @rule("deeplift", "layer_norm")
@@ -160,8 +154,7 @@ def _standardised(
         back = back - back.mean(dims, keepdim=True) if centred else back
         return back.reshape(x.full.shape)
 
-    value = with_gradient(x.full, plainly(call), pull, k, u, step)
-    return Carrier(method, value, on_base(call))
+    return with_gradient(x.full, plainly(call), pull, k, u, step)
 
 
 def _plainly_standardised(
@@ -186,7 +179,7 @@ def norm(method: Any, call: Call) -> Any:
     dims = tuple(range(x.full.ndim)) if dim is None else dim
     total = torch.sum(torch.pow(torch.abs(x), p), dims, keepdim=keepdim)
     root = torch.sqrt(total) if p == 2 else torch.pow(total, 1 / p)
-    return _to_the_bit(method, call, root)
+    return to_the_bit(call, root)
 
 
 @rule("deeplift", "normalize")
@@ -194,7 +187,7 @@ def normalise(method: Any, call: Call) -> Any:
     """Divide by the norm, or by what keeps it from 0."""
     x, p, dim, eps = call.bind("input", p=2.0, dim=1, eps=1e-12)
     size: Any = torch.linalg.vector_norm(x, p, dim, keepdim=True)
-    return _to_the_bit(method, call, x / torch.clamp_min(size, eps))
+    return to_the_bit(call, x / torch.clamp_min(size, eps))
 
 
 @rule("deeplift", "var", "std")
@@ -209,12 +202,12 @@ def variance(method: Any, call: Call) -> Any:
     count = x.full.numel() // max(1, total.full.numel())
     total = total / max(0, count - correction)
     total = torch.sqrt(total) if call.operation.name == "std" else total
-    return _to_the_bit(method, call, total)
+    return to_the_bit(call, total)
 
 
-def _to_the_bit(method: Any, call: Call, out: Any) -> Carrier:
+def to_the_bit(call: Call, out: Any) -> torch.Tensor:
     """Return torch's own values: a model may ask whether a deviation is 0."""
-    return Carrier(method, identity_gradient(out.full, plainly(call)), on_base(call))
+    return identity_gradient(out.full, plainly(call))
 
 
 @rule("deeplift", "softmax", "softmin", "log_softmax")
@@ -236,8 +229,8 @@ def softmax(method: Any, call: Call) -> Any:
         return gradient - share * gradient.sum(dim, keepdim=True)
 
     value = function(x.full.detach(), dim)
-    out = with_gradient(x.full, value, pull, slope, share)
-    return Carrier(method, out, function(x.rel, dim))
+    call.rel = function(x.rel, dim)
+    return with_gradient(x.full, value, pull, slope, share)
 
 
 @rule("deeplift", "logsumexp")
@@ -252,8 +245,7 @@ def logsumexp(method: Any, call: Call) -> Any:
     def pull(gradient: torch.Tensor, share: Any) -> torch.Tensor:
         return gradient.reshape(kept) * share
 
-    value = with_gradient(x.full, plainly(call), pull, share)
-    return Carrier(method, value, on_base(call))
+    return with_gradient(x.full, plainly(call), pull, share)
 
 
 def _of_total(x: Carrier, dim: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,7 @@ import sktrim.propagation.backward._deeplift_select  # noqa: F401
 from sktrim.propagation.aliases import pass_on
 from sktrim.propagation.backward._deeplift import (
     DeepLiftRescale,
+    exponent,
     finite,
     occurrences,
     on_base,
@@ -17,10 +18,8 @@ from sktrim.propagation.backward._deeplift import (
 from sktrim.propagation.backward._deeplift_norms import multiply_inverse
 from sktrim.propagation.backward._method import (
     identity_gradient,
-    mark_aliases,
     plainly,
     scaled,
-    wrap,
 )
 from sktrim.propagation.carrier import Carrier, map_carriers
 from sktrim.propagation.composite import pairwise, product_with_weights
@@ -39,11 +38,7 @@ _PIECEWISE = frozenset(
 @rule("deeplift", "kind:shape", "kind:average", "add", "sub", "neg")
 def linear(method: Any, call: Call) -> Any:
     """Linear in all its operands together: the gradient is the multiplier."""
-    result = wrap(method, call.on_full(), on_base(call))
-    if call.operation.kind == "shape":
-        mark_aliases(call, result)
-        _follow_inverse(method, call, result)
-    return result
+    return call.on_full()
 
 
 @rule("deeplift", "detach", "data")
@@ -52,19 +47,12 @@ def followed(method: Any, call: Call) -> Any:
     return linear(method, Call(call.operation, torch.Tensor.view_as, call.args * 2, {}))
 
 
-def _follow_inverse(method: Any, call: Call, result: Any) -> None:
-    """Mark what is made of nothing but one value that was got by dividing."""
-    carriers = call.carriers
-    if len(carriers) == 1 and method.is_inverse(carriers[0]):
-        method.mark_inverse(result)
-
-
 @rule("deeplift", "linear")
 def dense(method: Any, call: Call) -> Any:
     """Treat a layer whose weight depends on the input as a product."""
     if occurrences(call) > 1:
         return product_with_weights(method, call)
-    return wrap(method, call.on_full(), on_base(call))
+    return call.on_full()
 
 
 @rule("deeplift", "kind:affine")
@@ -72,7 +60,7 @@ def affine(method: Any, call: Call) -> Any:
     """Affine in one operand; a weight that depends on the input makes a product."""
     if occurrences(call) > 1:
         return products(method, call)
-    return wrap(method, call.on_full(), on_base(call))
+    return call.on_full()
 
 
 @rule("deeplift", "batch_norm")
@@ -81,7 +69,7 @@ def batch_norm(method: Any, call: Call) -> Any:
     _, mean, variance, _, _, training, _ = batch_norm_arguments(call)
     if len(call.carriers) > 1 or training or mean is None or variance is None:
         method.refuse(call.func, "with the statistics of the batch has no rule")
-    return wrap(method, call.on_full(), on_base(call))
+    return call.on_full()
 
 
 rule("deeplift", "dropout", "dropout1d", "dropout2d", "dropout3d")(pass_on)
@@ -100,7 +88,7 @@ def write_item(method: Any, call: Call) -> None:
 
 
 @rule("deeplift", "kind:elementwise", "pow")
-def rescale(method: Any, call: Call) -> Carrier:
+def rescale(method: Any, call: Call) -> torch.Tensor:
     """Take the difference of the results over the difference of the arguments."""
     if occurrences(call) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
@@ -108,19 +96,17 @@ def rescale(method: Any, call: Call) -> Carrier:
         call = as_rectifier(call)
     x = call.carriers[0]
     value, base = plainly(call), on_base(call)
-    name = _POWERS.get(_exponent(call), call.operation.name)
+    call.rel = base
+    name = _POWERS.get(exponent(call), call.operation.name)
     if name == "abs" and x.full.is_complex():
         # |z|^2 - |z0|^2 = Re (z - z0) conj(z + z0)
         multiplier = finite((x.full.detach() + x.rel) / (value + base))
-        return Carrier(method, scaled(x.full, value, multiplier), base)
+        return scaled(x.full, value, multiplier)
     if name in _EXACT:
         slope = finite(_EXACT[name](x.full.detach(), x.rel, value, base))
     else:
         slope = _slope(call, x, value, base)
-    result = Carrier(method, scaled(x.full, value, slope.conj()), base)
-    if name in _INVERSES:
-        method.mark_inverse(result)
-    return result
+    return scaled(x.full, value, slope.conj())
 
 
 # difference quotients of x, x0 and their results y, y0 that nothing cancels in
@@ -131,15 +117,6 @@ _EXACT = {
     "rsqrt": lambda x, x0, y, y0: -y * y0 * (y * y0 / (y + y0)),
 }
 _POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal", -0.5: "rsqrt"}
-_INVERSES = frozenset({"reciprocal", "rsqrt"})
-
-
-def _exponent(call: Call) -> Any:
-    """Return the power that a value is raised to; None for anything else."""
-    if call.operation.name != "pow":
-        return None
-    x, power = call.bind("input", "exponent")
-    return power if isinstance(x, Carrier) and isinstance(power, int | float) else None
 
 
 def _slope(
@@ -176,10 +153,7 @@ def products(method: Any, call: Call) -> Any:
     """Hold each of two operands half-way between the baseline's and the sample's."""
     count = occurrences(call)
     if count == 1:
-        result = wrap(method, call.on_full(), on_base(call))
-        if call.operation.name == "mul":
-            _follow_inverse(method, call, result)
-        return result
+        return call.on_full()
     if count > 2:
         return pairwise(method, call)
     if call.operation.name == "mul":
@@ -187,7 +161,7 @@ def products(method: Any, call: Call) -> Any:
         if method.is_inverse(a) != method.is_inverse(b):
             return multiply_inverse(call, *((b, a) if method.is_inverse(a) else (a, b)))
     split = _with_other_half_way(call, 0) + _with_other_half_way(call, 1)
-    return Carrier(method, identity_gradient(split, plainly(call)), on_base(call))
+    return identity_gradient(split, plainly(call))
 
 
 def _with_other_half_way(call: Call, chosen: int) -> Any:

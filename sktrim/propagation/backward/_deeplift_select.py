@@ -158,8 +158,8 @@ def pool(method: Any, call: Call) -> Any:
 
     out = share_out(method, call, x, mine, other, windows.sources)
     out = laid_out(out.unflatten(0, windows.values.shape), windows.values)
-    result = Carrier(method, out, start.values)
-    return (result, windows.indices) if wants_indices else result
+    call.rel = (start.values, None) if wants_indices else start.values
+    return (out, windows.indices) if wants_indices else out
 
 
 @rule("deeplift", "max", "min", "amax", "amin")
@@ -187,10 +187,10 @@ def extreme(method: Any, call: Call) -> Any:
     out: Any = _in_rows(method, call, flat, values, bases).squeeze(-1)
     for d in dims if keepdim else ():
         out = out.unsqueeze(d)
-    full, base = plainly(call), on_base(call)
+    full = plainly(call)
     if is_plain(full):
-        return Carrier(method, laid_out(out, full), base)
-    return type(full)((Carrier(method, laid_out(out, full[0]), base[0]), full[1]))
+        return laid_out(out, full)
+    return type(full)((laid_out(out, full[0]), full[1]))
 
 
 @rule("deeplift", "maximum", "minimum", "fmax", "fmin")
@@ -200,7 +200,7 @@ def larger(method: Any, call: Call) -> Any:
     largest = call.operation.name in ("max", "maximum", "fmax")
     out = torch.relu(a - b) + b if largest else a - torch.relu(a - b)
     # a huge constant, as masks are, has swallowed what it was compared with
-    return Carrier(method, identity_gradient(out.full, plainly(call)), on_base(call))
+    return identity_gradient(out.full, plainly(call))
 
 
 def _bounded(value: Any) -> Any:
@@ -215,12 +215,13 @@ def _bounded(value: Any) -> Any:
 def ranked(method: Any, call: Call) -> Any:
     """Pick along an axis, by rank."""
     x = call.carriers[0]
-    full, base = plainly(call), on_base(call)
+    full = plainly(call)
+    call.rel = base = on_base(call)
     if is_plain(full):
         # the median of all
         return method(torch.median, (x.reshape(-1), 0), {})[0]
     if not x.full.ndim:
-        return type(full)((Carrier(method, x.full.clone(), x.rel), full[1]))
+        return type(full)((x.full.clone(), full[1]))
     place = 2 if call.operation.name in ("topk", "kthvalue") else 1
     dim = call.kwargs.get("dim", call.args[place] if len(call.args) > place else -1)
     kept = full[0].ndim == x.full.ndim
@@ -233,7 +234,7 @@ def ranked(method: Any, call: Call) -> Any:
     out = _in_rows(method, call, flat, in_rows(full), in_rows(base), running)
     out = out.movedim(-1, dim)
     out = laid_out(out if kept else out.squeeze(dim), full[0])
-    return type(full)((Carrier(method, out, base[0]), full[1]))
+    return type(full)((out, full[1]))
 
 
 @rule("deeplift", "mode")

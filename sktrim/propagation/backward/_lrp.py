@@ -24,10 +24,8 @@ from sktrim.propagation.backward._lrp_values import (
 )
 from sktrim.propagation.backward._method import (
     identity_gradient,
-    mark_aliases,
     plainly,
     with_gradient,
-    wrap,
 )
 from sktrim.propagation.carrier import Carrier, is_plain, map_carriers
 from sktrim.propagation.method import Call
@@ -51,22 +49,24 @@ def move(method: Any, call: Call) -> Any:
     carriers = call.carriers
     refused = next((c.rel for c in carriers if isinstance(c.rel, Refused)), None)
     if refused is not None:
-        return wrap(method, plainly(call), refused)
+        call.rel = refused
+        return plainly(call)
     if _adds(call):
         return _joined(method, call, _plain_sum)
     if _conjugates(call):
         return _conjugated(method, call)
     if len(carriers) == 1 and is_affine_input(carriers[0]):
-        full = call.on_full()
-        raws = carriers[0].rel.moved(call, full)
-        result = wrap(method, full, raws)
-    else:
-        kept = carriers[0].rel if len(carriers) == 1 else None
-        kept = kept if isinstance(kept, Divisor) else None
-        moved = call.on(lambda carrier: relevance_of(method, carrier))
-        result = wrap(method, moved, kept)
-    mark_aliases(call, result)
-    return result
+        return _still_affine(call)
+    if len(carriers) == 1 and isinstance(carriers[0].rel, Divisor):
+        call.rel = carriers[0].rel
+    return call.on(lambda carrier: relevance_of(method, carrier))
+
+
+def _still_affine(call: Call) -> Any:
+    """Return what is an affine function of the input, as its argument was."""
+    full = call.on_full()
+    call.rel = call.carriers[0].rel.moved(call, full)
+    return full
 
 
 def _adds(call: Call) -> bool:
@@ -81,19 +81,16 @@ def _conjugates(call: Call) -> bool:
     return call.operation.name in names and call.carriers[0].full.is_complex()
 
 
-def _conjugated(method: Any, call: Call) -> Carrier:
+def _conjugated(method: Any, call: Call) -> Any:
     """Turn the sign of imaginary parts, not that of their relevance."""
     x = call.carriers[0]
     if is_affine_input(x):
-        full = call.on_full()
-        result = wrap(method, full, x.rel.moved(call, full))
-        mark_aliases(call, result)
-        return result
+        return _still_affine(call)
     args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier))
     opened = call.func(*args, **kwargs).resolve_conj()
     # torch's would be a view, which writes into either must reach
-    x.rel = Conjugated()
-    return Carrier(method, divide_by_itself(opened), Conjugated())
+    x.rel = call.rel = Conjugated()
+    return divide_by_itself(opened)
 
 
 rule("lrp", "dropout", "dropout1d", "dropout2d", "dropout3d")(pass_on)
@@ -123,7 +120,7 @@ def select(method: Any, call: Call) -> Any:
     if call.operation.options.get("pool"):
         return _pool(method, call)
     args, kwargs = call.replaced(lambda carrier: relevance_of(method, carrier))
-    return wrap(method, call.func(*args, **kwargs))
+    return call.func(*args, **kwargs)
 
 
 def _pool(method: Any, call: Call) -> Any:
@@ -132,15 +129,16 @@ def _pool(method: Any, call: Call) -> Any:
     windows = Windows(x, name, options, wants_indices)
     shared = pooled_parts(x[None], windows)[0]
     # the mean of equal values may differ from them in the last bit
-    result = Carrier(method, identity_gradient(shared, windows.values))
-    return (result, windows.indices) if wants_indices else result
+    value = identity_gradient(shared, windows.values)
+    return (value, windows.indices) if wants_indices else value
 
 
 @rule("lrp", "kind:normalise")
 def refuse_later(method: Any, call: Call) -> Any:
     """Refuse, unless it is the ending, before which the explanation starts."""
     why = 'has no rule (the scorers "cd", "deeplift" and "gradient" have one)'
-    return wrap(method, plainly(call), Refused(call.func, why))
+    call.rel = Refused(call.func, why)
+    return plainly(call)
 
 
 @rule("lrp", "kind:average", "kind:affine", "kind:bilinear")
@@ -152,8 +150,7 @@ def mixture(method: Any, call: Call) -> Any:
     if kind != "average" and len(carriers) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
     if len(carriers) == 1 and is_affine_input(carriers[0]):
-        full = call.on_full()
-        return wrap(method, full, carriers[0].rel.moved(call, full))
+        return _still_affine(call)
     sums = kind == "average" or call.operation.name == "cumsum"
     return _joined(method, call, _plain_sum if sums else None)
 
@@ -169,13 +166,12 @@ def _joined(method: Any, call: Call, sized: Any = None) -> Any:
     rule, lost = method.composite["join"], method.absorbed
     size = sized(call) if sized and rule.relative and rule.epsilon else None
     if not is_plain(opened):
-        parts = (divide_by_itself(o, rule, None, lost) for o in opened)
-        return wrap(method, type(opened)(parts))
-    return Carrier(method, divide_by_itself(opened, rule, size, lost))
+        return type(opened)(divide_by_itself(o, rule, None, lost) for o in opened)
+    return divide_by_itself(opened, rule, size, lost)
 
 
 @rule("lrp", "linear")
-def linear(method: Any, call: Call) -> Carrier:
+def linear(method: Any, call: Call) -> Any:
     """Share out by the rule for linear layers."""
     x, weight, bias = call.bind("input", "weight", bias=None)
     return _layer(method, call, x, AffineMap(F.linear, weight, bias))
@@ -194,7 +190,7 @@ def matmul(method: Any, call: Call) -> Any:
 
 @rule("lrp", "conv1d", "conv2d", "conv3d")
 @rule("lrp", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-def convolution(method: Any, call: Call) -> Carrier:
+def convolution(method: Any, call: Call) -> Any:
     """Share out by the rule for convolutions."""
     names = CONVOLUTION[call.operation.name]
     x, weight, bias, *rest = call.bind("input", "weight", "bias", *names)
@@ -212,7 +208,7 @@ def convolution(method: Any, call: Call) -> Carrier:
     return _layer(method, call, x, layer)
 
 
-def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
+def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Any:
     if not isinstance(x, Carrier) or _count(call) > 1:
         return varying_layer(method, call)
     first = is_affine_input(x) and "first" in method.composite
@@ -227,13 +223,14 @@ def _layer(method: Any, call: Call, x: Any, layer: AffineMap) -> Carrier:
     # what x stands for may be another value by the time others merge
     source = Carrier(method, x.full, x.rel)
     known = Layer(source, layer, opened, chosen, x.full._version)
-    return _closed(method, known, value)
+    return _closed(method, call, known, value)
 
 
-def _closed(method: Any, layer: Layer, value: Any) -> Carrier:
-    """Return the carrier of a layer's result, which keeps the layer."""
+def _closed(method: Any, call: Call, layer: Layer, value: Any) -> torch.Tensor:
+    """Return a layer's result, beside which the layer is kept."""
     full = _result(method, layer, value)
-    return Carrier(method, full, replace(layer, result_version=full._version))
+    call.rel = replace(layer, result_version=full._version)
+    return full
 
 
 def _result(method: Any, layer: Layer, value: Any) -> torch.Tensor:
@@ -273,7 +270,7 @@ def batch_norm(method: Any, call: Call) -> Any:
 
 def _merged(
     method: Any, call: Call, x: Carrier, scale: torch.Tensor, shift: torch.Tensor
-) -> Carrier | None:
+) -> torch.Tensor | None:
     """Return the layer that gave x followed by a scale and shift of its channels."""
     layer = x.rel
     if not isinstance(layer, Layer) or not layer.gave(x):
@@ -287,7 +284,8 @@ def _merged(
     if before is not None:
         opened = call.on(lambda _: before)
     value = plainly(call) if opened is None else None
-    return _closed(method, replace(layer, map=merged, opened=opened), value)
+    layer = replace(layer, map=merged, opened=opened)
+    return _closed(method, call, layer, value)
 
 
 @rule("lrp", "add", "sub", "mul", "div", "neg")
@@ -327,19 +325,16 @@ def _size(value: Any) -> Any:
     return abs(value)
 
 
-def _scaled(method: Any, call: Call) -> Carrier:
+def _scaled(method: Any, call: Call) -> Any:
     """Pass relevance through a product with a constant."""
     x, value = call.carriers[0], plainly(call)
-    divides = isinstance(x.rel, Divisor)
+    call.rel = x.rel if isinstance(x.rel, Divisor) else None
     if value.shape != x.full.shape or value.is_complex():
-        result = _joined(method, call)
-    else:
-        result = Carrier(method, identity_gradient(relevance_of(method, x), value))
-    result.rel = x.rel if divides else None
-    return result
+        return _joined(method, call)
+    return identity_gradient(relevance_of(method, x), value)
 
 
-def _with_constant(method: Any, call: Call, x: Carrier) -> Carrier | None:
+def _with_constant(method: Any, call: Call, x: Carrier) -> Any:
     """Return the layer before merged with a constant per channel, where it can be."""
     if not isinstance(x.rel, Layer) or _count(call) > 1:
         return None

@@ -32,10 +32,10 @@ from sktrim.propagation.signatures import per_channel
 
 
 @rule("lrp", "softmax", "softmin", "log_softmax", "logsumexp")
-def softmax(method: Any, call: Call) -> Carrier:
+def softmax(method: Any, call: Call) -> torch.Tensor:
     """Take the plain gradient; what a mask hides has no relevance."""
     args, kwargs = call.replaced(lambda carrier: _shown(method, carrier))
-    return _divided(method, call.func(*args, **kwargs))
+    return _divided(call.func(*args, **kwargs))
 
 
 def _shown(method: Any, carrier: Carrier) -> torch.Tensor:
@@ -47,9 +47,9 @@ def _shown(method: Any, carrier: Carrier) -> torch.Tensor:
     return multiplier_of(method, x).masked_fill(hidden, -torch.inf)
 
 
-def _divided(method: Any, opened: torch.Tensor) -> Carrier:
+def _divided(opened: torch.Tensor) -> torch.Tensor:
     # a copy: autograd keeps what torch computed, and models write in place
-    return Carrier(method, divide_by_itself(opened.clone()))
+    return divide_by_itself(opened.clone())
 
 
 @rule("lrp", "norm", "linalg_norm", "linalg_vector_norm", "std")
@@ -67,18 +67,18 @@ def variance(method: Any, call: Call) -> Any:
 def plain_gradient(method: Any, call: Call, share: float) -> Any:
     """Share out relevance by value times a part of the gradient."""
     args, kwargs = call.replaced(lambda carrier: multiplier_of(method, carrier, share))
-    return _divided(method, call.func(*args, **kwargs))
+    return _divided(call.func(*args, **kwargs))
 
 
 @rule("lrp", "kind:elementwise")
-def activation(method: Any, call: Call) -> Carrier:
+def activation(method: Any, call: Call) -> torch.Tensor:
     """Pass the relevance of the result on to the argument."""
     if len(call.carriers) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
     x, value = relevance_of(method, call.carriers[0]), plainly(call)
     if x.is_complex():
         method.refuse(call.func, "of a complex value has no rule")
-    return Carrier(method, identity_gradient(x.expand(value.shape), value))
+    return identity_gradient(x.expand(value.shape), value)
 
 
 @rule("lrp", "abs")
@@ -90,18 +90,18 @@ def absolute(method: Any, call: Call) -> Any:
 
 
 @rule("lrp", "layer_norm")
-def layer_norm(method: Any, call: Call) -> Carrier:
+def layer_norm(method: Any, call: Call) -> torch.Tensor:
     """Centre and scale; the deviation to divide by is a constant."""
     x, shape, weight, bias, eps = call.bind(
         "input", "normalized_shape", weight=None, bias=None, eps=1e-5
     )
     dims = tuple(range(-len(tuple(shape)), 0))
     centred = _centred(_only(method, call, x), dims, eps)
-    return _closed(method, call, centred, weight, bias)
+    return _closed(call, centred, weight, bias)
 
 
 @rule("lrp", "rms_norm")
-def rms_norm(method: Any, call: Call) -> Carrier:
+def rms_norm(method: Any, call: Call) -> torch.Tensor:
     """Scale; the root mean square to divide by is a constant."""
     x, shape, weight, eps = call.bind(
         "input", "normalized_shape", weight=None, eps=None
@@ -109,11 +109,11 @@ def rms_norm(method: Any, call: Call) -> Carrier:
     z = _only(method, call, x)
     eps = torch.finfo(z.dtype).eps if eps is None else eps
     mean = z.detach().square().mean(tuple(range(-len(tuple(shape)), 0)), keepdim=True)
-    return _closed(method, call, z * torch.rsqrt(mean + eps), weight, None)
+    return _closed(call, z * torch.rsqrt(mean + eps), weight, None)
 
 
 @rule("lrp", "group_norm")
-def group_norm(method: Any, call: Call) -> Carrier:
+def group_norm(method: Any, call: Call) -> torch.Tensor:
     """Centre and scale groups of channels by constants."""
     x, groups, weight, bias, eps = call.bind(
         "input", "num_groups", weight=None, bias=None, eps=1e-5
@@ -121,7 +121,7 @@ def group_norm(method: Any, call: Call) -> Carrier:
     z = _only(method, call, x)
     split = z.reshape(len(z), groups, z.shape[1:].numel() // groups)
     centred = _centred(split, (-1,), eps).reshape(z.shape)
-    return _closed(method, call, centred, *per_channel(z, weight, bias))
+    return _closed(call, centred, *per_channel(z, weight, bias))
 
 
 @rule("lrp", "instance_norm")
@@ -135,16 +135,16 @@ def instance_norm(method: Any, call: Call) -> Any:
         return F.batch_norm(x, mean, variance, weight, bias, False, 0.1, eps)
     z = _only(method, call, x)
     centred = _centred(z, tuple(range(2, z.ndim)), eps)
-    return _closed(method, call, centred, *per_channel(z, weight, bias))
+    return _closed(call, centred, *per_channel(z, weight, bias))
 
 
 @rule("lrp", "normalize")
-def normalise(method: Any, call: Call) -> Carrier:
+def normalise(method: Any, call: Call) -> torch.Tensor:
     """Divide by the norm, which is a constant."""
     x, p, dim, eps = call.bind("input", p=2.0, dim=1, eps=1e-12)
     z = _only(method, call, x)
     size = torch.linalg.vector_norm(z.detach(), p, dim, keepdim=True).clamp_min(eps)
-    return _closed(method, call, z / size, None, None)
+    return _closed(call, z / size, None, None)
 
 
 def _only(method: Any, call: Call, x: Any) -> torch.Tensor:
@@ -159,15 +159,13 @@ def _centred(z: torch.Tensor, dims: tuple[int, ...], eps: float) -> torch.Tensor
     return centred * torch.rsqrt(spread + eps)
 
 
-def _closed(
-    method: Any, call: Call, opened: torch.Tensor, weight: Any, bias: Any
-) -> Carrier:
+def _closed(call: Call, opened: torch.Tensor, weight: Any, bias: Any) -> torch.Tensor:
     """Return the model's own value with the gradient of the scaled one."""
     opened = opened if weight is None else opened * weight
     opened = opened if bias is None else opened + bias
     value = plainly(call)
     same = with_gradient(opened, value, lambda gradient: gradient.to(opened.dtype))
-    return Carrier(method, divide_by_itself(same))
+    return divide_by_itself(same)
 
 
 def product(method: Any, call: Call) -> Any:
@@ -184,33 +182,32 @@ def product(method: Any, call: Call) -> Any:
         return multiplier_of(method, carrier, share)
 
     args, kwargs = call.replaced(factor)
-    full = divide_by_itself(call.func(*args, **kwargs))
-    return Carrier(method, full, None if held else Divisor())
+    call.rel = None if held else Divisor()
+    return divide_by_itself(call.func(*args, **kwargs))
 
 
 @rule("lrp", "reciprocal", "rsqrt")
-def divisor(method: Any, call: Call) -> Carrier:
+def divisor(method: Any, call: Call) -> torch.Tensor:
     """Pass the relevance on where it is no factor of a product."""
-    result = activation(method, call)
-    result.rel = Divisor()
-    return result
+    call.rel = Divisor()
+    return activation(method, call)
 
 
 @rule("lrp", "pow")
-def power(method: Any, call: Call) -> Carrier:
+def power(method: Any, call: Call) -> torch.Tensor:
     """Treat negative powers as divisors."""
     exponent = call.bind("input", "exponent")[1]
     negative = isinstance(exponent, int | float) and exponent < 0
     return (divisor if negative else activation)(method, call)
 
 
-def quotient(method: Any, call: Call) -> Carrier:
+def quotient(method: Any, call: Call) -> torch.Tensor:
     """Divide by a value that varies, as if it were a constant."""
     a, b = call.bind("input", "other")
     if not isinstance(a, Carrier):
         return divisor(method, call)
     opened = torch.div(multiplier_of(method, a), b.full.detach())
-    return Carrier(method, divide_by_itself(opened))
+    return divide_by_itself(opened)
 
 
 def varying_layer(method: Any, call: Call) -> Any:
@@ -221,7 +218,8 @@ def varying_layer(method: Any, call: Call) -> Any:
     args, kwargs = (x, weight, None, *call.args[3:]), dict(call.kwargs)
     kwargs = {k: v for k, v in kwargs.items() if k not in ("input", "weight", "bias")}
     if isinstance(weight, Carrier):
-        result = product(method, Call(call.operation, call.func, args, kwargs))
+        apart = Call(call.operation, call.func, args, kwargs)
+        result = method.wrap(apart, product(method, apart))
     else:
         result = method(call.func, args, kwargs)
     if bias is None:

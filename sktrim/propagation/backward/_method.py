@@ -21,7 +21,8 @@ class ModifiedBackpropagation(Method):
     """Base of the methods that change how gradients pass an operation."""
 
     # a carrier's `full` is the activation of the plain model, in an autograd graph
-    # whose gradients are the wanted ones; `rel` is what a method keeps beside it
+    # whose gradients are the wanted ones; `rel` is what a method keeps beside it; a
+    # rule returns the value with its gradient
 
     # what the rules of the method are registered under
     key = ""
@@ -45,7 +46,24 @@ class ModifiedBackpropagation(Method):
         rule = find_rule(self.key, call.operation)
         if rule is None:
             self.refuse(call.func)
-        return rule(self, call)
+        return self.wrap(call, rule(self, call))
+
+    def wrap(self, call: Call, value: Any) -> Any:
+        """Pair the value that a rule returns with what is kept; carriers stay."""
+        if not is_plain(value):
+            several = isinstance(value, tuple | list)
+            if not several or next(find_carriers(value), None) is not None:
+                return value
+        result = _paired(self, value, self.beside(call))
+        # a layer must not outlive the carrier that keeps it
+        call.rel = None
+        if call.operation.kind == "shape":
+            mark_aliases(call, result)
+        return result
+
+    def beside(self, call: Call) -> Any:
+        """Return what is kept beside the result of a call."""
+        return call.rel
 
     def snapshot(self, target: Carrier) -> Carrier:
         """Return the target before a write; cloned where the write hits its storage."""
@@ -132,14 +150,14 @@ def plainly(call: Call) -> Any:
         return call.on_full()
 
 
-def wrap(method: Any, full: Any, rel: Any = None) -> Any:
+def _paired(method: Any, full: Any, rel: Any) -> Any:
     """Make carriers of the floating tensors among results, beside what is kept."""
     if is_plain(full):
         floating = full.is_floating_point() or full.is_complex()
         return Carrier(method, full, rel) if floating else full
     if isinstance(full, tuple | list) and not isinstance(full, torch.Size):
         rels = rel if isinstance(rel, tuple | list) else [rel] * len(full)
-        parts = [wrap(method, f, r) for f, r in zip(full, rels, strict=True)]
+        parts = [_paired(method, f, r) for f, r in zip(full, rels, strict=True)]
         return type(full)(parts)
     return full
 

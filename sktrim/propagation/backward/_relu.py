@@ -8,12 +8,9 @@ import torch
 
 from sktrim.propagation.backward._method import (
     ModifiedBackpropagation,
-    mark_aliases,
     plainly,
     with_gradient,
-    wrap,
 )
-from sktrim.propagation.carrier import Carrier
 from sktrim.propagation.composite import broadcast_tensors
 from sktrim.propagation.method import Call
 from sktrim.propagation.recurrent import cell, recurrent
@@ -46,10 +43,7 @@ class Deconvolution(ModifiedBackpropagation):
 @rule("deconvnet", *(f"kind:{kind}" for kind in _NATIVE))
 def native(method: Any, call: Call) -> Any:
     """Leave value and gradient to torch."""
-    result = wrap(method, call.on_full())
-    if call.operation.kind == "shape":
-        mark_aliases(call, result)
-    return result
+    return call.on_full()
 
 
 @rule("guided", "__setitem__")
@@ -70,19 +64,19 @@ for _method in ("guided", "deconvnet"):
 
 
 @rule("guided", "relu", "relu6")
-def guided(method: Any, call: Call) -> Carrier:
+def guided(method: Any, call: Call) -> torch.Tensor:
     """Clamp the gradient at 0, then apply that of the ReLU."""
     x, value = call.carriers[0], plainly(call)
     # kept apart from the result, into which the model may write
     pull = _through_relu6 if call.operation.name == "relu6" else _through_relu
-    return Carrier(method, with_gradient(x.full, value, pull, value.clone()))
+    return with_gradient(x.full, value, pull, value.clone())
 
 
 @rule("deconvnet", "relu", "relu6")
-def rectified(method: Any, call: Call) -> Carrier:
+def rectified(method: Any, call: Call) -> torch.Tensor:
     """Clamp the gradient at 0, whatever the activation."""
     x = call.carriers[0]
-    return Carrier(method, with_gradient(x.full, plainly(call), torch.relu))
+    return with_gradient(x.full, plainly(call), torch.relu)
 
 
 @rule("guided", *BOUNDS)
