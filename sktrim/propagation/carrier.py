@@ -24,9 +24,12 @@ class Carrier(torch.Tensor):
     method: Callable
     # the activation as the plain model has it
     full: torch.Tensor
-    # what the method carries beside it: the parts ``(K, *full.shape)`` of contextual
-    # decomposition, dense or as `LowRank`; the moved signals of `Mixtures`; DeepLIFT's
-    # baseline, of the shape of `full`; the layer before or the divisor of relevance
+    # what the method carries beside it, one kind for each:
+    #   parts      decomposition: ``(K, *full.shape)``, dense or as `LowRank`
+    #   signals    mixtures: those that were moved, as `_Moved`
+    #   baseline   DeepLIFT: the activation there, of the shape of `full`
+    #   origin     relevance: `AffineInput`, `Layer`, `Divisor`, `Conjugated`, `Refused`
+    #   nothing    gradients through ReLUs, endings
     rel: Any
     # that of the samples, counted from the end; None where it is not known
     axis: Any
