@@ -8,25 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sktrim.groups import FeatureGroups
+from sktrim.transforms._bands import band_groups, format_numbers
 from sktrim.transforms._base import SignalTransformer
-
-# a frequency that misses an edge by round-off belongs to the band it starts
-_EDGE_TOLERANCE = 1e-9
-
-
-def format_numbers(values: ArrayLike) -> list[str]:
-    """Write numbers with four digits, or as many as tell different ones apart."""
-    numbers = np.asarray(values, dtype=np.float64).tolist()
-    n_distinct = len(set(numbers))
-    texts = [repr(v) for v in numbers]
-    n_whole = len(str(int(max(map(abs, numbers)))))
-    for digits in (4, 6, 9, 12):
-        # digits before the point are never rounded away
-        short = [f"{v:.{max(digits, n_whole)}g}" for v in numbers]
-        if len(set(short)) == n_distinct:
-            texts = short
-            break
-    return [t + ".0" if t.lstrip("-").isdigit() else t for t in texts]
 
 
 def check_spacing(sample_spacing: Any, n_axes: int) -> np.ndarray:
@@ -40,81 +23,6 @@ def check_spacing(sample_spacing: Any, n_axes: int) -> np.ndarray:
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise ValueError(f"sample_spacing={sample_spacing!r} must be positive.")
     return np.broadcast_to(spacing, (n_axes,))
-
-
-def check_intervals(
-    radii: np.ndarray,
-    *,
-    n_bands: int | None = None,
-    edges: ArrayLike | None = None,
-    centers: ArrayLike | None = None,
-    width: ArrayLike | None = None,
-) -> np.ndarray:
-    """Return the bands (n_bands, 2) as rows [lo, hi)."""
-    # of equal width from 0 to the largest of `radii`; with `edges` (n_bands + 1,) of
-    # touching bands, or a row per band; or of full `width` around `centers`, which may
-    # overlap
-    if [n_bands is None, edges is None, centers is None].count(False) != 1:
-        raise ValueError(
-            "by='band' needs exactly one of n_bands=, edges= or centers= with width=."
-        )
-    if (centers is None) != (width is None):
-        raise ValueError("centers= and width= go together; one of them is missing.")
-    if n_bands is not None:
-        if n_bands < 1 or n_bands != int(n_bands):
-            raise ValueError(f"n_bands={n_bands!r}; expected a positive integer.")
-        edges = np.linspace(0, max(radii.max(), np.finfo(float).tiny), int(n_bands) + 1)
-    elif edges is None:
-        middle = np.atleast_1d(np.asarray(centers, dtype=np.float64))
-        half = np.asarray(width, dtype=np.float64) / 2
-        edges = np.stack([middle - half, middle + half], axis=-1)
-    edges = np.asarray(edges, dtype=np.float64)
-    if edges.ndim == 1 and edges.size > 1:
-        edges = np.stack([edges[:-1], edges[1:]], axis=-1)
-    if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
-        raise ValueError(
-            f"edges has shape {edges.shape}; expected (n_bands + 1,) for touching "
-            "bands, or (n_bands, 2) for bands that may overlap."
-        )
-    wrong = ~(np.isfinite(edges).all(axis=1) & (edges[:, 0] < edges[:, 1]))
-    if wrong.any():
-        lo, hi = edges[np.flatnonzero(wrong)[0]]
-        raise ValueError(
-            f"A band from {lo:g} to {hi:g} is none: edges must be finite and increase, "
-            "and width must be positive."
-        )
-    return edges
-
-
-def interval_masks(
-    radii: np.ndarray, intervals: np.ndarray, unit: str
-) -> tuple[sp.csr_array, list[str]]:
-    """Select the frequencies in every band: masks (n_bands, n_frequencies), names."""
-    slack = _EDGE_TOLERANCE * max(radii.max(), np.finfo(float).tiny)
-    order = np.argsort(radii, kind="stable")
-    lows, highs = intervals.T
-    # bands [lo, hi) that reach the highest edge of all include it
-    closed = highs == highs.max()
-    start = np.searchsorted(radii, lows - slack, sorter=order)
-    upper = np.where(closed, highs + slack, highs - slack)
-    stop = np.maximum(start, np.searchsorted(radii, upper, sorter=order))
-    texts = format_numbers(intervals.ravel())
-    pairs = zip(texts[::2], texts[1::2], strict=True)
-    names = [f"{lo} to {hi} {unit}" for lo, hi in pairs]
-    empty = np.flatnonzero(stop == start)
-    if empty.size:
-        listed = ", ".join(repr(names[i]) for i in empty[:5])
-        raise ValueError(
-            f"{empty.size} of {len(names)} bands contain no frequency: {listed}. The "
-            f"{radii.size} frequencies go from {radii.min():.6g} to {radii.max():.6g} "
-            f"{unit}; take fewer or wider bands, or check sample_spacing."
-        )
-    columns = np.concatenate(
-        [order[a:b] for a, b in zip(start, stop, strict=True)], dtype=np.intp
-    )
-    pointers = np.concatenate([[0], np.cumsum(stop - start)])
-    shape = (len(names), radii.size)
-    return sp.csr_array((np.ones(columns.size), columns, pointers), shape), names
 
 
 class FrequencyTransformer(SignalTransformer):
@@ -158,6 +66,7 @@ class FrequencyTransformer(SignalTransformer):
         edges: ArrayLike | None = None,
         centers: ArrayLike | None = None,
         width: ArrayLike | None = None,
+        soft: bool | None = None,
         sample_spacing: ArrayLike | None = None,
         unit: str | None = None,
         channels: str = "pool",
@@ -180,16 +89,22 @@ class FrequencyTransformer(SignalTransformer):
             "natural": one group per frequency; "band": one per interval of absolute
             frequency; "coefficient": one per coefficient and channel.
         n_bands : int, default=None
-            With "band": that many bands of equal width from 0 to the highest
-            absolute frequency.
-        edges : array-like of shape (n_bands + 1,) or (n_bands, 2), default=None
+            With "band": that many bands, of equal width from 0 to the highest
+            absolute frequency, or equally far apart on the scale of `edges`.
+        edges : str or array-like of shape (n_bands + 1,) or (n_bands, 2), default=None
             With "band": increasing edges of touching bands [lo, hi), the last one
             closed; or one row (lo, hi) per band, which may overlap. Frequencies
-            outside all bands stay ungrouped.
+            outside all bands stay ungrouped. "mel" or "bark" (with `n_bands`),
+            "octave" or "third-octave" (around 1000 Hz): soft bands on that scale, in
+            hertz; they need `sample_spacing`, in seconds.
         centers : array-like of shape (n_bands,), default=None
-            With "band": middles of bands of the given `width`.
+            With "band": middles of bands, of the given `width` or soft.
         width : float or array-like of shape (n_bands,), default=None
-            With `centers`: full width of the bands.
+            With `centers`: full width of the bands, where they are not soft.
+        soft : bool, default=None
+            Whether bands fade into their neighbours: a frequency between the middles
+            of two bands is shared by both, so that the weights of every frequency sum
+            to 1. None: on a named scale.
         sample_spacing : float or sequence of float, one per axis, default=None
             Distance between neighbouring samples. None: frequencies are in cycles
             per signal (along every axis, also of an image that is not square);
@@ -234,11 +149,15 @@ class FrequencyTransformer(SignalTransformer):
         options = ("natural", "band", "coefficient")
         if by not in options:
             raise ValueError(f"by={by!r}; expected one of {options}.")
-        band_options = (n_bands, edges, centers, width)
-        if by != "band" and any(value is not None for value in band_options):
+        bands = {"n_bands": n_bands, "edges": edges, "centers": centers}
+        bands |= {"width": width, "soft": soft}
+        if by != "band" and any(value is not None for value in bands.values()):
             raise ValueError(
-                f"n_bands, edges, centers and width need by='band', got by={by!r}."
+                "n_bands, edges, centers, width and soft need by='band', got "
+                f"by={by!r}."
             )
+        if isinstance(edges, str) and unit is None:
+            unit = "Hz"
         frequencies, unit = self._in_unit(sample_spacing, unit)
         radii = np.linalg.norm(frequencies, axis=1)
         if by == "coefficient":
@@ -252,11 +171,7 @@ class FrequencyTransformer(SignalTransformer):
             names, positions = self._frequency_names(frequencies, unit), radii
             coordinates = frequencies if frequencies.shape[1] > 1 else None
         else:
-            intervals = check_intervals(
-                radii, n_bands=n_bands, edges=edges, centers=centers, width=width
-            )
-            masks, names = interval_masks(radii, intervals, unit)
-            positions = intervals.mean(axis=1)
+            masks, names, positions = band_groups(radii, unit, **bands)
         return self._over_channels(
             masks[:, self.frequency_of_],
             names,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sktrim.transforms import CosineTransformer, FourierTransformer
-from sktrim.transforms._frequency import format_numbers, interval_masks
+from sktrim.transforms._bands import format_numbers, interval_masks
 
 BOTH = pytest.mark.parametrize("cls", [FourierTransformer, CosineTransformer])
 
