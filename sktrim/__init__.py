@@ -15,8 +15,10 @@ from sktrim.transforms import (
     AlongAxis,
     CosineTransformer,
     FourierTransformer,
+    LappedTransformer,
     LatentDirichletAllocation,
     LinearDictionary,
+    ShortTimeFourierTransformer,
     WaveletTransformer,
 )
 
@@ -28,9 +30,11 @@ __all__ = [
     "Explanation",
     "FeatureGroups",
     "FourierTransformer",
+    "LappedTransformer",
     "LatentDirichletAllocation",
     "LinearDictionary",
     "Scorer",
+    "ShortTimeFourierTransformer",
     "TransformImportance",
     "TrimModel",
     "UnsupportedOperationError",

@@ -238,7 +238,8 @@ class HeatmapDisplay(Display):
             Where each group lies, along the rows of an image (vertical, downwards)
             and along its columns (horizontal). None: the groups stand in a strip.
         unit : str, optional
-            Unit of the coordinates, such as "cycles/image".
+            Unit of the coordinates, such as "cycles/image"; "Hz, s" where they have
+            one each, frequency (upwards) and time.
         signal : array-like, optional
             The signal: an image stands beside the groups, a curve above them.
         signal_shape : tuple of int, optional
@@ -377,7 +378,8 @@ class HeatmapDisplay(Display):
         add_color_bar(self.ax_, mappable, in_lines(self.label))
 
     def _plot_plane(self, ax) -> None:
-        self._beside_signal(ax, 2, (4.6, 3.6))
+        under = ", " in (self.unit or "")
+        self._beside_signal(ax, 1 if under else 2, (7.0, 2.4) if under else (4.6, 3.6))
         mappable = draw_plane(self.ax_, self.values[0], self.coordinates, self.unit)
         add_color_bar(self.ax_, mappable, in_lines(self.label))
 

@@ -136,14 +136,19 @@ def draw_plane(ax, values, coordinates, unit: str | None):
     mappable = ax.pcolormesh(
         horizontal, vertical, image, cmap=DIVERGING, vmin=-1, vmax=1, shading="nearest"
     )
-    # downwards as the rows of an image, so that directions are the same in both
-    ax.invert_yaxis()
-    spans = np.ptp(horizontal), np.ptp(vertical)
-    if max(spans) < 4 * min(spans):
-        ax.set_aspect("equal")
-    name = axis_label(unit).replace(" (", "\n(")
-    ax.set_xlabel(f"horizontal {name}", fontsize="small")
-    ax.set_ylabel(f"vertical {name}", fontsize="small")
+    if unit is not None and ", " in unit:
+        # frequency and time
+        names = [axis_label(one) for one in unit.split(", ")]
+    else:
+        # downwards as the rows of an image, so that directions are the same in both
+        ax.invert_yaxis()
+        spans = np.ptp(horizontal), np.ptp(vertical)
+        if max(spans) < 4 * min(spans):
+            ax.set_aspect("equal")
+        name = axis_label(unit).replace(" (", "\n(")
+        names = [f"vertical {name}", f"horizontal {name}"]
+    ax.set_ylabel(names[0], fontsize="small")
+    ax.set_xlabel(names[1], fontsize="small")
     ax.tick_params(labelsize="small")
     return mappable
 

@@ -55,6 +55,8 @@ def axis_label(unit: str | None) -> str:
         return f"{'spatial ' if spatial else ''}frequency ({unit})"
     if word.endswith("hz"):
         return f"frequency ({unit})"
+    if word in ("s", "samples", "sample unit"):
+        return f"time ({unit})"
     if word in ("multipole", "level", "topic"):
         return word
     return f"centre of the group ({unit})"

@@ -26,14 +26,17 @@ from sktrim.inverse._signals import (
     AlongAxisTwin,
     CosineTwin,
     FourierTwin,
+    FrameTwin,
     WaveletTwin,
 )
 from sktrim.transforms import (
     AlongAxis,
     CosineTransformer,
     FourierTransformer,
+    LappedTransformer,
     LatentDirichletAllocation,
     LinearDictionary,
+    ShortTimeFourierTransformer,
     WaveletTransformer,
 )
 
@@ -228,6 +231,14 @@ def _register_native(kind: type, twin: Callable[[Any], InverseModule]) -> None:
 _register_native(FourierTransformer, FourierTwin)
 _register_native(CosineTransformer, CosineTwin)
 _register_native(WaveletTransformer, WaveletTwin)
+_register_native(
+    ShortTimeFourierTransformer,
+    lambda stft: FrameTwin(stft, stft.hop_, stft._before, circular=False),
+)
+_register_native(
+    LappedTransformer,
+    lambda lapped: FrameTwin(lapped, len(lapped.window_) // 2, 0, circular=True),
+)
 _register_native(LinearDictionary, lambda dictionary: MatrixTwin(dictionary.atoms_))
 _register_native(LatentDirichletAllocation, lambda topics: MatrixTwin(topics.atoms_))
 

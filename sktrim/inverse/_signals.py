@@ -5,6 +5,7 @@ from itertools import pairwise
 from math import pi, prod
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -289,3 +290,30 @@ class AlongAxisTwin(SignalTwin):
     def linear(self, s: Tensor) -> Tensor:
         """Return the part that is linear in s, see `InverseModule`."""
         return self.laid_out(s, self.inner.linear)
+
+
+class FrameTwin(SignalTwin):
+    """The inverse of a transform of frames: filters that are added up, a hop apart."""
+
+    filters: Tensor
+    weights: Tensor
+
+    def __init__(self, transformer: Any, hop: int, before: int, circular: bool) -> None:
+        super().__init__(transformer)
+        self.hop, self.before, self.circular = hop, before, circular
+        m = int((transformer.frame_of_ == 0).sum())
+        filters = transformer.frames_of(np.eye(m))
+        self.register_buffer("filters", as_buffer(filters))
+        self.register_buffer("weights", as_buffer(1 / transformer.weights_))
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., n_frames * m) to (..., n)."""
+        filters, n = self.filters.to(channels), self.grid_shape[0]
+        frames = channels.reshape(-1, channels.shape[-1] // len(filters), len(filters))
+        out = F.conv_transpose1d(frames.mT, filters, stride=self.hop).squeeze(1)
+        if self.circular:
+            period = frames.shape[1] * self.hop
+            turned = F.pad(out[:, period:], (0, 2 * period - out.shape[1]))
+            out = out[:, :period] + turned
+        out = out[:, self.before : self.before + n] * self.weights.to(out)
+        return out.reshape(*channels.shape[:-1], n)

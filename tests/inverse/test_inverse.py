@@ -44,10 +44,13 @@ from sktrim.inverse import (
 )
 from sktrim.inverse._modules import IdentityTwin, MatrixTwin, ScaleTwin, SequentialTwin
 from sktrim.transforms import (
+    AlongAxis,
     CosineTransformer,
     FourierTransformer,
+    LappedTransformer,
     LatentDirichletAllocation,
     LinearDictionary,
+    ShortTimeFourierTransformer,
     WaveletTransformer,
 )
 
@@ -60,6 +63,12 @@ TRANSFORMERS = {
     "cosine": CosineTransformer(signal_shape=(2, 3, 4)),
     "wavelet": WaveletTransformer("db2", mode="symmetric"),
     "wavelet of images": WaveletTransformer("haar", signal_shape=(2, 3, 4)),
+    "short-time": ShortTimeFourierTransformer(8, hop=3),
+    "short-time of channels, not tight": ShortTimeFourierTransformer(
+        6, 2, "hann", tight=False, signal_shape=(12, 2), axes=0
+    ),
+    "lapped": LappedTransformer(4, signal_shape=(2, 12)),
+    "along an axis": AlongAxis(PCA(2), axis=1, signal_shape=(4, 6)),
     "dictionary": LinearDictionary(ATOMS),
     "topics": LatentDirichletAllocation(5, random_state=0),
     "pca": PCA(5),

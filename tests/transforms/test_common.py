@@ -16,8 +16,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sktrim.transforms import (
     CosineTransformer,
     FourierTransformer,
+    LappedTransformer,
     LatentDirichletAllocation,
     LinearDictionary,
+    ShortTimeFourierTransformer,
 )
 
 
@@ -38,6 +40,8 @@ drifting_sines = DriftingSines()
 ESTIMATORS = [
     FourierTransformer(),
     CosineTransformer(),
+    ShortTimeFourierTransformer(4),
+    LappedTransformer(2),
     LinearDictionary(),
     LinearDictionary(drifting_sines),
     LatentDirichletAllocation(n_components=3, random_state=0),

@@ -1,0 +1,233 @@
+"""Frames of time and frequency: exact inverses, and cells of both as groups."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.signal import ShortTimeFFT
+from torch import nn
+
+from sktrim import (
+    LappedTransformer,
+    ShortTimeFourierTransformer,
+    TransformImportance,
+    inverse_module,
+)
+
+LENGTHS = pytest.mark.parametrize("n", [1, 7, 64, 101])
+WINDOWS = ["sqrt_hann", "hann", "boxcar", ("kaiser", 5.0)]
+
+
+def signals(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=(3, *shape))
+
+
+def matrix_of(transformer, n):
+    """Return the transform as a matrix (n_coefficients, n)."""
+    return transformer.transform(np.eye(n)).T
+
+
+@LENGTHS
+@pytest.mark.parametrize(("length", "hop"), [(8, 4), (8, 3), (9, 2), (5, 5), (16, 1)])
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("tight", [True, False])
+def test_short_time_is_inverted_whatever_length_window_and_hop(
+    n, length, hop, window, tight
+):
+    X = signals(n)
+    stft = ShortTimeFourierTransformer(length, hop, window, tight)
+    if hop == length and "hann" in str(window):
+        with pytest.raises(ValueError, match="does not see 1 of every 5 samples"):
+            stft.fit(X)
+        return
+    stft.fit(X)
+    s = stft.transform(X)
+    assert s.shape[1] == len(stft.frame_centers_) * length
+    assert_allclose(stft.inverse_transform(s), X, atol=1e-12)
+    A = matrix_of(stft, n)
+    D = stft.inverse_transform(np.eye(len(A))).T
+    assert_allclose(D @ A, np.eye(n), atol=1e-12)
+    if tight:
+        assert_allclose(D, A.T, atol=1e-12)
+        assert_allclose((s**2).sum(1), (X**2).sum(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "hop"), [(8, 4), (9, 2)])
+def test_frames_are_those_of_scipy(length, hop):
+    X = signals(50)
+    stft = ShortTimeFourierTransformer(length, hop, "hann", tight=False).fit(X)
+    peer = ShortTimeFFT(stft.window_, hop, fs=1.0, phase_shift=None)
+    found = peer.stft(X)
+    centers = peer.t(50) - peer.m_num_mid + (length - 1) / 2
+    s = stft.transform(X).reshape(3, -1, length)
+    packing = stft.packing_
+    for i, center in enumerate(stft.frame_centers_):
+        at = int(np.argmin(abs(centers - center)))
+        assert_allclose(centers[at], center)
+        parts = np.ascontiguousarray(found[:, :, at]).view(float) / np.sqrt(length)
+        expected = parts.reshape(3, -1)[:, packing.entries] * packing.scales
+        assert_allclose(s[:, i], expected, atol=1e-12)
+
+
+def naive_mdct(x, m, window):
+    """Return the coefficients of one signal by the sum of its definition."""
+    n_frames = max(2, -(-len(x) // m))
+    x = np.pad(x, (0, n_frames * m - len(x)))
+    out = np.zeros((n_frames, m))
+    for p in range(n_frames):
+        for k in range(m):
+            for j in range(2 * m):
+                cosine = np.cos(np.pi / m * (j + 0.5 + m / 2) * (k + 0.5))
+                out[p, k] += window[j] * x[(j + p * m) % len(x)] * cosine
+    return np.sqrt(2 / m) * out.ravel()
+
+
+@LENGTHS
+@pytest.mark.parametrize("m", [2, 4, 6])
+@pytest.mark.parametrize("window", ["sine", ("kaiser_bessel_derived", 4.0)])
+def test_lapped_is_its_definition_and_orthonormal(n, m, window):
+    X = signals(n)
+    lapped = LappedTransformer(m, window).fit(X)
+    s = lapped.transform(X)
+    expected = [naive_mdct(x, m, lapped.window_) for x in X]
+    assert_allclose(s, expected, atol=1e-12)
+    assert_allclose(lapped.inverse_transform(s), X, atol=1e-12)
+    A = matrix_of(lapped, n)
+    assert_allclose(A.T @ A, np.eye(n), atol=1e-12)
+    assert_allclose(lapped.inverse_transform(np.eye(len(A))).T, A.T, atol=1e-12)
+    if n % m == 0 and n >= 2 * m:
+        assert A.shape == (n, n)
+
+
+def test_a_tone_is_where_and_when_it_sounds():
+    t = np.arange(1000) / 1000
+    X = np.where(t < 0.5, np.sin(2 * np.pi * 100 * t), np.sin(2 * np.pi * 300 * t))
+    for transformer in (ShortTimeFourierTransformer(64), LappedTransformer(32)):
+        transformer.fit(X[None])
+        power = transformer.transform(X[None])[0] ** 2
+        cells = transformer.feature_groups(
+            by="cell", edges=[0, 200, 500], n_times=2, sample_spacing=1e-3, unit="Hz"
+        )
+        shares = cells.masks @ power / power.sum()
+        assert_allclose(shares, [0.5, 0, 0, 0.5], atol=0.03)
+        assert cells.names[1] == "200.0 to 500.0 Hz, 0 to 0.5 s"
+        assert cells.unit == "Hz, s"
+        assert_allclose(cells.coordinates[2], [100, 0.75])
+
+
+@pytest.mark.parametrize(
+    "transformer", [ShortTimeFourierTransformer(16, 4), LappedTransformer(8)]
+)
+def test_groups_by_frequency_time_and_cell_take_every_coefficient_once(transformer):
+    X = signals(2, 60)
+    fitted = type(transformer)(**transformer.get_params()).fit(X.reshape(3, 2, 60))
+    n_frames = len(fitted.frame_centers_)
+    n_frequencies = len(fitted.frequencies_)
+    rate = {"sample_spacing": 0.01}
+    every = {
+        ("natural",): n_frequencies,
+        ("time",): n_frames,
+        ("cell",): n_frames * n_frequencies,
+    }
+    for (by,), count in every.items():
+        groups = fitted.feature_groups(by=by, **rate)
+        assert len(groups) == count
+        assert groups.sums_to_one
+        apart = fitted.feature_groups(by=by, channels="separate", **rate)
+        assert len(apart) == 2 * count
+    some = fitted.feature_groups(by="time", n_times=3, **rate)
+    assert some.names == ["0 to 0.2 s", "0.2 to 0.4 s", "0.4 to 0.6 s"]
+    assert_allclose(some.centers, [0.1, 0.3, 0.5])
+    assert some.sums_to_one
+    soft = fitted.feature_groups(by="cell", edges="mel", n_bands=3, n_times=3, **rate)
+    assert len(soft) == 9
+    assert_allclose(np.asarray(soft.masks.sum(axis=0)).ravel(), 1, atol=1e-15)
+    # a cell is the product of its band and its time
+    band = fitted.feature_groups(by="band", edges="mel", n_bands=3, **rate)
+    assert_allclose(
+        soft.masks.toarray()[4],
+        (band.masks[[1]].toarray() * some.masks[[1]].toarray())[0],
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("scorer", ["cd", "deeplift", "occlusion", "shapley"])
+@pytest.mark.parametrize(
+    "transformer", [ShortTimeFourierTransformer(8, 4), LappedTransformer(4)]
+)
+def test_scores_of_a_linear_network_are_those_in_closed_form(transformer, scorer, seed):
+    torch.manual_seed(seed)
+    X = signals(2, 30, seed=seed)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(60, 1)).double()
+    weight = net[1].weight.detach().numpy().reshape(2, 30)
+
+    def cells(fitted):
+        return fitted.feature_groups(by="cell", n_bands=2, n_times=3)
+
+    trim = TransformImportance(net, transformer, scorer=scorer, groups=cells).fit(X)
+    explanation = trim.explain(X)
+    # adjoint and inverse are one, so that a coefficient's weight is that of the net's
+    own = trim.transformer_.transform(weight[None])[0]
+    expected = (explanation.coefficients * own) @ trim.groups_.masks.toarray().T
+    assert_allclose(explanation.values, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "match"),
+    [
+        (ShortTimeFourierTransformer(0), "window_length=0; expected an integer"),
+        (ShortTimeFourierTransformer(8, 0), "hop=0; expected"),
+        (ShortTimeFourierTransformer(8, 9), "does not see 2 of every 9 samples"),
+        (ShortTimeFourierTransformer(8, 8, "hann"), "does not see 1 of every 8"),
+        (ShortTimeFourierTransformer(8, 2, np.ones(7)), r"shape \(7,\); expected 8"),
+        (ShortTimeFourierTransformer(8, 2, np.zeros(8)), "there is no inverse"),
+        (LappedTransformer(3), "n_bins=3; expected an even number"),
+        (LappedTransformer(1), "n_bins=1; expected an integer of at least 2"),
+        (LappedTransformer(4, "hann"), "window='hann' has no inverse here"),
+        (LappedTransformer(4, np.ones(8)), "The window has no inverse here"),
+        (LappedTransformer(4, axes=(-2, -1)), "acts on one axis, time"),
+    ],
+)
+def test_what_cannot_be_inverted_is_refused(transformer, match):
+    with pytest.raises(ValueError, match=match):
+        transformer.fit(signals(6, 40))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"by": "level"}, "by='level'; expected one of 'natural', 'band', 'time'"),
+        ({"n_times": 3}, "n_times needs by='time' or 'cell'"),
+        ({"by": "time", "n_bands": 3}, "n_bands needs by='band' or 'cell'"),
+        ({"by": "time", "n_times": 0}, "n_times=0; expected an integer"),
+        ({"by": "time", "n_times": 50}, "intervals hold the middle of none"),
+        ({"by": "cell", "edges": "mel", "n_bands": 3}, "needs sample_spacing="),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        LappedTransformer(8).fit(signals(60)).feature_groups(**options)
+
+
+def test_short_time_twin_of_long_frames_is_exact_too():
+    X = signals(1, 3000)
+    stft = ShortTimeFourierTransformer(512, 100).fit(X)
+    s = torch.tensor(stft.transform(X))
+    assert_allclose(inverse_module(stft)(s), X, atol=1e-10)
+
+
+def test_cells_are_drawn_over_time_and_frequency():
+    X = signals(64)
+    trim = TransformImportance(
+        nn.Linear(64, 1).double(),
+        LappedTransformer(8),
+        groups=lambda t: t.feature_groups(by="cell", sample_spacing=0.01, unit="Hz"),
+    ).fit(X)
+    display = trim.explain(X).plot.heatmap(sample=0)
+    assert display.kind == "plane"
+    assert display.ax_.get_xlabel() == "time (s)"
+    assert display.ax_.get_ylabel() == "frequency (Hz)"
+    low, high = display.ax_.get_ylim()
+    assert low < high
+    plt.close(display.figure_)
