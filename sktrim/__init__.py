@@ -19,6 +19,7 @@ from sktrim.transforms import (
     LatentDirichletAllocation,
     LinearDictionary,
     ShortTimeFourierTransformer,
+    WaveletPacketTransformer,
     WaveletTransformer,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "TransformImportance",
     "TrimModel",
     "UnsupportedOperationError",
+    "WaveletPacketTransformer",
     "WaveletTransformer",
     "contextual_decomposition",
     "inverse_module",

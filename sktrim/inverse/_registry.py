@@ -27,6 +27,7 @@ from sktrim.inverse._signals import (
     CosineTwin,
     FourierTwin,
     FrameTwin,
+    PacketTwin,
     WaveletTwin,
 )
 from sktrim.transforms import (
@@ -37,6 +38,7 @@ from sktrim.transforms import (
     LatentDirichletAllocation,
     LinearDictionary,
     ShortTimeFourierTransformer,
+    WaveletPacketTransformer,
     WaveletTransformer,
 )
 
@@ -231,6 +233,7 @@ def _register_native(kind: type, twin: Callable[[Any], InverseModule]) -> None:
 _register_native(FourierTransformer, FourierTwin)
 _register_native(CosineTransformer, CosineTwin)
 _register_native(WaveletTransformer, WaveletTwin)
+_register_native(WaveletPacketTransformer, PacketTwin)
 _register_native(
     ShortTimeFourierTransformer,
     lambda stft: FrameTwin(stft, stft.hop_, stft._before, circular=False),

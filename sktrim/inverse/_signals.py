@@ -15,6 +15,7 @@ from sktrim.transforms._along_axis import AlongAxis
 from sktrim.transforms._base import SignalTransformer
 from sktrim.transforms._cosine import CosineTransformer
 from sktrim.transforms._fourier import FourierTransformer
+from sktrim.transforms._packets import WaveletPacketTransformer
 from sktrim.transforms._wavelet import WaveletTransformer
 
 # up to this length a matrix product beats FFTs and convolutions
@@ -317,3 +318,28 @@ class FrameTwin(SignalTwin):
             out = out[:, :period] + turned
         out = out[:, self.before : self.before + n] * self.weights.to(out)
         return out.reshape(*channels.shape[:-1], n)
+
+
+class PacketTwin(SignalTwin):
+    """The inverse of a fitted `WaveletPacketTransformer`: nodes are merged in pairs."""
+
+    order: Tensor
+
+    def __init__(self, transformer: WaveletPacketTransformer) -> None:
+        super().__init__(transformer)
+        # "a" before "d" at every level: the order of the tree
+        places = np.argsort(transformer.nodes_)
+        self.register_buffer("order", torch.tensor(places))
+        n_places, wavelet = len(transformer.frame_centers_), transformer.wavelet_
+        lengths = [n_places * 2**at for at in range(len(transformer.nodes_[0]))]
+        self.maps = nn.ModuleList(
+            WaveletMap(wavelet, n, 2 * n, periodic=True) for n in lengths
+        )
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., n_places * n_nodes) to (..., n)."""
+        nodes = channels.reshape(*channels.shape[:-1], -1, len(self.order)).mT
+        nodes = nodes[..., self.order.to(nodes.device), :]
+        for merge in self.maps:
+            nodes = merge(nodes.reshape(*nodes.shape[:-2], nodes.shape[-2] // 2, -1))
+        return nodes[..., 0, : self.grid_shape[0]]

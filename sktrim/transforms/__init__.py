@@ -6,6 +6,7 @@ from sktrim.transforms._dictionary import LinearDictionary
 from sktrim.transforms._fourier import FourierTransformer
 from sktrim.transforms._lapped import LappedTransformer
 from sktrim.transforms._lda import LatentDirichletAllocation
+from sktrim.transforms._packets import WaveletPacketTransformer
 from sktrim.transforms._short_time import ShortTimeFourierTransformer
 from sktrim.transforms._wavelet import WaveletTransformer
 
@@ -17,5 +18,6 @@ __all__ = [
     "LatentDirichletAllocation",
     "LinearDictionary",
     "ShortTimeFourierTransformer",
+    "WaveletPacketTransformer",
     "WaveletTransformer",
 ]

@@ -61,7 +61,7 @@ def _restored(wavelet: Any) -> Any:
     return Wavelet(wavelet.name, filter_bank=bank)
 
 
-def _check_wavelet(wavelet: Any) -> Any:
+def check_wavelet(wavelet: Any) -> Any:
     """Return a discrete PyWavelets wavelet."""
     if isinstance(wavelet, Wavelet):
         return _restored(wavelet)
@@ -202,7 +202,7 @@ class WaveletTransformer(SignalTransformer):
     def _plan(self) -> int:
         if self.mode not in MODES:
             raise ValueError(f"mode={self.mode!r}; expected one of {', '.join(MODES)}.")
-        self.wavelet_ = _check_wavelet(self.wavelet)
+        self.wavelet_ = check_wavelet(self.wavelet)
         self.level_ = _check_level(self.level, self.grid_shape_, self.wavelet_)
         approximation, *details = pywt.wavedecn_shapes(
             self.grid_shape_, self.wavelet_, self.mode, self.level_

@@ -51,6 +51,7 @@ from sktrim.transforms import (
     LatentDirichletAllocation,
     LinearDictionary,
     ShortTimeFourierTransformer,
+    WaveletPacketTransformer,
     WaveletTransformer,
 )
 
@@ -68,6 +69,10 @@ TRANSFORMERS = {
         6, 2, "hann", tight=False, signal_shape=(12, 2), axes=0
     ),
     "lapped": LappedTransformer(4, signal_shape=(2, 12)),
+    "packets": WaveletPacketTransformer("db2", 2),
+    "packets of channels, padded": WaveletPacketTransformer(
+        "bior2.2", 3, signal_shape=(12, 2), axes=0
+    ),
     "along an axis": AlongAxis(PCA(2), axis=1, signal_shape=(4, 6)),
     "dictionary": LinearDictionary(ATOMS),
     "topics": LatentDirichletAllocation(5, random_state=0),

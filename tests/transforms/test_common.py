@@ -20,6 +20,7 @@ from sktrim.transforms import (
     LatentDirichletAllocation,
     LinearDictionary,
     ShortTimeFourierTransformer,
+    WaveletPacketTransformer,
 )
 
 
@@ -42,6 +43,7 @@ ESTIMATORS = [
     CosineTransformer(),
     ShortTimeFourierTransformer(4),
     LappedTransformer(2),
+    WaveletPacketTransformer("haar", 1),
     LinearDictionary(),
     LinearDictionary(drifting_sines),
     LatentDirichletAllocation(n_components=3, random_state=0),
