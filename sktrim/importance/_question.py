@@ -212,6 +212,7 @@ def check_parts(
             f"transformer={transformer!r}; expected an instance of a transformer, such "
             "as FourierTransformer(), or None for the signal's own coordinates."
         )
+    _check_polar(transformer, scorer)
     if gradient is None:
         gradient = has_gradient(estimator)
     if gradient or not getattr(scorer, "needs_gradient", True):
@@ -222,6 +223,22 @@ def check_parts(
         "net, nor a Pipeline that ends in one. Use a scorer that only looks at the "
         "output: 'occlusion', 'shapley', 'kernel_shap' or 'lime'."
         + net_inside(estimator)
+    )
+
+
+def _check_polar(transformer: Any, scorer) -> None:
+    """Raise for a scorer to which phases mean nothing."""
+    if getattr(last_step(transformer), "coordinates", None) != "polar":
+        return
+    baseline, name = getattr(scorer, "baseline", None), type(scorer).__name__
+    needs_gradient = getattr(scorer, "needs_gradient", True)
+    if not needs_gradient and not (isinstance(baseline, str) and baseline != "rows"):
+        return
+    raise ValueError(
+        f"{name} cannot score amplitudes and phases (coordinates='polar'): gradients "
+        "and paths depend on the branch of the phase, and from an amplitude of 0 a "
+        "phase counts for nothing. Use a perturbation scorer with rows as its "
+        'baseline, such as Occlusion(baseline="rows") or Shapley(baseline="rows").'
     )
 
 

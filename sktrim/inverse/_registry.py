@@ -28,6 +28,7 @@ from sktrim.inverse._signals import (
     FourierTwin,
     FrameTwin,
     PacketTwin,
+    PolarFourierTwin,
     WaveletTwin,
 )
 from sktrim.transforms import (
@@ -230,7 +231,14 @@ def _register_native(kind: type, twin: Callable[[Any], InverseModule]) -> None:
     inverse_module.register(kind)(native)
 
 
-_register_native(FourierTransformer, FourierTwin)
+_register_native(
+    FourierTransformer,
+    lambda fourier: (
+        PolarFourierTwin(fourier)
+        if fourier.coordinates == "polar"
+        else FourierTwin(fourier)
+    ),
+)
 _register_native(CosineTransformer, CosineTwin)
 _register_native(WaveletTransformer, WaveletTwin)
 _register_native(WaveletPacketTransformer, PacketTwin)

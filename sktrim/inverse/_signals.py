@@ -141,6 +141,30 @@ class FourierTwin(SignalTwin):
         return self.map.adjoint(channels).reshape(len(gradients), -1)
 
 
+class PolarFourierTwin(FourierTwin):
+    """The inverse of a `FourierTransformer` with polar coordinates: not affine."""
+
+    is_affine = False
+    first: Tensor
+
+    def __init__(self, transformer: FourierTransformer) -> None:
+        super().__init__(transformer)
+        self.register_buffer("first", torch.tensor(transformer.paired_))
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) amplitudes and phases to (..., *grid_shape)."""
+        first = self.first.to(channels.device)
+        amplitude, phase = channels[..., first], channels[..., first + 1]
+        parts = channels.index_copy(-1, first, amplitude * phase.cos())
+        return super().synthesise(
+            parts.index_copy(-1, first + 1, amplitude * phase.sin())
+        )
+
+    def linear(self, s: Tensor) -> Tensor:
+        """Refuse: there is no linear part, see `InverseModule`."""
+        return InverseModule.linear(self, s)
+
+
 class CosineMap(AxisMap):
     """The orthonormal inverse cosine transform of one axis, through one real FFT."""
 

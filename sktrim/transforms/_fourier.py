@@ -1,5 +1,6 @@
 """The real, orthonormal Fourier transform of signals of any shape."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -116,6 +117,11 @@ class FourierTransformer(FrequencyTransformer):
         coefficients of its own. None: the only axis of a 1-D signal, otherwise the
         last two, leaving out axes of length 1; X of shape (n_samples, a, b) needs
         `axes` or `signal_shape`, since it may hold channels or images.
+    coordinates : {"rectangular", "polar"}, default="rectangular"
+        "polar": the amplitude and the phase, in radians, of each pair ±k in place of
+        its real and imaginary part, so that one can ask which of them counts. A phase
+        has a branch cut and means nothing where the amplitude is 0, so that this is for
+        perturbation scorers with ``baseline="rows"``; others refuse it.
 
     Attributes
     ----------
@@ -179,7 +185,21 @@ class FourierTransformer(FrequencyTransformer):
 
     packing_: FourierPacking
 
+    def __init__(
+        self,
+        signal_shape: int | tuple[int, ...] | None = None,
+        axes: int | tuple[int, ...] | None = None,
+        coordinates: str = "rectangular",
+    ) -> None:
+        self.signal_shape = signal_shape
+        self.axes = axes
+        self.coordinates = coordinates
+
     def _plan(self) -> int:
+        if self.coordinates not in ("rectangular", "polar"):
+            raise ValueError(
+                f"coordinates={self.coordinates!r}; expected 'rectangular' or 'polar'."
+            )
         shape = self.grid_shape_
         self.packing_, kept, self.frequency_of_ = pack(shape)
         self.frequencies_ = signed_frequencies(kept, shape)
@@ -195,10 +215,11 @@ class FourierTransformer(FrequencyTransformer):
         parts = parts.reshape(*signals.shape[:2], -1)
         columns = np.take(parts, self.packing_.entries, axis=-1)
         columns *= self.packing_.scales.astype(signals.dtype)
-        return columns
+        return self._in_coordinates(columns, _to_polar)
 
     def _synthesise(self, coefficients: np.ndarray) -> np.ndarray:
         packing = self.packing_
+        coefficients = self._in_coordinates(coefficients, _from_polar)
         parts = np.take(coefficients, packing.columns, axis=-1)
         parts *= packing.weights.astype(coefficients.dtype)
         complex_type = np.result_type(coefficients.dtype, np.complex64)
@@ -209,10 +230,43 @@ class FourierTransformer(FrequencyTransformer):
         )
         return np.asarray(signals)
 
+    @property
+    def paired_(self) -> np.ndarray:
+        """Columns of a channel that hold the first of two parts of a frequency."""
+        return np.flatnonzero(self.packing_.entries % 2) - 1
+
+    def _in_coordinates(self, s: np.ndarray, change: Callable) -> np.ndarray:
+        """Change both parts of every pair, where coordinates are polar."""
+        if self.coordinates == "rectangular":
+            return s
+        s, first = s.copy(), self.paired_
+        s[..., first], s[..., first + 1] = change(s[..., first], s[..., first + 1])
+        return s
+
+    def _part_masks(self) -> tuple[np.ndarray, list[str]]:
+        """Tell amplitudes and phases apart: masks (2, m) and what they are called."""
+        second = self.packing_.entries % 2
+        polar = self.coordinates == "polar"
+        names = ["amplitude", "phase"] if polar else ["real part", "imaginary part"]
+        return np.stack([1 - second, second]), names
+
     def _coefficient_names(self) -> list[str]:
         names = self._frequency_names(self.frequencies_, "cycles")
         parts = self.packing_.entries % 2
+        first, second = ("re", "im")
+        if self.coordinates == "polar":
+            first, second = "amplitude", "phase"
         return [
-            f"{names[at]} {'im' if part else 're'}"
+            f"{names[at]} {second if part else first}"
             for at, part in zip(self.frequency_of_, parts, strict=True)
         ]
+
+
+def _to_polar(re: np.ndarray, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.hypot(re, im), np.arctan2(im, re)
+
+
+def _from_polar(
+    amplitude: np.ndarray, phase: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    return amplitude * np.cos(phase), amplitude * np.sin(phase)

@@ -85,9 +85,11 @@ class FrequencyTransformer(SignalTransformer):
 
         Parameters
         ----------
-        by : {"natural", "band", "coefficient"}, default="natural"
+        by : {"natural", "band", "part", "coefficient"}, default="natural"
             "natural": one group per frequency; "band": one per interval of absolute
-            frequency; "coefficient": one per coefficient and channel.
+            frequency; "part": one each of all amplitudes and all phases, or real and
+            imaginary parts, of a Fourier transform; "coefficient": one per coefficient
+            and channel.
         n_bands : int, default=None
             With "band": that many bands, of equal width from 0 to the highest
             absolute frequency, or equally far apart on the scale of `edges`.
@@ -146,9 +148,11 @@ class FrequencyTransformer(SignalTransformer):
         ['0.0 to 12.5 Hz', '12.5 to 25.0 Hz', '25.0 to 37.5 Hz', '37.5 to 50.0 Hz']
         """
         check_is_fitted(self)
-        options = ("natural", "band", "coefficient")
+        options = ["natural", "band", "coefficient"]
+        parts: Any = getattr(self, "_part_masks", None)
+        options[2:2] = [] if parts is None else ["part"]
         if by not in options:
-            raise ValueError(f"by={by!r}; expected one of {options}.")
+            raise ValueError(f"by={by!r}; expected one of {tuple(options)}.")
         bands = {"n_bands": n_bands, "edges": edges, "centers": centers}
         bands |= {"width": width, "soft": soft}
         if by != "band" and any(value is not None for value in bands.values()):
@@ -165,6 +169,8 @@ class FrequencyTransformer(SignalTransformer):
             positions = np.tile(radii[self.frequency_of_], self.n_channels_)
             identity = sp.eye_array(self.n_coefficients_, format="csr")
             return FeatureGroups(identity, names, centers=positions, unit=unit)
+        if by == "part":
+            return self._over_channels(*parts(), channels=channels)
         coordinates = None
         if by == "natural":
             masks = sp.csr_array(sp.eye_array(len(radii)))
