@@ -169,7 +169,7 @@ class FrequencyTransformer(SignalTransformer):
             positions = np.tile(radii[self.frequency_of_], self.n_channels_)
             identity = sp.eye_array(self.n_coefficients_, format="csr")
             return FeatureGroups(identity, names, centers=positions, unit=unit)
-        if by == "part":
+        if by == "part" and parts is not None:
             return self._over_channels(*parts(), channels=channels)
         coordinates = None
         if by == "natural":
