@@ -1,0 +1,5 @@
+"""Transforms that are learned, and transforms made of torch modules."""
+
+from sktrim.learning._torch import TorchTransformer
+
+__all__ = ["TorchTransformer"]
