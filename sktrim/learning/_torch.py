@@ -175,7 +175,7 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         floats = [np.float64, np.float32]
         if getattr(X, "ndim", 2) <= 2:
             return validate_data(self, X, dtype=floats, reset=reset)
-        flat = np.reshape(X, (len(X), -1))
+        flat: Any = np.reshape(X, (len(X), -1))
         checked: Any = validate_data(self, flat, dtype=floats, reset=reset)
         return checked.reshape(np.shape(X))
 

@@ -30,6 +30,7 @@ from sktrim.scorers._lrp import (
 )
 from sktrim.scorers._occlusion import Occlusion
 from sktrim.scorers._shapley import Shapley
+from sktrim.scorers._sobol import Sobol
 
 __all__ = [
     "Attribution",
@@ -60,6 +61,7 @@ __all__ = [
     "Scorer",
     "Shapley",
     "SmoothGrad",
+    "Sobol",
     "SquaredGradient",
     "check_scorer",
     "get_scorer_names",
@@ -91,6 +93,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "shapley": Shapley,
     "kernel_shap": KernelShap,
     "lime": Lime,
+    "sobol": Sobol,
 }
 
 
