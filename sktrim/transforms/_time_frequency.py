@@ -100,7 +100,7 @@ class TimeFrequencyTransformer(FrequencyTransformer):
         ...     by="cell", edges="mel", n_bands=5, n_times=10, sample_spacing=1 / 8000
         ... )
         >>> len(cells), cells.names[6]
-        (50, 'around 289.2 Hz, 0.1 to 0.2 s')
+        (50, 'around 425.9 Hz, 0.1 to 0.2 s')
         """
         check_is_fitted(self)
         bands = {"n_bands": n_bands, "edges": edges, "centers": centers}
