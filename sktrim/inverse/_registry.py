@@ -21,6 +21,7 @@ from sktrim.inverse._affine import (
     some_rows,
     transformed,
 )
+from sktrim.inverse._frames import LappedTwin
 from sktrim.inverse._modules import IdentityTwin, InverseModule, MatrixTwin, chain
 from sktrim.inverse._signals import (
     AlongAxisTwin,
@@ -244,12 +245,9 @@ _register_native(WaveletTransformer, WaveletTwin)
 _register_native(WaveletPacketTransformer, PacketTwin)
 _register_native(
     ShortTimeFourierTransformer,
-    lambda stft: FrameTwin(stft, stft.hop_, stft._before, circular=False),
+    lambda stft: FrameTwin(stft, stft.hop_, stft._before),
 )
-_register_native(
-    LappedTransformer,
-    lambda lapped: FrameTwin(lapped, len(lapped.window_) // 2, 0, circular=True),
-)
+_register_native(LappedTransformer, LappedTwin)
 _register_native(LinearDictionary, lambda dictionary: MatrixTwin(dictionary.atoms_))
 _register_native(LatentDirichletAllocation, lambda topics: MatrixTwin(topics.atoms_))
 

@@ -323,9 +323,9 @@ class FrameTwin(SignalTwin):
     filters: Tensor
     weights: Tensor
 
-    def __init__(self, transformer: Any, hop: int, before: int, circular: bool) -> None:
+    def __init__(self, transformer: Any, hop: int, before: int) -> None:
         super().__init__(transformer)
-        self.hop, self.before, self.circular = hop, before, circular
+        self.hop, self.before = hop, before
         m = int((transformer.frame_of_ == 0).sum())
         filters = transformer.frames_of(np.eye(m))
         self.register_buffer("filters", as_buffer(filters))
@@ -336,10 +336,6 @@ class FrameTwin(SignalTwin):
         filters, n = self.filters.to(channels), self.grid_shape[0]
         frames = channels.reshape(-1, channels.shape[-1] // len(filters), len(filters))
         out = F.conv_transpose1d(frames.mT, filters, stride=self.hop).squeeze(1)
-        if self.circular:
-            period = frames.shape[1] * self.hop
-            turned = F.pad(out[:, period:], (0, 2 * period - out.shape[1]))
-            out = out[:, :period] + turned
         out = out[:, self.before : self.before + n] * self.weights.to(out)
         return out.reshape(*channels.shape[:-1], n)
 

@@ -20,17 +20,19 @@ class LappedTransformer(TimeFrequencyTransformer):
 
     .. math::
 
-       s_{pk} = \sqrt{\frac{2}{M}} \sum_{j=0}^{2M-1} w_j \, x_{j + p M}
+       s_{pk} = \sqrt{\frac{2}{M}} \sum_{j=0}^{2M-1} w_j \, x_{j + p M - M / 2}
        \cos \left[ \frac{\pi}{M} \left( j + \tfrac{1}{2} + \tfrac{M}{2} \right)
        \left( k + \tfrac{1}{2} \right) \right], \qquad k = 0, \dots, M - 1,
 
-    for frames p of 2 M values that begin M apart, the last of which goes on at the
-    beginning of the signal. The window has :math:`w_j^2 + w_{j+M}^2 = 1` and is its own
-    mirror image, so that what frames alias into each other cancels: the transform is an
-    orthogonal matrix. Coefficient k of a frame lies at (k + 1/2) / (2 M) cycles per
-    sample. Unlike the short-time Fourier transform it has as many coefficients as the
-    signal has values, real ones, whose scores are unique; but, real as they are, they
-    change with the phase of a tone.
+    for frames p of 2 M values that begin M apart. The window has
+    :math:`w_j^2 + w_{j+M}^2 = 1` and is its own mirror image, so that what frames alias
+    into each other cancels: the transform is an orthogonal matrix. The first window is
+    0 before the signal and 1 in its first M / 2 values, and the last one likewise at
+    the end, so that nothing wraps around: frame p holds what happens about sample
+    :math:`(p + \tfrac12) M`. Coefficient k of a frame lies at (k + 1/2) / (2 M) cycles
+    per sample. Unlike the short-time Fourier transform it has as many coefficients as
+    the signal has values, real ones, whose scores are unique; but, real as they are,
+    they change with the phase of a tone.
 
     Parameters
     ----------
@@ -48,9 +50,10 @@ class LappedTransformer(TimeFrequencyTransformer):
     Attributes
     ----------
     window_ : ndarray of shape (2 * n_bins,)
+    windows_ : ndarray of shape (n_frames, 2 * n_bins)
+        The window of each frame, cut off at the ends of the signal.
     frame_centers_ : ndarray of shape (n_frames,)
-        The middle of each frame, in samples; of the last one, past the end of the
-        signal.
+        The middle of each frame, in samples.
     frequencies_ : ndarray of shape (n_bins, 1), float64
         Cycles per signal.
     frequency_of_, frame_of_ : ndarray of int, shape (n_coefficients_ / n_channels_,)
@@ -75,7 +78,9 @@ class LappedTransformer(TimeFrequencyTransformer):
     The transform is that of :footcite:t:`princen1987tdac`. Where `n_bins` does not
     divide the length, zeros are put behind the signal; the inverse is exact all the
     same, and squares sum to those of the signal, but there are a few coefficients more
-    than values. Coefficients are in the units of the signal.
+    than values. Other implementations let the last frame go on at the beginning of the
+    signal; between the ends the coefficients are the same. Coefficients are in the
+    units of the signal.
 
     References
     ----------
@@ -110,48 +115,30 @@ class LappedTransformer(TimeFrequencyTransformer):
         if m % 2:
             raise ValueError(f"n_bins={m}; expected an even number.")
         self.window_ = _power_complementary(self.window, m)
-        # two frames at least: one would overlap itself
-        n_frames = max(2, -(-self.grid_shape_[0] // m))
-        self.frame_centers_ = np.arange(n_frames) * m + m - 0.5
-        self.weights_ = np.ones(self.grid_shape_[0])
+        n_frames = -(-self.grid_shape_[0] // m)
+        self.frame_centers_ = np.arange(n_frames) * m + (m - 1) / 2
+        self.windows_ = np.tile(self.window_, (n_frames, 1))
+        self.windows_[0, :m] = np.arange(m) >= m // 2
+        self.windows_[-1, m:] = np.arange(m) < m // 2
         frequencies = (np.arange(m) + 0.5) / (2 * m)
         return self._lay_frames_out(frequencies[:, None], np.arange(m))
 
-    @property
-    def _n_padded(self) -> int:
-        return len(self.frame_centers_) * len(self.window_) // 2
-
     def _analyse(self, signals: np.ndarray) -> np.ndarray:
-        m = len(self.window_) // 2
-        after = self._n_padded - signals.shape[-1]
-        padded = np.pad(signals, ((0, 0), (0, 0), (0, after)))
+        n_frames, m = len(self.frame_centers_), len(self.window_) // 2
+        after = n_frames * m - signals.shape[-1] + m // 2
+        padded = np.pad(signals, ((0, 0), (0, 0), (m // 2, after)))
         halves = padded.reshape(*signals.shape[:2], -1, m)
-        window = self.window_.astype(signals.dtype)
-        first = halves * window[:m]
-        second = np.roll(halves, -1, axis=2) * window[m:]
+        windows = self.windows_.astype(signals.dtype)
+        first = halves[:, :, :-1] * windows[:, :m]
+        second = halves[:, :, 1:] * windows[:, m:]
         return _dct4(_folded(first, second)).reshape(*signals.shape[:2], -1)
 
     def _synthesise(self, coefficients: np.ndarray) -> np.ndarray:
-        frames = self.frames_of(coefficients)
-        m = len(self.window_) // 2
-        signals = overlap_add(frames, m, self._n_padded + m)
-        signals[..., :m] += signals[..., -m:]
-        return signals[..., : self.grid_shape_[0]]
-
-    def frames_of(self, coefficients: np.ndarray) -> np.ndarray:
-        """Return the windowed frames that are added up, the last one circularly.
-
-        Parameters
-        ----------
-        coefficients : ndarray of shape (..., n_frames * n_bins)
-
-        Returns
-        -------
-        ndarray of shape (..., n_frames, 2 * n_bins)
-        """
-        m = len(self.window_) // 2
-        s = coefficients.reshape(*coefficients.shape[:-1], -1, m)
-        return _unfolded(_dct4(s)) * self.window_.astype(s.dtype)
+        n_frames, m = len(self.frame_centers_), len(self.window_) // 2
+        s = coefficients.reshape(*coefficients.shape[:2], n_frames, m)
+        frames = _unfolded(_dct4(s)) * self.windows_.astype(s.dtype)
+        signals = overlap_add(frames, m, (n_frames + 1) * m)
+        return signals[..., m // 2 : m // 2 + self.grid_shape_[0]]
 
 
 def _dct4(values: np.ndarray) -> np.ndarray:
