@@ -228,7 +228,8 @@ def check_parts(
 
 def _check_polar(transformer: Any, scorer) -> None:
     """Raise for a scorer to which phases mean nothing."""
-    if getattr(last_step(transformer), "coordinates", None) != "polar":
+    steps = getattr(transformer, "steps", [(None, transformer)])
+    if not any(getattr(step, "coordinates", None) == "polar" for _, step in steps):
         return
     baseline, name = getattr(scorer, "baseline", None), type(scorer).__name__
     needs_gradient = getattr(scorer, "needs_gradient", True)

@@ -164,6 +164,10 @@ class PolarFourierTwin(FourierTwin):
         """Refuse: there is no linear part, see `InverseModule`."""
         return InverseModule.linear(self, s)
 
+    def adjoint(self, gradients: Tensor, n_coefficients: int) -> Tensor:
+        """Refuse: there is no linear part to transpose, see `InverseModule`."""
+        return InverseModule.adjoint(self, gradients, n_coefficients)
+
 
 class CosineMap(AxisMap):
     """The orthonormal inverse cosine transform of one axis, through one real FFT."""

@@ -43,6 +43,8 @@ def test_polar_coordinates_are_those_of_the_pairs(shape, axes):
     assert_allclose(module(given), polar.inverse_transform(given), atol=1e-12)
     with pytest.raises(TypeError, match="has no linear part"):
         module.linear(given)
+    with pytest.raises(TypeError, match="has no linear part"):
+        module.adjoint(torch.zeros(2, X[0].size, dtype=torch.float64), given.shape[1])
 
 
 def test_single_precision_and_names():
@@ -98,11 +100,14 @@ def test_what_counts_is_told_apart(net, scorer):
 
 
 @pytest.mark.parametrize("scorer", get_scorer_names())
-@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("scaled", [None, 0, 1])
 def test_scorers_to_which_phases_mean_nothing_refuse(scorer, scaled):
     X = signals(16)
     space = FourierTransformer(coordinates="polar")
-    space = make_pipeline(StandardScaler(), space) if scaled else space
+    if scaled is not None:
+        steps = [space]
+        steps.insert(scaled, StandardScaler())
+        space = make_pipeline(*steps)
     net = nn.Linear(16, 1).double()
     with pytest.raises(ValueError, match="cannot score amplitudes and phases"):
         TransformImportance(net, space, scorer).fit(X)
