@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sktrim.inverse._modules import as_buffer
-from sktrim.inverse._signals import AxisMap, SignalTwin
+from sktrim.inverse._signals import AxisMap, FourierMap, SignalTwin
 from sktrim.transforms._lapped import LappedTransformer
+from sktrim.transforms._short_time import ShortTimeFourierTransformer
 
 
 def overlap_add(frames: Tensor, hop: int) -> Tensor:
@@ -22,6 +23,28 @@ def overlap_add(frames: Tensor, hop: int) -> Tensor:
     for at, part in enumerate(parts[1:], 1):
         total = total + F.pad(part, (0, 0, at, n_hops - 1 - at))
     return total.reshape(*frames.shape[:-2], (n_frames + n_hops - 1) * hop)
+
+
+class ShortTimeTwin(SignalTwin):
+    """The inverse of a fitted `ShortTimeFourierTransformer`, one FFT a frame."""
+
+    window: Tensor
+    weights: Tensor
+
+    def __init__(self, transformer: ShortTimeFourierTransformer) -> None:
+        super().__init__(transformer)
+        self.hop, self.before = transformer.hop_, transformer.n_before_
+        length = len(transformer.window_)
+        self.map = FourierMap(transformer.packing_, (length,))
+        self.register_buffer("window", as_buffer(transformer.window_))
+        self.register_buffer("weights", as_buffer(1 / transformer.weights_))
+
+    def synthesise(self, channels: Tensor) -> Tensor:
+        """Map (..., m) to (..., *grid_shape)."""
+        columns = channels.reshape(*channels.shape[:-1], -1, len(self.window))
+        samples = overlap_add(self.map(columns) * self.window.to(columns), self.hop)
+        samples = samples[..., self.before : self.before + self.grid_shape[0]]
+        return samples * self.weights.to(samples)
 
 
 class LappedMap(AxisMap):

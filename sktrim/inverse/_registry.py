@@ -21,13 +21,12 @@ from sktrim.inverse._affine import (
     some_rows,
     transformed,
 )
-from sktrim.inverse._frames import LappedTwin
+from sktrim.inverse._frames import LappedTwin, ShortTimeTwin
 from sktrim.inverse._modules import IdentityTwin, InverseModule, MatrixTwin, chain
 from sktrim.inverse._signals import (
     AlongAxisTwin,
     CosineTwin,
     FourierTwin,
-    FrameTwin,
     PacketTwin,
     PolarFourierTwin,
     WaveletTwin,
@@ -243,10 +242,7 @@ _register_native(
 _register_native(CosineTransformer, CosineTwin)
 _register_native(WaveletTransformer, WaveletTwin)
 _register_native(WaveletPacketTransformer, PacketTwin)
-_register_native(
-    ShortTimeFourierTransformer,
-    lambda stft: FrameTwin(stft, stft.hop_, stft._before),
-)
+_register_native(ShortTimeFourierTransformer, ShortTimeTwin)
 _register_native(LappedTransformer, LappedTwin)
 _register_native(LinearDictionary, lambda dictionary: MatrixTwin(dictionary.atoms_))
 _register_native(LatentDirichletAllocation, lambda topics: MatrixTwin(topics.atoms_))

@@ -14,7 +14,7 @@ from sktrim.inverse._modules import InverseModule, as_buffer
 from sktrim.transforms._along_axis import AlongAxis
 from sktrim.transforms._base import SignalTransformer
 from sktrim.transforms._cosine import CosineTransformer
-from sktrim.transforms._fourier import FourierTransformer
+from sktrim.transforms._fourier import FourierPacking, FourierTransformer
 from sktrim.transforms._packets import WaveletPacketTransformer
 from sktrim.transforms._wavelet import WaveletTransformer
 
@@ -84,10 +84,9 @@ class FourierMap(AxisMap):
     entries: Tensor
     scales: Tensor
 
-    def __init__(self, transformer: FourierTransformer) -> None:
+    def __init__(self, packing: FourierPacking, grid_shape: tuple[int, ...]) -> None:
         super().__init__()
-        packing = transformer.packing_
-        self.grid_shape = transformer.grid_shape_
+        self.grid_shape = grid_shape
         self.half_shape = packing.half_shape
         self.register_buffer("columns", torch.tensor(packing.columns.ravel()))
         self.register_buffer("weights", as_buffer(packing.weights.ravel()))
@@ -125,7 +124,7 @@ class FourierTwin(SignalTwin):
 
     def __init__(self, transformer: FourierTransformer) -> None:
         super().__init__(transformer)
-        self.map = FourierMap(transformer)
+        self.map = FourierMap(transformer.packing_, transformer.grid_shape_)
 
     def synthesise(self, channels: Tensor) -> Tensor:
         """Map (..., m) to (..., *grid_shape)."""
@@ -319,29 +318,6 @@ class AlongAxisTwin(SignalTwin):
     def linear(self, s: Tensor) -> Tensor:
         """Return the part that is linear in s, see `InverseModule`."""
         return self.laid_out(s, self.inner.linear)
-
-
-class FrameTwin(SignalTwin):
-    """The inverse of a transform of frames: filters that are added up, a hop apart."""
-
-    filters: Tensor
-    weights: Tensor
-
-    def __init__(self, transformer: Any, hop: int, before: int) -> None:
-        super().__init__(transformer)
-        self.hop, self.before = hop, before
-        m = int((transformer.frame_of_ == 0).sum())
-        filters = transformer.frames_of(np.eye(m))
-        self.register_buffer("filters", as_buffer(filters))
-        self.register_buffer("weights", as_buffer(1 / transformer.weights_))
-
-    def synthesise(self, channels: Tensor) -> Tensor:
-        """Map (..., n_frames * m) to (..., n)."""
-        filters, n = self.filters.to(channels), self.grid_shape[0]
-        frames = channels.reshape(-1, channels.shape[-1] // len(filters), len(filters))
-        out = F.conv_transpose1d(frames.mT, filters, stride=self.hop).squeeze(1)
-        out = out[:, self.before : self.before + n] * self.weights.to(out)
-        return out.reshape(*channels.shape[:-1], n)
 
 
 class PacketTwin(SignalTwin):

@@ -149,7 +149,7 @@ class FrequencyTransformer(SignalTransformer):
         """
         check_is_fitted(self)
         options = ["natural", "band", "coefficient"]
-        parts = getattr(self, "_part_masks", None)
+        parts: Any = getattr(self, "_part_masks", None)
         options[2:2] = [] if parts is None else ["part"]
         if by not in options:
             raise ValueError(f"by={by!r}; expected one of {tuple(options)}.")

@@ -68,6 +68,8 @@ class ShortTimeFourierTransformer(TimeFrequencyTransformer):
         Cycles per signal.
     frequency_of_, frame_of_ : ndarray of int, shape (n_coefficients_ / n_channels_,)
         Row of `frequencies_` and frame that each coefficient of a channel belongs to.
+    n_before_ : int
+        Zeros before the signal, in the first frames.
     weights_ : ndarray of shape (n,)
         :math:`W_t`; 1 where the window is tight.
     signal_shape_ : tuple of int
@@ -135,11 +137,14 @@ class ShortTimeFourierTransformer(TimeFrequencyTransformer):
         covered = _covered(window, self.hop_, self.window)
         self.window_ = window / np.sqrt(covered if self.tight else covered.mean())
         n = self.grid_shape_[0]
-        n_before = -(-length // self.hop_) - 1
+        # the frames in which the window is not 0 at every sample
+        seeing = np.flatnonzero(self.window_)
+        first = -int(seeing[-1] // self.hop_)
+        last = int((n - 1 - seeing[0]) // self.hop_)
         # so many zeros stand before the signal
-        self._before = n_before * self.hop_
-        n_frames = n_before + -(-n // self.hop_)
-        starts = np.arange(n_frames) * self.hop_ - self._before
+        self.n_before_ = -first * self.hop_
+        n_frames = last - first + 1
+        starts = np.arange(n_frames) * self.hop_ - self.n_before_
         self.frame_centers_ = starts + (length - 1) / 2
         squares = np.broadcast_to(self.window_**2, (n_frames, length))
         self.weights_ = self._crop(overlap_add(squares, self.hop_, self._n_padded()))
@@ -153,14 +158,14 @@ class ShortTimeFourierTransformer(TimeFrequencyTransformer):
         return (n_frames - 1) * self.hop_ + len(self.window_)
 
     def _crop(self, values: np.ndarray) -> np.ndarray:
-        return values[..., self._before : self._before + self.grid_shape_[0]]
+        return values[..., self.n_before_ : self.n_before_ + self.grid_shape_[0]]
 
     def _part_names(self) -> list[str]:
         return [" im" if part else " re" for part in self.packing_.entries % 2]
 
     def _analyse(self, signals: np.ndarray) -> np.ndarray:
-        after = self._n_padded() - self._before - signals.shape[-1]
-        padded = np.pad(signals, ((0, 0), (0, 0), (self._before, max(0, after))))
+        after = self._n_padded() - self.n_before_ - signals.shape[-1]
+        padded = np.pad(signals, ((0, 0), (0, 0), (self.n_before_, max(0, after))))
         frames = np.lib.stride_tricks.sliding_window_view(
             padded, len(self.window_), axis=-1
         )[..., :: self.hop_, :][..., : len(self.frame_centers_), :]
@@ -171,29 +176,15 @@ class ShortTimeFourierTransformer(TimeFrequencyTransformer):
         return columns * self.packing_.scales.astype(signals.dtype)
 
     def _synthesise(self, coefficients: np.ndarray) -> np.ndarray:
-        frames = self.frames_of(coefficients)
-        signals = self._crop(overlap_add(frames, self.hop_, self._n_padded()))
-        return signals / self.weights_.astype(coefficients.dtype)
-
-    def frames_of(self, coefficients: np.ndarray) -> np.ndarray:
-        """Return the windowed frames that are added up.
-
-        Parameters
-        ----------
-        coefficients : ndarray of shape (..., n_frames * window_length)
-
-        Returns
-        -------
-        ndarray of shape (..., n_frames, window_length)
-        """
         packing, length = self.packing_, len(self.window_)
-        s = coefficients.reshape(*coefficients.shape[:-1], -1, length)
-        parts = np.take(s, packing.columns, axis=-1)
-        parts = parts * packing.weights.astype(s.dtype)
+        s = coefficients.reshape(*coefficients.shape[:2], -1, length)
+        parts = np.take(s, packing.columns, axis=-1) * packing.weights.astype(s.dtype)
         complex_type = np.result_type(s.dtype, np.complex64)
         spectrum = np.ascontiguousarray(parts).view(complex_type)[..., 0]
-        frames = scipy.fft.irfft(spectrum, n=length, norm="ortho")
-        return np.asarray(frames) * self.window_.astype(s.dtype)
+        frames = np.asarray(scipy.fft.irfft(spectrum, n=length, norm="ortho"))
+        frames *= self.window_.astype(s.dtype)
+        signals = self._crop(overlap_add(frames, self.hop_, self._n_padded()))
+        return signals / self.weights_.astype(coefficients.dtype)
 
 
 def one_axis(transformer: Any) -> None:
@@ -210,14 +201,23 @@ def checked_window(window: Any, length: int, periodic: bool = True) -> np.ndarra
     if isinstance(window, str) and window == "sqrt_hann":
         return np.sqrt(np.clip(get_window("hann", length), 0, None))
     if isinstance(window, str | tuple | float | int):
-        return np.asarray(get_window(window, length, fftbins=periodic))
-    values = np.asarray(window, dtype=np.float64)
-    if values.shape != (length,) or not np.isfinite(values).all():
+        try:
+            return np.asarray(get_window(window, length, fftbins=periodic))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"window={window!r} is no window of {length} values to scipy "
+                f"({error}); expected a name that scipy.signal.get_window knows, such "
+                "as 'hann', or ('kaiser', 8.0) where it takes a parameter."
+            ) from error
+    values = np.asarray(window)
+    real = values.dtype.kind in "biuf"
+    if not real or values.shape != (length,) or not np.isfinite(values).all():
         raise ValueError(
-            f"window has shape {values.shape}; expected {length} finite values, as "
-            "many as window_length, or a name that scipy.signal.get_window knows."
+            f"window has {values.dtype} values of shape {values.shape}; expected "
+            f"{length} finite real values, as many as window_length, or a name that "
+            "scipy.signal.get_window knows."
         )
-    return values
+    return values.astype(np.float64)
 
 
 def _covered(window: np.ndarray, hop: int, given: ArrayLike) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What transforms of overlapping frames share: frames, their times, groups of cells."""
 
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sktrim.transforms._frequency import FrequencyTransformer, check_spacing
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
     """Return a number of samples, or raise."""
-    if isinstance(value, bool) or value != int(value) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r}; expected an integer of at least {least}.")
     return int(value)
 
@@ -70,7 +71,7 @@ class TimeFrequencyTransformer(FrequencyTransformer):
             signal, times in samples.
         unit : str, default=None
             Label of the frequencies' unit: "cycles" by default, "1/sample unit" with
-            `sample_spacing`. "Hz" takes the spacing in seconds.
+            `sample_spacing`. "Hz" takes the spacing in seconds, and times are in "s".
         channels : {"pool", "separate"}, default="pool"
             Whether channels share their groups or have their own.
 
@@ -119,6 +120,8 @@ class TimeFrequencyTransformer(FrequencyTransformer):
                     f"by={by!r}; expected one of 'natural', 'band', 'time', 'cell', "
                     "'coefficient'."
                 ) from None
+        if isinstance(edges, str) and unit is None:
+            unit = shared["unit"] = "Hz"
         times, moments, span = self._intervals(n_times, sample_spacing, unit)
         if by == "time":
             if given:
@@ -141,9 +144,10 @@ class TimeFrequencyTransformer(FrequencyTransformer):
     def _intervals(self, n_times: Any, sample_spacing: Any, unit: Any) -> tuple:
         """Return masks (n_times, n_frames), names with middles, and the unit."""
         spacing, span = 1.0, "samples"
+        self._in_unit(sample_spacing, unit)  # raises for a unit without a spacing
         if sample_spacing is not None:
             spacing = float(check_spacing(sample_spacing, 1)[0])
-            span = "s" if unit in (None, "Hz") else "sample unit"
+            span = {"Hz": "s", "kHz": "ms"}.get(unit, "sample unit")
         n, n_frames = self.grid_shape_[0], len(self.frame_centers_)
         if n_times is None:
             middles = self.frame_centers_ * spacing
@@ -170,8 +174,6 @@ class TimeFrequencyTransformer(FrequencyTransformer):
 
     def _frame_bands(self, given: dict, bands: dict, shared: dict) -> tuple:
         """Return masks of a frame's coefficients, their names, middles and unit."""
-        if isinstance(bands["edges"], str) and shared["unit"] is None:
-            shared = shared | {"unit": "Hz"}
         frequencies, unit = self._in_unit(**shared)
         radii = np.abs(frequencies[:, 0])
         if given:

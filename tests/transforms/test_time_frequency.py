@@ -148,7 +148,7 @@ def test_groups_by_frequency_time_and_cell_take_every_coefficient_once(transform
     fitted = type(transformer)(**transformer.get_params()).fit(X.reshape(3, 2, 60))
     n_frames = len(fitted.frame_centers_)
     n_frequencies = len(fitted.frequencies_)
-    rate = {"sample_spacing": 0.01}
+    rate = {"sample_spacing": 0.01, "unit": "Hz"}
     every = {
         ("natural",): n_frequencies,
         ("time",): n_frames,
@@ -206,6 +206,11 @@ def test_scores_of_a_linear_network_are_those_in_closed_form(transformer, scorer
         (ShortTimeFourierTransformer(8, 8, "hann"), "does not see 1 of every 8"),
         (ShortTimeFourierTransformer(8, 2, np.ones(7)), r"shape \(7,\); expected 8"),
         (ShortTimeFourierTransformer(8, 2, np.zeros(8)), "there is no inverse"),
+        (ShortTimeFourierTransformer(8.0), "window_length=8.0; expected an integer"),
+        (ShortTimeFourierTransformer(8, "4"), "hop='4'; expected an integer"),
+        (ShortTimeFourierTransformer(8, 2, 1j * np.ones(8)), "8 finite real values"),
+        (ShortTimeFourierTransformer(8, 2, "loudness"), "is no window of 8 values"),
+        (ShortTimeFourierTransformer(8, 2, "kaiser"), "where it takes a parameter"),
         (LappedTransformer(3), "n_bins=3; expected an even number"),
         (LappedTransformer(1), "n_bins=1; expected an integer of at least 2"),
         (LappedTransformer(4, "hann"), "window='hann' has no inverse here"),
@@ -227,6 +232,7 @@ def test_what_cannot_be_inverted_is_refused(transformer, match):
         ({"by": "time", "n_times": 0}, "n_times=0; expected an integer"),
         ({"by": "time", "n_times": 50}, "intervals hold the middle of none"),
         ({"by": "cell", "edges": "mel", "n_bands": 3}, "needs sample_spacing="),
+        ({"by": "time", "unit": "Hz"}, "needs sample_spacing="),
     ],
 )
 def test_groups_that_cannot_be_are_refused(options, match):
@@ -234,11 +240,50 @@ def test_groups_that_cannot_be_are_refused(options, match):
         LappedTransformer(8).fit(signals(60)).feature_groups(**options)
 
 
-def test_short_time_twin_of_long_frames_is_exact_too():
-    X = signals(1, 3000)
-    stft = ShortTimeFourierTransformer(512, 100).fit(X)
-    s = torch.tensor(stft.transform(X))
-    assert_allclose(inverse_module(stft)(s), X, atol=1e-10)
+@pytest.mark.parametrize("dense", [0, 256])
+@pytest.mark.parametrize(
+    ("length", "hop"), [(8, 4), (9, 2), (7, 5), (4, 4), (1, 1), (512, 100)]
+)
+@pytest.mark.parametrize("tight", [True, False])
+def test_short_time_twin_is_exact(length, hop, tight, dense, monkeypatch):
+    monkeypatch.setattr(_signals, "_DENSE", dense)
+    stft = ShortTimeFourierTransformer(length, hop, "hamming", tight)
+    stft.fit(signals(2, 61))
+    s = np.random.default_rng(1).normal(size=(2, stft.n_coefficients_))
+    inverse = inverse_module(stft)
+    assert_allclose(inverse(torch.tensor(s)), stft.inverse_transform(s), atol=1e-12)
+    values = torch.tensor(signals(122, seed=2))
+    basis = inverse(torch.eye(s.shape[1], dtype=torch.float64)).flatten(1)
+    assert_allclose(inverse.adjoint(values, s.shape[1]), values @ basis.T, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "transformer", [ShortTimeFourierTransformer(4096), LappedTransformer(2048)]
+)
+def test_twins_of_long_frames_take_no_matrix(transformer):
+    inverse = inverse_module(transformer.fit(np.ones((1, 160_000))))
+    assert sum(buffer.numel() for buffer in inverse.buffers()) < 400_000
+
+
+@pytest.mark.parametrize("n", [1, 2, 128, 129, 257, 300])
+@pytest.mark.parametrize("window", ["sqrt_hann", "hann", "boxcar"])
+def test_every_frame_sees_some_of_the_signal(n, window):
+    stft = ShortTimeFourierTransformer(256, 64, window).fit(np.zeros((1, n)))
+    energy = (stft.transform(np.eye(n)) ** 2).sum(axis=0).reshape(-1, 256).sum(axis=1)
+    assert (energy > 0).all()
+
+
+def test_times_are_in_seconds_only_where_that_is_said():
+    stft = ShortTimeFourierTransformer(16).fit(signals(60))
+    assert stft.feature_groups(by="time").unit == "samples"
+    for by, options, unit in [
+        ("time", {"sample_spacing": 2.0}, "sample unit"),
+        ("cell", {"sample_spacing": 2.0}, "1/sample unit, sample unit"),
+        ("time", {"sample_spacing": 2.0, "unit": "Hz"}, "s"),
+        ("cell", {"sample_spacing": 2.0, "unit": "kHz"}, "kHz, ms"),
+        ("cell", {"sample_spacing": 2.0, "edges": "mel", "n_bands": 2}, "Hz, s"),
+    ]:
+        assert stft.feature_groups(by=by, **options).unit == unit
 
 
 def test_cells_are_drawn_over_time_and_frequency():
