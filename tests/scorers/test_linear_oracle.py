@@ -38,6 +38,13 @@ TRANSFORMERS = {
     "fourier": lambda: sktrim.FourierTransformer(),
     "fourier 2-D": lambda: sktrim.FourierTransformer(signal_shape=(4, 4)),
     "cosine": lambda: sktrim.CosineTransformer(),
+    "short-time": lambda: sktrim.ShortTimeFourierTransformer(6),
+    "short-time, not tight": lambda: sktrim.ShortTimeFourierTransformer(
+        6, 3, "hann", tight=False
+    ),
+    "lapped": lambda: sktrim.LappedTransformer(4),
+    "lapped, longer": lambda: sktrim.LappedTransformer(6),
+    "packets": lambda: sktrim.WaveletPacketTransformer("db2", 2),
     "wavelet db2": lambda: sktrim.WaveletTransformer("db2"),
     "wavelet 2-D": lambda: sktrim.WaveletTransformer(
         "bior1.1", level=1, signal_shape=(4, 4)
@@ -68,7 +75,7 @@ SCORERS = {
     "occlusion": "occlusion",
     "sampled shapley": Shapley(max_exact=0, n_permutations=4),
     "kernel_shap": KernelShap(n_subsets=100),
-    "lime": Lime(n_selected=None, n_draws=64, ridge=0.0),
+    "lime": Lime(n_selected=None, n_draws=128, ridge=0.0),
     "deeplift": "deeplift",
     "lrp_epsilon": LRPEpsilon(epsilon=0),
     "cd": ContextualDecomposition(bias="context"),
