@@ -3,6 +3,7 @@
 from sktrim.evaluation._agreement import ScorerAgreement, scorer_agreement
 from sktrim.evaluation._by_value import ImportanceByValue, importance_by_value
 from sktrim.evaluation._card import explanation_card
+from sktrim.evaluation._concepts import ConceptReport, concept_report
 from sktrim.evaluation._failures import FailureCluster, FailureReport, failure_report
 from sktrim.evaluation._faithfulness import (
     FaithfulnessCurves,
@@ -35,6 +36,7 @@ from sktrim.evaluation.recovery import (
 )
 
 __all__ = [
+    "ConceptReport",
     "FailureCluster",
     "FailureReport",
     "FaithfulnessCurves",
@@ -48,6 +50,7 @@ __all__ = [
     "ScorerAgreement",
     "StabilityReport",
     "completeness_score",
+    "concept_report",
     "consensus",
     "explanation_card",
     "explanation_scores",

@@ -3,6 +3,7 @@
 from sktrim.inspection._agreement import AgreementDisplay
 from sktrim.inspection._bar import BarDisplay
 from sktrim.inspection._components import ComponentsDisplay
+from sktrim.inspection._concepts import ConceptsDisplay
 from sktrim.inspection._curve import CurveDisplay
 from sktrim.inspection._failures import FailureDisplay
 from sktrim.inspection._faithfulness import FaithfulnessDisplay
@@ -13,6 +14,7 @@ __all__ = [
     "AgreementDisplay",
     "BarDisplay",
     "ComponentsDisplay",
+    "ConceptsDisplay",
     "CurveDisplay",
     "FailureDisplay",
     "FaithfulnessDisplay",
