@@ -44,6 +44,8 @@ examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_choose_transform.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_topics.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
