@@ -44,10 +44,16 @@ class GroupMasks:
         rows, columns = masks.coords
         weights = masks.data
         self.n_groups, self.n_coefficients = len(groups), groups.n_coefficients
+        # the number of each group's parent; the residual is its own
+        self.parents: np.ndarray | None = None
+        if groups.parents is not None:
+            self.parents = np.unique(groups.parents, return_inverse=True)[1]
         if with_residual:
             rows = np.append(rows, self.n_groups)
             columns = np.append(columns, self.n_coefficients)
             weights = np.append(weights, 1.0)
+            if self.parents is not None:
+                self.parents = np.append(self.parents, self.parents.max() + 1)
             self.n_groups += 1
             self.n_coefficients += 1
         self.rows = torch.as_tensor(rows, dtype=torch.int64, device=device)

@@ -32,7 +32,7 @@ _KINDS = {
     **dict.fromkeys(_ARRAYS, _NUMBERS),
     **dict.fromkeys((*_MATRICES, "components"), _NUMBERS),
     **dict.fromkeys(("mask_centers", "mask_coordinates"), _NUMBERS),
-    **dict.fromkeys((*_TEXTS, *_WORDS, "mask_names", "mask_unit"), "U"),
+    **dict.fromkeys((*_TEXTS, *_WORDS, "mask_names", "mask_unit", "mask_parents"), "U"),
     **dict.fromkeys(("format", "metadata", CHECKSUM), "U"),
     **dict.fromkeys(("version", "signal_shape"), "iu"),
     **{
@@ -139,6 +139,8 @@ def _groups_to_arrays(groups: FeatureGroups | None) -> dict[str, np.ndarray]:
         arrays["mask_centers"] = np.asarray(groups.centers)
     if groups.coordinates is not None:
         arrays["mask_coordinates"] = groups.coordinates
+    if groups.parents is not None:
+        arrays["mask_parents"] = np.asarray(groups.parents, dtype=str)
     if groups.unit is not None:
         arrays["mask_unit"] = np.array(str(groups.unit))
     return arrays
@@ -176,13 +178,14 @@ def _metadata_from_arrays(stored: dict[str, np.ndarray]) -> dict[str, Any]:
 def _groups_from_arrays(stored: dict[str, np.ndarray]) -> FeatureGroups | None:
     if not any(name.startswith("mask") for name in stored):
         return None
-    unit = stored.get("mask_unit")
+    unit, parents = stored.get("mask_unit"), stored.get("mask_parents")
     return FeatureGroups(
         _sparse_from_arrays("masks", stored),
         _texts("mask_names", stored["mask_names"]),
         centers=stored.get("mask_centers"),
         unit=None if unit is None else _text("mask_unit", unit),
         coordinates=stored.get("mask_coordinates"),
+        parents=None if parents is None else _texts("mask_parents", parents),
     )
 
 

@@ -69,6 +69,18 @@ def _check_centers(centers: Any, n_groups: int) -> np.ndarray | None:
     return centers
 
 
+def _check_parents(parents: Any, names: list[str]) -> list[str] | None:
+    """Return each group's parent."""
+    if parents is None:
+        return None
+    if isinstance(parents, str) or len(parents) != len(names):
+        raise ValueError(
+            f"parents={parents!r} for {len(names)} groups; expected one string per "
+            "group, or a mapping in with_parents."
+        )
+    return [str(parent) for parent in parents]
+
+
 def _check_coordinates(coordinates: Any, n_groups: int) -> np.ndarray | None:
     """Return one row of finite floats per group, or None."""
     if coordinates is None:
@@ -141,6 +153,10 @@ class FeatureGroups:
     coordinates : array-like of shape (n_groups, n_axes), default=None
         Where each group lies on several axes, such as its frequency along the rows
         and along the columns of an image.
+    parents : sequence of str of length n_groups, default=None
+        What each group is a part of, such as the electrode of a band: groups of one
+        parent stand together in bars, and `sktrim.scorers.Shapley` shares out first
+        among parents, then among the groups of each.
 
     Attributes
     ----------
@@ -154,6 +170,8 @@ class FeatureGroups:
         Unit of `centers` and `coordinates`.
     coordinates : ndarray of shape (n_groups, n_axes), float64, or None
         Positions on several axes.
+    parents : list of str, or None
+        What each group is a part of.
 
     Raises
     ------
@@ -185,12 +203,14 @@ class FeatureGroups:
         centers: ArrayLike | None = None,
         unit: str | None = None,
         coordinates: ArrayLike | None = None,
+        parents: Sequence[str] | np.ndarray | None = None,
     ) -> None:
         self.masks = _check_masks(masks)
         self.names = _check_names(names, len(self))
         self.centers = _check_centers(centers, len(self))
         self.unit = unit
         self.coordinates = _check_coordinates(coordinates, len(self))
+        self.parents = _check_parents(parents, self.names)
 
     @classmethod
     def from_labels(
@@ -401,7 +421,61 @@ class FeatureGroups:
             centers=None if self.centers is None else self.centers[at],
             unit=self.unit,
             coordinates=None if self.coordinates is None else self.coordinates[at],
+            parents=None if self.parents is None else [self.parents[i] for i in at],
         )
+
+    def with_parents(self, parents: Any) -> "FeatureGroups":
+        """Return the same groups, each a part of a parent.
+
+        Parameters
+        ----------
+        parents : mapping of parent to names or positions, or sequence of str
+            The groups of every parent; or each group's parent, in order.
+
+        Returns
+        -------
+        FeatureGroups
+
+        Raises
+        ------
+        ValueError
+            If a group has no parent, or two.
+
+        Examples
+        --------
+        >>> from sktrim import FeatureGroups
+        >>> groups = FeatureGroups.from_labels([0, 1, 2], ["theta", "alpha", "beta"])
+        >>> groups.with_parents({"slow": ["theta", "alpha"], "fast": ["beta"]}).parents
+        ['slow', 'slow', 'fast']
+        """
+        if isinstance(parents, Mapping):
+            parents = self._parents_of(parents)
+        return type(self)(
+            self.masks,
+            self.names,
+            centers=self.centers,
+            unit=self.unit,
+            coordinates=self.coordinates,
+            parents=parents,
+        )
+
+    def _parents_of(self, members: Mapping[Any, Any]) -> list[str]:
+        found: list[Any] = [None] * len(self)
+        for parent, some in members.items():
+            for at in self._positions(some).tolist():
+                if found[at] is not None:
+                    raise ValueError(
+                        f"The group {self.names[at]!r} has two parents, {found[at]!r} "
+                        f"and {str(parent)!r}; give it one."
+                    )
+                found[at] = str(parent)
+        lost = [name for name, at in zip(self.names, found, strict=True) if at is None]
+        if lost:
+            raise ValueError(
+                f"{len(lost)} of {len(self)} groups have no parent: "
+                f"{', '.join(map(repr, lost[:5]))}; parents must cover all groups."
+            )
+        return found
 
     def __len__(self) -> int:
         return cast(tuple[int, int], self.masks.shape)[0]

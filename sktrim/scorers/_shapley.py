@@ -34,6 +34,10 @@ class Shapley(FromBaseline):
         one's own, of shape (n_coefficients,) or (n_rows, n_coefficients).
     n_rows : int, default=8
         Background rows for ``baseline="rows"``.
+    interactions : bool, default=False
+        Also return what pairs of groups give beyond the two, as
+        ``metadata["interactions"]`` of shape (n_samples, n_groups, n_groups[,
+        n_targets]), diagonal 0; only where values are exact.
     max_exact : int, default=12
         With more groups than this, orders are sampled; the cost of exact values
         doubles with every group.
@@ -62,6 +66,21 @@ class Shapley(FromBaseline):
     ``baseline="rows"`` here; its players are single features unless it is told
     otherwise.
 
+    Groups with parents (`FeatureGroups.with_parents`) get Owen's values
+    :footcite:p:`owen1977values`: orders count in which the groups of each parent join
+    one after the other, so that the scores of a parent's groups add up to the Shapley
+    value of the parent. The interaction of a pair is the index of
+    :footcite:t:`grabisch1999interaction`,
+
+    .. math::
+
+       I_{gh} = \sum_{S \subseteq G \setminus \{g, h\}}
+                \frac{|S|! \, (n - |S| - 2)!}{(n - 1)!}
+                \bigl[ v(S \cup \{g, h\}) - v(S \cup \{g\}) - v(S \cup \{h\})
+                + v(S) \bigr],
+
+    whatever the parents.
+
     References
     ----------
     .. footbibliography::
@@ -85,7 +104,15 @@ class Shapley(FromBaseline):
     needs_gradient = False
     is_random = True
 
-    def __init__(self, baseline="zero", n_rows=8, max_exact=12, n_permutations=32):
+    def __init__(
+        self,
+        baseline="zero",
+        n_rows=8,
+        max_exact=12,
+        n_permutations=32,
+        interactions=False,
+    ):
+        self.interactions = interactions
         self.baseline = baseline
         self.n_rows = n_rows
         self.max_exact = max_exact
@@ -99,10 +126,19 @@ class Shapley(FromBaseline):
         self._check()
         rows = self.baseline_rows(model, background)
         n_groups = len(groups)
+        parents = groups.parents
         if n_groups <= self.max_exact:
-            points, solve = Subsets(n_groups), _exact(n_groups)
+            points = Subsets(n_groups)
+            solve = _exact(n_groups, parents, self.interactions)
+        elif self.interactions:
+            raise ValueError(
+                f"interactions=True needs exact values, and {n_groups} groups are more "
+                f"than max_exact={self.max_exact}; take fewer groups, or "
+                "ContextualDecomposition(interactions=True)."
+            )
         else:
-            ranks = _draw_ranks(n_groups, self.n_permutations // 2, random_state)
+            n_pairs = self.n_permutations // 2
+            ranks = _draw_ranks(n_groups, n_pairs, random_state, parents)
             points, solve = _Prefixes(ranks), _sampled(ranks)
         return scores_of(solve, model, groups, target, rows, points)
 
@@ -131,21 +167,77 @@ def shapley_weights(n_players: int) -> np.ndarray:
     return np.where(inside == 1, joined, -missed).T
 
 
-def _exact(n_groups: int):
+def owen_weights(parents: np.ndarray) -> np.ndarray:
+    """Return the matrix that takes values of all `Subsets` to Owen's values."""
+    n_players, n_parents = len(parents), parents.max() + 1
+    inside = Subsets(n_players)[:].astype(bool)
+    own = parents == np.arange(n_parents)[:, None]
+    # how many of each parent are there, and whether all or none
+    counts = inside @ own.T.astype(float)
+    sizes = own.sum(axis=1)
+    settled = (counts == 0) | (counts == sizes)
+    n_whole = (counts == sizes).sum(axis=1)
+    weights = np.zeros((n_players, len(inside)))
+    codes = np.arange(len(inside))
+    for g, parent in enumerate(parents):
+        rest = np.delete(settled, parent, axis=1).all(axis=1)
+        before = np.flatnonzero(rest & ~inside[:, g])
+        within = counts[before, parent]
+        share = _share(within, sizes[parent]) * _share(n_whole[before], n_parents)
+        weights[g, before] -= share
+        weights[g, codes[before] + 2**g] += share
+    return weights
+
+
+def _share(before: np.ndarray, count: int) -> np.ndarray:
+    """Return the share of orders of `count` in which so many come before one."""
+    logs = gammaln(before + 1) + gammaln(count - before) - gammaln(count + 1)
+    return np.exp(logs)
+
+
+def interaction_weights(n_players: int) -> np.ndarray:
+    """Return what takes values of all `Subsets` to indices of pairs, (n, n, 2**n)."""
+    inside = Subsets(n_players)[:]
+    size = inside.sum(axis=1)
+    signs = 2 * inside.T - 1
+    weights = np.zeros((n_players, n_players, len(inside)))
+    for g in range(n_players):
+        for h in range(g):
+            others = size - inside[:, g] - inside[:, h]
+            share = _share(others, n_players - 1)
+            weights[g, h] = weights[h, g] = signs[g] * signs[h] * share
+    return weights
+
+
+def _exact(n_groups: int, parents: np.ndarray | None, interactions: bool):
     """Make scores, base values and no errors of outputs at all subsets."""
-    weights = torch.as_tensor(shapley_weights(n_groups))
+    own = shapley_weights(n_groups) if parents is None else owen_weights(parents)
+    weights = torch.as_tensor(own)
+    pairs = interaction_weights(n_groups) if interactions else None
 
     def solve(values):
         scores = torch.tensordot(weights.to(values), values, dims=1)
-        return scores.movedim(0, 1), values[0], None
+        found = scores.movedim(0, 1), values[0], None
+        if pairs is None:
+            return found
+        joint = torch.tensordot(torch.as_tensor(pairs).to(values), values, dims=1)
+        return *found, {"interactions": joint.movedim(2, 0)}
 
     return solve
 
 
-def _draw_ranks(n_groups: int, n_pairs: int, seed) -> np.ndarray:
+def _draw_ranks(
+    n_groups: int, n_pairs: int, seed, parents: np.ndarray | None = None
+) -> np.ndarray:
     """Draw each group's place in orders and their reverses, (2 n_pairs, n_groups)."""
     rng = np.random.default_rng(seed)
-    ranks = np.argsort(rng.random((n_pairs, n_groups)), axis=1)
+    drawn = rng.random((n_pairs, n_groups))
+    ranks = np.argsort(drawn, axis=1)
+    if parents is not None:
+        # the groups of a parent follow each other
+        places = np.tile(np.arange(parents.max() + 1), (n_pairs, 1))
+        drawn += rng.permuted(places, axis=1)[:, parents]
+        ranks = np.argsort(np.argsort(drawn, axis=1), axis=1)
     return np.concatenate([ranks, n_groups - 1 - ranks])
 
 
