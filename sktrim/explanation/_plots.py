@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from sktrim.explanation._arrays import LARGE_ERROR
 from sktrim.explanation._queries import ExplanationQueries
+from sktrim.explanation._tables import parents_of
 from sktrim.inspection import (
     BarDisplay,
     ComponentsDisplay,
@@ -46,6 +47,9 @@ class ExplanationPlots:
     ) -> BarDisplay:
         """Draw the `k` groups that matter most as horizontal bars.
 
+        Groups with parents stand under them, whose bars are the sums of all of their
+        groups.
+
         Parameters
         ----------
         k : int, default=10
@@ -76,6 +80,7 @@ class ExplanationPlots:
             by=by,
             spread=spread,
             std_errors=chosen.std_errors if len(chosen) == 1 else None,
+            parents=parents_of(chosen),
             label=self._label(),
             title=self._title(title, chosen, sample),
             ax=ax,

@@ -41,13 +41,13 @@ def to_frame(explanation: ExplanationQueries, *, wide: bool):
         "target": np.repeat(target, n_groups),
         "value": rows.ravel(),
     }
-    parents = _parents(explanation)
+    parents = parents_of(explanation)
     if parents is not None:
         columns["parent"] = np.tile(np.array(parents, dtype=object), len(rows))
     return pd.DataFrame(columns)
 
 
-def _parents(explanation: ExplanationQueries) -> list[str] | None:
+def parents_of(explanation: ExplanationQueries) -> list[str] | None:
     """Return each group's parent; the residual is its own."""
     groups = explanation.feature_groups
     if groups is None or groups.parents is None:

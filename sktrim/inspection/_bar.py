@@ -41,6 +41,8 @@ class BarDisplay(Display):
         What the lengths are, for the axis.
     single : bool, default=False
         Whether they are the values of one sample, not means.
+    is_parent : ndarray of bool, shape (n_drawn,), optional
+        Which bars are sums of the thinner ones under them.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class BarDisplay(Display):
     label: str
     _: KW_ONLY
     single: bool = False
+    is_parent: np.ndarray | None = None
 
     @classmethod
     def from_values(
@@ -79,11 +82,12 @@ class BarDisplay(Display):
         by: str = "abs",
         spread: str | None = "quantiles",
         std_errors=None,
+        parents=None,
         label: str = "importance",
         title: str | None = None,
         ax=None,
     ) -> BarDisplay:
-        """Draw the `k` most important groups.
+        """Draw the `k` most important groups, under their parents where they have any.
 
         Parameters
         ----------
@@ -100,6 +104,9 @@ class BarDisplay(Display):
             is the mean of, or one standard deviation either way.
         std_errors : array-like of shape (n_groups,) or (1, n_groups), optional
             Standard errors of a single sample's values, drawn as whiskers.
+        parents : sequence of str, optional
+            What each group is a part of: every parent has a bar, the sum of all of its
+            groups, and those of its groups that are drawn stand under it.
         label : str, default="importance"
             What the values are.
         title : str, optional
@@ -120,11 +127,16 @@ class BarDisplay(Display):
         check_option("by", by, ("abs", "signed"))
         if k < 1:
             raise ValueError(f"k={k} groups cannot be drawn; k must be at least 1.")
-        single = len(values) == 1
+        single, n_groups = len(values) == 1, values.shape[1]
+        if parents is not None:
+            values, names, parents = _with_sums(values, names, parents)
+            std_errors = None
         heights = np.abs(values) if by == "abs" and not single else values
         lengths = heights.mean(axis=0)
         rank = np.abs(lengths) if by == "abs" else lengths
-        order = np.argsort(-rank, kind="stable")[:k]
+        order = np.argsort(-rank[:n_groups], kind="stable")[:k]
+        if parents is not None:
+            order = _under_parents(order, rank, parents, n_groups)
         whiskers = _whiskers(heights, std_errors, spread)
         if whiskers is not None:
             lower, upper, meaning = whiskers
@@ -140,6 +152,7 @@ class BarDisplay(Display):
             whiskers,
             label,
             single=single,
+            is_parent=None if parents is None else order >= n_groups,
         )
         return display.plot(ax=ax, title=title)
 
@@ -151,10 +164,14 @@ class BarDisplay(Display):
         n_bars = len(self.lengths)
         positions = np.arange(n_bars)
         colors = [NEGATIVE if sign < 0 else POSITIVE for sign in self.signs]
-        self.ax_.barh(positions, self.lengths, color=colors, height=0.7)
+        whole = self.is_parent
+        heights = np.full(n_bars, 0.7) if whole is None else np.where(whole, 0.8, 0.4)
+        self.ax_.barh(positions, self.lengths, color=colors, height=heights)
         self._draw_whiskers(positions)
         self.ax_.axvline(0, color=NEUTRAL, linewidth=0.8)
         self.ax_.set_yticks(positions, [shorten(name, 40) for name in self.names])
+        for label, bold in zip(self.ax_.get_yticklabels(), heights > 0.7, strict=True):
+            label.set_fontweight("bold" if bold else "normal")
         self.ax_.set_ylim(n_bars - 0.4, -0.6)
         if not self.lengths.any():
             self.ax_.set_xlim(0, 1)
@@ -190,6 +207,28 @@ class BarDisplay(Display):
             meaning = self.whiskers[2]
             handles.append(Line2D([], [], color=NEUTRAL, marker="|", label=meaning))
         return handles
+
+
+def _with_sums(values, names, parents) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Append the sum of each parent's groups, and return whose each column is."""
+    if len(parents) != values.shape[1]:
+        raise ValueError(
+            f"{len(parents)} parents were given for {values.shape[1]} groups; give one "
+            "per group."
+        )
+    distinct, of = np.unique(np.asarray(parents, dtype=str), return_inverse=True)
+    sums = values @ (of[:, np.newaxis] == np.arange(len(distinct)))
+    of = np.concatenate([of, np.arange(len(distinct))])
+    return np.hstack([values, sums]), [*names, *distinct.tolist()], of
+
+
+def _under_parents(order, rank, parents, n_groups: int) -> np.ndarray:
+    """Return the parents of picked groups, the first first, each before its groups."""
+    rows = []
+    for parent in np.argsort(-rank[n_groups:], kind="stable"):
+        own = [group for group in order if parents[group] == parent]
+        rows += [n_groups + parent, *own] if own else []
+    return np.array(rows)
 
 
 def _whiskers(heights, std_errors, spread):

@@ -1,5 +1,6 @@
 """Bars have the lengths, colours and names of the groups."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -99,3 +100,19 @@ def test_no_name_lies_on_another(n_groups, k, no_overlap):
 def test_unknown_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         BarDisplay.from_values(VALUES, NAMES, **options)
+
+
+def test_groups_stand_under_their_parents():
+    values = np.array([[3.0, -1.0, 2.0, 0.5], [1.0, -3.0, 4.0, 0.5]])
+    display = BarDisplay.from_values(
+        values, list("pqrs"), k=3, parents=["b", "a", "b", "c"]
+    )
+    assert display.names == ["b", "r", "p", "a", "q"]
+    assert display.is_parent.tolist() == [True, False, False, True, False]
+    np.testing.assert_allclose(display.lengths, [5.0, 3.0, 2.0, 2.0, 2.0])
+    assert display.signs.tolist() == [1, 1, 1, -1, -1]
+    weights = [label.get_fontweight() for label in display.ax_.get_yticklabels()]
+    assert weights == ["bold", "normal", "normal", "bold", "normal"]
+    plt.close(display.figure_)
+    with pytest.raises(ValueError, match="1 parents were given for 4 groups"):
+        BarDisplay.from_values(values, list("pqrs"), parents=["b"])
