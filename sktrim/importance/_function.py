@@ -71,8 +71,7 @@ def transform_importance(
         Attribution method.
     y : array-like of shape (n_samples,), default=None
         True labels, for ``target="true"``.
-    groups, target, output, residual, layer, call, context, n_jobs, verbose, \
-            on_incomplete
+    groups, target, output, residual, layer, call, context
         See `TransformImportance`. With a list of transformers `groups` may be a list
         of one per transformer; with a layer the transformer is fitted to what that
         puts out, which `sktrim.layer_output` computes.
@@ -82,6 +81,8 @@ def transform_importance(
         See `background`.
     random_state : int, RandomState or None, default=None
         Seeds the choice of background rows and the scorers that draw.
+    n_jobs, verbose, on_incomplete
+        See `TransformImportance`.
 
     Returns
     -------
