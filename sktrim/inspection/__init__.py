@@ -9,6 +9,7 @@ from sktrim.inspection._failures import FailureDisplay
 from sktrim.inspection._faithfulness import FaithfulnessDisplay
 from sktrim.inspection._heatmap import HeatmapDisplay
 from sktrim.inspection._randomisation import RandomisationDisplay
+from sktrim.inspection._sensors import SensorsDisplay
 
 __all__ = [
     "AgreementDisplay",
@@ -20,4 +21,5 @@ __all__ = [
     "FaithfulnessDisplay",
     "HeatmapDisplay",
     "RandomisationDisplay",
+    "SensorsDisplay",
 ]
