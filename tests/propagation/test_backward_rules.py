@@ -97,6 +97,7 @@ OPERATIONS = {
     "lerp": lambda x: torch.lerp(x, x.sin(), x.sigmoid()),
     "addmm": lambda x: torch.addmm(x[0, 0], x[0, 1], x[0, 2], beta=2, alpha=3),
     "write": lambda x: _written(x),
+    "write into a quotient": lambda x: _written(1 / (x.abs() + 1)),
     "in place": lambda x: x.clone().sub_(0.1).relu_().mul_(x),
     "cat": lambda x: torch.cat([x, torch.ones_like(x), x.tanh()], 1),
     "column stack": lambda x: torch.column_stack([x[:, 0, 0, 0], x[:, 1, 1]]),

@@ -59,8 +59,9 @@ class DeepLiftRescale(ModifiedBackpropagation):
 
     def mark_inverse(self, result: Any) -> None:
         """Remember that values were got by dividing."""
-        results = result if isinstance(result, Carrier) else list(result)
-        for carrier in find_carriers(results):
+        # a write has no result of its own
+        several = isinstance(result, tuple | list)
+        for carrier in find_carriers(list(result) if several else result):
             self._inverses[id(carrier)] = weakref.ref(carrier)
 
 
