@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sktrim.propagation import UnsupportedOperationError, explained_output
 from sktrim.propagation.backward._deeplift_rules import DeepLiftRescale
@@ -120,6 +121,33 @@ def test_every_operation_is_complete_by_itself(name, seed):
     x[:, 1, 2:4] = x[:, 1, :1, :1]
     base[:, 2, 4:] = 0
     assert_complete(OPERATIONS[name], (x,), (base,))
+
+
+SPELLINGS = ("relu", "clamp", "clamp_min", "threshold")
+
+
+class _Counted(TorchDispatchMode):
+    """Counts what torch computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [F.relu, lambda x: x.clamp(min=0), lambda x: F.threshold(x, 0, 0)],
+)
+def test_a_relu_is_applied_once_to_sample_and_baseline(function):
+    x, base = some((2, 5), 0), some((2, 5), 1)
+    with _Counted() as counted:
+        rescaled(function, (x,), (base,))
+    names = [name for name in counted.names if name.split(".")[1] in SPELLINGS]
+    assert names == ["aten.relu.default"] * 2
 
 
 def test_what_does_not_move_has_the_derivative_for_multiplier():

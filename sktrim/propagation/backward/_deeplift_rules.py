@@ -92,11 +92,11 @@ def rescale(method: Any, call: Call) -> torch.Tensor:
     """Take the difference of the results over the difference of the arguments."""
     if occurrences(call) > 1:
         method.refuse(call.func, "of several values that vary has no rule")
+    x, asked = call.carriers[0], call
     if call.operation.name in BOUNDS:
         call = as_rectifier(call)
-    x = call.carriers[0]
-    value, base = plainly(call), on_base(call)
-    call.rel = base
+    value = plainly(call)
+    asked.rel = base = on_base(call)
     name = _POWERS.get(exponent(call), call.operation.name)
     if name == "abs" and x.full.is_complex():
         # |z|^2 - |z0|^2 = Re (z - z0) conj(z + z0)
