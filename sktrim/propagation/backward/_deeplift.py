@@ -40,9 +40,11 @@ class DeepLiftRescale(ModifiedBackpropagation):
 
     def _divides(self, call: Call) -> bool:
         """Tell whether a result is a reciprocal, or made of nothing but one."""
-        name, carriers = call.operation.name, call.carriers
-        if name in ("reciprocal", "rsqrt") or exponent(call) in (-1, -0.5):
-            return True
+        name = call.operation.name
+        if name in ("reciprocal", "rsqrt", "pow"):
+            return name != "pow" or exponent(call) in (-1, -0.5)
+        # most models divide by nothing: no search for carriers then
+        carriers = call.carriers if self._inverses else []
         if len(carriers) != 1 or not self.is_inverse(carriers[0]):
             return False
         shape = call.operation.kind == "shape"
