@@ -444,3 +444,15 @@ def test_vectors_without_a_length_are_normalised_completely(dtype):
         found = (slope * (x - base)).sum(1)
         expected = (F.normalize(x) - F.normalize(base))[:, unit]
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("method", [GuidedBackpropagation, Deconvolution])
+def test_an_integer_made_of_all_values_has_no_view(method):
+    layer = nn.Linear(4, 2).double()
+
+    def model(x):
+        return layer(x) + 0 * x.sum().to(torch.int64)
+
+    x = torch.randn(1, 4, dtype=torch.float64).requires_grad_()
+    out = run(model, method().enter(x)).full
+    torch.testing.assert_close(out, layer(x))

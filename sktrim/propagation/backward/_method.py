@@ -171,7 +171,9 @@ def mark_aliases(call: Call, result: Any) -> None:
 
 
 def _outputs(result: Any) -> Iterator[Carrier]:
-    yield from find_carriers(result if isinstance(result, Carrier) else list(result))
+    # what is plain, such as integers made of a value, has none
+    several = isinstance(result, tuple | list)
+    yield from find_carriers(list(result) if several else [result])
 
 
 @rule("deeplift", "native_channel_shuffle")
