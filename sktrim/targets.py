@@ -461,10 +461,16 @@ def _weights(columns, n_outputs: int, output: str, network):
         weights = np.where(positive, 1.0, -1.0)[:, None]
         offset = np.where(positive, 0.0, 1.0) if output == "probability" else None
         return weights, offset
-    weights = np.eye(n_outputs)[np.minimum(columns, n_outputs - 1)]
+    weights = _one_hot(np.minimum(columns, n_outputs - 1), n_outputs)
     if output == "margin" and n_outputs > 1 and not network.independent:
         weights = weights - (1 - weights) / (n_outputs - 1)
     return weights, None
+
+
+def _one_hot(columns: np.ndarray, n_columns: int) -> np.ndarray:
+    rows = np.zeros((len(columns), n_columns))
+    rows[np.arange(len(columns)), columns] = 1
+    return rows
 
 
 def _contrast(pair, n_samples, n_outputs, n_columns, network, output) -> ResolvedTarget:
@@ -477,7 +483,7 @@ def _contrast(pair, n_samples, n_outputs, n_columns, network, output) -> Resolve
     _check_range(columns, n_columns)
     if columns[0] == columns[1]:
         raise ValueError(f"target={pair!r} contrasts a column with itself, which is 0.")
-    first, second = np.eye(n_columns)[columns]
+    first, second = _one_hot(columns, n_columns)
     weights, offset = first - second, None
     if n_outputs == 1:
         # the one output speaks of class 1, as a probability p of both: p and 1 - p

@@ -1,5 +1,7 @@
 """A target picks the scalar that its name says."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -176,3 +178,18 @@ def test_probabilities_are_a_softmax_however_many_outputs(n_outputs):
         for each in (found, expected)
     )
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("target", ["predicted", (7, 9), 5])
+def test_a_vocabulary_of_outputs_needs_no_square_of_them(target):
+    outputs = np.zeros((2, 60_000), dtype="float32")
+    outputs[:, 3] = 1
+    network = FakeNetwork()
+    network.n_outputs = 60_000
+    tracemalloc.start()
+    resolved = resolve_target(target, outputs, None, network, "logit")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # a few rows of doubles
+    assert peak < 20 * outputs.shape[1] * 8
+    assert resolved.target.weights.shape[-1] == 60_000

@@ -11,9 +11,11 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from tqdm.auto import tqdm
 
+from sktrim.evaluation._trace import over_chunks
 from sktrim.groups._resolve import coefficient_names, last_step
 from sktrim.inspection import ConceptsDisplay
 from sktrim.inverse import inverse_module
+from sktrim.network._network import to_numpy
 from sktrim.transforms import AlongAxis
 
 _DEAD = 1e-8
@@ -34,6 +36,11 @@ class ConceptReport:
         equal, 1 where there is one. NaN where there is nothing.
     active : ndarray of shape (n_concepts,)
         Share of samples and places where the coefficient is not 0.
+    deletion : ndarray of shape (n_concepts,)
+        By how much the explained output falls, in the mean over samples, when the
+        concept alone becomes zero: for a classifier its probability.
+    insertion : ndarray of shape (n_concepts,)
+        By how much it rises when the concept alone is put back where all are zero.
     stability : ndarray of shape (n_concepts,)
         Mean cosine of the concept and its like in fits with other seeds; NaN without.
     r2 : float
@@ -67,6 +74,8 @@ class ConceptReport:
     importance: np.ndarray
     sparsity: np.ndarray
     active: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
     stability: np.ndarray
     r2: float
     maps: np.ndarray
@@ -86,17 +95,21 @@ class ConceptReport:
         """
         import pandas as pd
 
-        columns = ("importance", "sparsity", "active", "stability", "dead")
+        columns = ("importance", "deletion", "insertion", "sparsity", "active")
+        columns = (*columns, "stability", "dead")
         table = {name: getattr(self, name) for name in columns}
         frame = pd.DataFrame(table, index=pd.Index(self.names, name="concept"))
         return frame.sort_values("importance", ascending=False)
 
     def __str__(self) -> str:
-        rows = [f"{'concept':14s}{'importance':>12s}{'sparsity':>10s}{'active':>8s}"]
-        rows[0] += f"{'stability':>11s}"
+        rows = [
+            f"{'concept':14s}{'importance':>12s}{'deletion':>10s}{'insertion':>11s}"
+        ]
+        rows[0] += f"{'sparsity':>10s}{'active':>8s}{'stability':>11s}"
         for k in np.argsort(-self.importance, kind="stable"):
             rows.append(
                 f"{self.names[k][:13]:14s}{self.importance[k]:12.3g}"
+                f"{self.deletion[k]:10.3g}{self.insertion[k]:11.3g}"
                 f"{self.sparsity[k]:10.2f}{self.active[k]:8.2f}{self.stability[k]:11.2f}"
                 f"{'  dead' if self.dead[k] else ''}"
             )
@@ -104,7 +117,15 @@ class ConceptReport:
 
     __repr__ = __str__
 
-    def plot(self, k: int = 5, *, n_columns: int = 5, title=None, ax=None):
+    def plot(
+        self,
+        k: int = 5,
+        *,
+        n_columns: int = 5,
+        crop: float | None = None,
+        title=None,
+        ax=None,
+    ):
         """Draw the maps of the most important concepts over inputs.
 
         Parameters
@@ -113,6 +134,9 @@ class ConceptReport:
             Concepts.
         n_columns : int, default=5
             Inputs for each, those where it is strongest.
+        crop : float in (0, 1], optional
+            Also draw these inputs cut to this share of their sides, around the place
+            where the concept is strongest.
         title : str, optional
             Title of the figure.
         ax : matplotlib Axes or sequence of Axes, optional
@@ -121,13 +145,25 @@ class ConceptReport:
         Returns
         -------
         ConceptsDisplay
+
+        Raises
+        ------
+        ValueError
+            If the concepts are those of whole signals, which have no places.
         """
+        if self.maps.ndim == 2:
+            raise ValueError(
+                "These concepts are of whole signals and have no places to draw. Use "
+                "AlongAxis(transformer, axis=) for a concept at every position, or "
+                "trim.explain(X).plot.components() for what a concept looks like."
+            )
         order = np.argsort(-self.importance, kind="stable")[:k]
         return ConceptsDisplay.from_maps(
             self.signals,
             self.maps[order],
             [self.names[i] for i in order],
             n_columns=n_columns,
+            crop=crop,
             title=title,
             ax=ax,
         )
@@ -136,6 +172,7 @@ class ConceptReport:
 def concept_report(
     trim,
     X: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     n_fits: int = 0,
     random_state: Any = None,
@@ -157,6 +194,8 @@ def concept_report(
         With a transformer of components, such as NMF, or `AlongAxis` of one.
     X : array-like of shape (n_samples, ...)
         What `trim` explains.
+    y : array-like of shape (n_samples,), default=None
+        For ``target="true"``.
     n_fits : int, default=0
         Fits of the transformer to X, with other seeds, that its components are
         compared with.
@@ -211,33 +250,53 @@ def concept_report(
             "A report of concepts needs a transformer of components; this estimator "
             "explains the signal's own coordinates."
         )
-    explanation = trim.explain(X)
-    x = np.asarray(trim.signals(X), dtype=float)
+    explanation = trim.explain(X, y)
+    given = trim.signals(X)
+    x = np.asarray(given)
     maps, names = _maps(trim.transformer_, explanation.coefficients)
     scores = np.abs(_by_concept(trim, explanation, len(names))).mean(axis=0)
-    fitted = np.asarray(
-        trim.transformer_.inverse_transform(explanation.coefficients), dtype=float
-    ).reshape(x.shape)
-    left = ((x - fitted) ** 2).sum() / max(((x - x.mean(axis=0)) ** 2).sum(), 1e-300)
     own = np.abs(maps.reshape(len(maps), -1))
     verbose = trim.verbose if verbose is None else verbose
+    stability = np.full(len(names), np.nan)
+    if n_fits:
+        stability = _stability(trim.transformer_, x, n_fits, random_state, verbose)
+    falls, rises = over_chunks(trim, X, y, _one_by_one, baseline="zero", verbose=0)
     return ConceptReport(
         names,
         importance=scores,
+        deletion=falls.mean(axis=0),
+        insertion=rises.mean(axis=0),
         sparsity=_hoyer(own),
         active=(own > _DEAD * max(own.max(), 1e-300)).mean(axis=1),
-        stability=_stability(trim, X, n_fits, random_state, verbose),
-        r2=float(1 - left),
+        stability=stability,
+        r2=_r2(trim.transformer_, x, explanation.coefficients),
         maps=maps,
-        signals=np.asarray(_given(trim, X)),
+        signals=np.asarray(trim.network_.given(given)[0]),
     )
 
 
-def _given(trim, X) -> Any:
-    """Return what the network was given, behind the preprocessing."""
-    signals = trim.signals(X)
-    held = getattr(signals, "held", ())
-    return held[0] if held else signals
+def _one_by_one(curves, chunk) -> tuple[np.ndarray, np.ndarray]:
+    """Return changes of the output by each group, (n_samples, n_groups): cut, restored.
+
+    Coefficients in no group stay as they are.
+    """
+    s, others = curves.model.s, curves.complement
+    ends = curves.values(torch.stack([torch.ones_like(s), curves.floor.expand_as(s)]))
+    falls, rises = [], []
+    for other in others:
+        both = other.expand_as(s), curves.restored(other).expand_as(s)
+        cut, alone = curves.values(torch.stack(both))
+        falls.append(ends[0] - cut)
+        rises.append(alone - ends[1])
+    return to_numpy(torch.stack(falls, 1)), to_numpy(torch.stack(rises, 1))
+
+
+def _r2(transformer, x: np.ndarray, s: np.ndarray) -> float:
+    """Return the share of the variance of signals that the inverse gives back."""
+    x = x.astype(float)
+    fitted = np.asarray(transformer.inverse_transform(s), dtype=float)
+    left = ((x - fitted.reshape(x.shape)) ** 2).sum()
+    return float(1 - left / max(((x - x.mean(axis=0)) ** 2).sum(), 1e-300))
 
 
 def _maps(transformer, s: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -288,18 +347,15 @@ def _atoms(transformer) -> np.ndarray:
     return atoms / np.where(sizes > 0, sizes, 1)
 
 
-def _stability(trim, X, n_fits: int, random_state, verbose) -> np.ndarray:
+def _stability(transformer, x, n_fits: int, random_state, verbose) -> np.ndarray:
     """Return mean cosines with the matched components of other fits."""
-    own = _atoms(trim.transformer_) if n_fits else None
-    if own is None:
-        return np.full(len(_maps_names(trim)), np.nan)
-    signals = np.asarray(trim.signals(X))
-    flat = not trim.transformer_.__sklearn_tags__().input_tags.three_d_array
-    rows = signals.reshape(len(signals), -1) if flat else signals
+    own = _atoms(transformer)
+    flat = not transformer.__sklearn_tags__().input_tags.three_d_array
+    rows = x.reshape(len(x), -1) if flat else x
     cosines = []
     rng = check_random_state(random_state)
     for _ in tqdm(range(n_fits), unit="fit", disable=not verbose):
-        again = clone(trim.transformer_)
+        again = clone(transformer)
         seed = int(rng.randint(2**31 - 1))
         named = [k for k in again.get_params() if k.endswith("random_state")]
         again.set_params(**dict.fromkeys(named, seed))
@@ -307,8 +363,3 @@ def _stability(trim, X, n_fits: int, random_state, verbose) -> np.ndarray:
         first, second = linear_sum_assignment(-other)
         cosines.append(other[first, second][np.argsort(first)])
     return np.mean(cosines, axis=0)
-
-
-def _maps_names(trim) -> list[str]:
-    width = trim.background_.shape[1]
-    return _maps(trim.transformer_, np.zeros((1, width)))[1]

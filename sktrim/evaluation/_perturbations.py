@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 from sktrim._memory import chunks, rows_in_memory
 from sktrim.evaluation._variants import with_network, with_target
 from sktrim.network._evaluation import evaluation_mode
-from sktrim.network._inputs import held_of
+from sktrim.network._inputs import rows_of
 from sktrim.network._network import to_numpy
 
 RESAMPLINGS = ("bootstrap", "block_bootstrap", "cross_validation", "subsample")
@@ -62,29 +62,46 @@ def environments(labels: ArrayLike, n: int) -> list[np.ndarray]:
     return [np.flatnonzero(index == i) for i in range(len(distinct))]
 
 
-def _dense(trim, X) -> np.ndarray:
-    if trim.network_.preprocessing:
-        raise ValueError(
-            "Noise and adversarial perturbations act on what the network eats, but "
-            "this Pipeline has preprocessing steps that run before it. Explain the "
-            "network on their output instead, or leave these two out."
-        )
-    x: Any = trim.signals(X)
-    # of a layer: what the whole network eats
-    x = held_of(x)[0] if held_of(x) else x
-    return x.toarray() if sp.issparse(x) else np.asarray(x)
+class _Eaten:
+    """What the whole network eats: the input to disturb, and the others beside it."""
+
+    def __init__(self, trim, X: Any) -> None:
+        network = trim.network_
+        if network.preprocessing:
+            raise ValueError(
+                "Noise and adversarial perturbations act on what the network eats, but "
+                "this Pipeline has preprocessing steps that run before it. Explain the "
+                "network on their output instead, or leave these two out."
+            )
+        x, *self.beside = network.given(trim.signals(X))
+        self.x = x.toarray() if sp.issparse(x) else np.asarray(x)
+        if self.x.dtype.kind != "f" and network.takes_tokens:
+            raise ValueError(
+                "Noise and adversarial perturbations are small steps, and the network "
+                "eats integers that name tokens: there is none between two of them. "
+                "Leave these two out of perturbations=."
+            )
+        self.order = network.order
+
+    def moved(self, step: np.ndarray) -> Any:
+        """Return X with a step added to the input."""
+        x = self.x + step
+        if self.x.dtype.kind == "f":
+            x = x.astype(self.x.dtype)
+        return x if self.order is None else self.order.arrange(x, self.beside)
 
 
 def noisy(
     trim, X, explanation, n_draws: int, rng: np.random.Generator, level: float
 ) -> Iterator:
     """Explain X with white noise added, `level` standard deviations of X strong."""
-    x = _dense(trim, X)
+    eaten = _Eaten(trim, X)
+    x = eaten.x
     # the targets that X has without the noise
     fixed = with_target(trim, explanation)
     for _ in range(n_draws):
         noise = level * x.std() * rng.standard_normal(x.shape)
-        yield fixed.explain((x + noise).astype(x.dtype))
+        yield fixed.explain(eaten.moved(noise))
 
 
 def adversarial(trim, X, explanation, level: float) -> Iterator:
@@ -94,7 +111,8 @@ def adversarial(trim, X, explanation, level: float) -> Iterator:
             "Adversarial perturbations need the gradient of the network, and this "
             'estimator has none; leave "adversarial" out of perturbations=.'
         )
-    x = _dense(trim, X)
+    eaten = _Eaten(trim, X)
+    x = eaten.x
     fixed = with_target(trim, explanation)
     # a probability that is 1 has no gradient, the logits have
     _, resolved = fixed.question_.resolve(trim.signals(X), None)
@@ -107,13 +125,15 @@ def adversarial(trim, X, explanation, level: float) -> Iterator:
     ):
         for rows in chunks(len(x), rows_in_memory(network.bytes_per_row)):
             point = network.to_tensor(x[rows]).requires_grad_()
-            explained = resolved.target[rows](network.forward(point)).sum()
+            beside = map(network.held_tensor, (v[rows] for v in eaten.beside))
+            outputs = network.forward(point, *beside)
+            explained = resolved.target[rows](outputs).sum()
             signs.append(to_numpy(torch.autograd.grad(explained, point)[0].sign()))
     direction = np.concatenate(signs).reshape(x.shape)
     # the fast gradient sign method (Goodfellow et al. 2015), half and all of `level`
     # standard deviations of X
     for share in (0.5, 1.0):
-        yield fixed.explain((x - share * level * x.std() * direction).astype(x.dtype))
+        yield fixed.explain(eaten.moved(-share * level * x.std() * direction))
 
 
 def other_networks(trim, X, explanation, networks: Iterable) -> Iterator:
@@ -133,11 +153,4 @@ def refitted_transforms(
         again = clone(trim)
         again.estimator = trim.estimator_
         rows = rng.integers(n, size=n)
-        yield with_target(again.fit(_pick(X, rows)), explanation).explain(X)
-
-
-def _pick(X, rows):
-    """Pick rows of an array, a data frame, a sparse matrix or a list."""
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    return (X.tocsr() if sp.issparse(X) else np.asarray(X))[rows]
+        yield with_target(again.fit(rows_of(X, rows)), explanation).explain(X)

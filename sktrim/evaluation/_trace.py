@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
+from sktrim.network._inputs import n_samples_of
 from sktrim.network._network import to_numpy
 from sktrim.scorers._baselines import baseline_rows
+from sktrim.transforms._fourier import has_phases
 
 _MOST_ROWS = 2048
 """More rows of a small network at once cost more in fresh memory than in calls."""
@@ -47,9 +48,9 @@ def check_scores(scores: Any, trim=None, X=None) -> np.ndarray:
             f"scores have {scores.shape[1]} columns for {len(trim.groups_)} groups; "
             "give one per group."
         )
-    if X is not None and len(scores) != _num_samples(X):
+    if X is not None and len(scores) != n_samples_of(X):
         raise ValueError(
-            f"scores have {len(scores)} rows for {_num_samples(X)} samples; give one "
+            f"scores have {len(scores)} rows for {n_samples_of(X)} samples; give one "
             "per sample of X."
         )
     return scores
@@ -188,6 +189,15 @@ def over_chunks(
     # `visit(curves, chunk)`, with the slice of samples, returns a tuple of arrays with
     # one row per sample; `n_samples` is the length of the bar
     results = []
+    if (
+        isinstance(baseline, str)
+        and baseline != "rows"
+        and has_phases(trim.transformer_)
+    ):
+        raise ValueError(
+            f"baseline={baseline!r} would put a phase in place of a phase with no "
+            "amplitude to have it (coordinates='polar'); take baseline=\"rows\"."
+        )
     verbose = trim.verbose if verbose is None else verbose
     with (
         torch.no_grad(),

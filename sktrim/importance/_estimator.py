@@ -62,6 +62,7 @@ from sktrim.targets import (
     probabilities,
     resolve_target,
 )
+from sktrim.transforms._fourier import has_phases
 
 
 class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
@@ -487,8 +488,11 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         -------
         float
             Mean area between insertion and deletion curves, for searches to maximise.
+            Removed groups become zero; of amplitudes and phases, those of other rows.
         """
-        return faithfulness_score(self, X, y)
+        # an amplitude of 0 has no phase that could be put back
+        baseline = "rows" if has_phases(self.transformer_) else "zero"
+        return faithfulness_score(self, X, y, baseline=baseline)
 
     def predict(self, X):
         """Predict with the network.

@@ -25,6 +25,7 @@ from sktrim.scorers import ComposedModel, GroupMasks, Scorer, check_scorer
 from sktrim.scorers._base import extras_of
 from sktrim.targets import ResolvedTarget, check_output, own_columns, resolve_target
 from sktrim.transforms import LatentDirichletAllocation
+from sktrim.transforms._fourier import has_phases
 
 RESIDUALS = ("constant", "component", "drop")
 
@@ -228,8 +229,7 @@ def check_parts(
 
 def _check_polar(transformer: Any, scorer) -> None:
     """Raise for a scorer to which phases mean nothing."""
-    steps = getattr(transformer, "steps", [(None, transformer)])
-    if not any(getattr(step, "coordinates", None) == "polar" for _, step in steps):
+    if not has_phases(transformer):
         return
     baseline, name = getattr(scorer, "baseline", None), type(scorer).__name__
     needs_gradient = getattr(scorer, "needs_gradient", True)

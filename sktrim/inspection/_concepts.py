@@ -17,7 +17,7 @@ class ConceptsDisplay(Display):
     """The map of each concept over the inputs where it is strongest.
 
     A row for each concept, a column for each input; a frame marks the place that is
-    strongest. Make one with `from_maps`.
+    strongest, and a crop shows the input around it. Make one with `from_maps`.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class ConceptsDisplay(Display):
         One name per concept.
     picked : ndarray of int, shape (n_concepts, n_columns)
         The inputs that are drawn of each, strongest first.
+    crop : float or None, default=None
+        Share of a signal's sides that crops show, beside the maps; None: no crops.
 
     Attributes
     ----------
@@ -61,6 +63,7 @@ class ConceptsDisplay(Display):
     _: KW_ONLY
     names: Sequence[str]
     picked: np.ndarray
+    crop: float | None = None
 
     @classmethod
     def from_maps(
@@ -70,6 +73,7 @@ class ConceptsDisplay(Display):
         names,
         *,
         n_columns: int = 5,
+        crop: float | None = None,
         title: str | None = None,
         ax=None,
     ) -> ConceptsDisplay:
@@ -86,6 +90,9 @@ class ConceptsDisplay(Display):
             One name per concept.
         n_columns : int, default=5
             Inputs for each concept.
+        crop : float in (0, 1], optional
+            Also draw each of these inputs cut to this share of its sides, around the
+            strongest place, to the right of the maps.
         title : str, optional
             Title of the figure.
         ax : matplotlib Axes or sequence of Axes, optional
@@ -98,8 +105,10 @@ class ConceptsDisplay(Display):
         Raises
         ------
         ValueError
-            If the shapes do not fit.
+            If the shapes do not fit, or `crop` is out of its range.
         """
+        if crop is not None and not 0 < crop <= 1:
+            raise ValueError(f"crop={crop!r}; expected a share in (0, 1], or None.")
         laid_out = lay_out(signals)
         maps = np.abs(np.asarray(maps, dtype=float))
         n_axes = 1 if is_lines(laid_out) else 2
@@ -113,7 +122,7 @@ class ConceptsDisplay(Display):
         strongest = maps.reshape(*maps.shape[:2], -1).max(axis=2)
         order = np.argsort(-strongest, axis=1, kind="stable")
         picked = order[:, : min(n_columns, len(laid_out))]
-        display = cls(laid_out, maps, names=list(names), picked=picked)
+        display = cls(laid_out, maps, names=list(names), picked=picked, crop=crop)
         return display.plot(ax=ax, title=title)
 
     def plot(self, ax=None, *, title: str | None = None) -> ConceptsDisplay:
@@ -133,23 +142,38 @@ class ConceptsDisplay(Display):
         """
         lines = is_lines(self.signals)
         cell = (2.6, 1.3) if lines else (1.5, 1.55)
-        n_columns = self.picked.shape[1]
-        self.figure_, self.axes_ = axes_grid(ax, self.picked.size, n_columns, cell)
+        n_inputs = self.picked.shape[1]
+        n_columns = n_inputs if self.crop is None else 2 * n_inputs
+        n_axes = n_columns * len(self.picked)
+        self.figure_, self.axes_ = axes_grid(ax, n_axes, n_columns, cell)
         self.ax_ = self.axes_[0]
         for row, samples in enumerate(self.picked):
             scale = self.maps[row].max() or 1.0
-            for column, sample in enumerate(samples):
-                own = self.axes_[row * n_columns + column]
+            axes = self.axes_[row * n_columns : (row + 1) * n_columns]
+            for own, sample in zip(axes, samples, strict=False):
                 draw_signal(own, self.signals[sample], lines)
                 self._draw_map(own, self.maps[row, sample] / scale, lines)
-                own.set_xticks([])
-                own.set_yticks([])
-                own.set_title(f"sample {sample}", fontsize="x-small")
-            first = self.axes_[row * n_columns]
-            first.set_ylabel(shorten(self.names[row], 18), fontsize="small")
+                _bare(own, f"sample {sample}")
+            for own, sample in zip(axes[n_inputs:], samples, strict=False):
+                draw_signal(own, self._cut(row, sample), lines)
+                _bare(own, f"crop of {sample}")
+            axes[0].set_ylabel(shorten(self.names[row], 18), fontsize="small")
         if title is not None:
             self.figure_.suptitle(title)
         return self
+
+    def _cut(self, row: int, sample: int) -> np.ndarray:
+        """Return the part of a signal around the place where a concept is strongest."""
+        strengths, signal = self.maps[row, sample], self.signals[sample]
+        place = np.unravel_index(strengths.argmax(), strengths.shape)
+        for axis in range(strengths.ndim):
+            at = axis - strengths.ndim
+            length = signal.shape[at]
+            size = max(1, round((self.crop or 1) * length))
+            middle = (place[axis] + 0.5) * length / strengths.shape[axis]
+            start = int(np.clip(round(middle - size / 2), 0, length - size))
+            signal = np.take(signal, range(start, start + size), axis=at)
+        return signal
 
     def _draw_map(self, ax, strengths: np.ndarray, lines: bool) -> None:
         """Lay a map over a signal, and frame its strongest place."""
@@ -177,6 +201,12 @@ class ConceptsDisplay(Display):
             corner = (left + column * width, top + row * height)
             line = {"edgecolor": NEGATIVE, "linewidth": 2, "zorder": 4}
             ax.add_patch(Rectangle(corner, width, height, fill=False, **line))
+
+
+def _bare(ax, title: str) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(title, fontsize="x-small")
 
 
 def _rgb(color) -> tuple:

@@ -138,7 +138,7 @@ def draw_plane(ax, values, coordinates, unit: str | None):
     )
     if unit is not None and ", " in unit:
         # frequency and time
-        names = [axis_label(one) for one in unit.split(", ")]
+        names = [axis_label(one) for one in unit.rsplit(", ", 1)]
     else:
         # downwards as the rows of an image, so that directions are the same in both
         ax.invert_yaxis()

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 from torch import nn
 
 
@@ -30,10 +32,21 @@ class Inputs:
 def rows_of(X: Any, rows: Any) -> Any:
     """Pick rows of X, or of each of several inputs."""
     if isinstance(X, dict):
-        return {key: _safe_indexing(values, rows) for key, values in X.items()}
+        return {key: _picked(values, rows) for key, values in X.items()}
     if type(X) is tuple:
-        return tuple(_safe_indexing(values, rows) for values in X)
-    return _safe_indexing(X, rows)
+        return tuple(_picked(values, rows) for values in X)
+    return _picked(X, rows)
+
+
+def _picked(values: Any, rows: Any) -> Any:
+    return _safe_indexing(values.tocsr() if sp.issparse(values) else values, rows)
+
+
+def n_samples_of(X: Any) -> int:
+    """Count the samples of X, or of several inputs."""
+    if isinstance(X, dict):
+        X = tuple(X.values())
+    return _num_samples(X[0] if type(X) is tuple else X)
 
 
 def signal_of(x: Any) -> Any:

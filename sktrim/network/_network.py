@@ -103,7 +103,7 @@ class Network:
         self.pick: Any = None
         self.bare_probabilities = False
         self.bypassed = False
-        self._takes_tokens: bool | None = None
+        self.takes_tokens: bool | None = None
         self.bytes_per_row = 0
         self.largest_bytes = 0
 
@@ -198,22 +198,37 @@ class Network:
         signal = signal.toarray() if sp.issparse(signal) else np.asarray(signal)
         given = (signal, *held_of(x))
         with evaluation_mode(self.module), torch.no_grad():
-            if self._takes_tokens is None:
-                self._takes_tokens = self._runs_on_integers(rest, given)
-            if not self._takes_tokens and signal.dtype.kind != "f":
+            if self.takes_tokens is None:
+                self.takes_tokens = self._runs_on_integers(rest, given)
+            if not self.takes_tokens and signal.dtype.kind != "f":
                 given = (signal.astype(np.float64), *given[1:])
             parts = [
-                to_numpy(rest.output(*(self._held_tensor(v[rows]) for v in given)))
+                to_numpy(rest.output(*(self.held_tensor(v[rows]) for v in given)))
                 for rows in chunks(len(signal), _ROWS)
             ]
         return Inputs(np.concatenate(parts), given)
+
+    def given(self, x) -> tuple:
+        """Return what the whole network takes, of signals anywhere in it.
+
+        Parameters
+        ----------
+        x : ndarray, CSR matrix or Inputs of shape (n_samples, ...)
+            Signals, as `enter` gives them.
+
+        Returns
+        -------
+        tuple of ndarray or CSR matrix
+            The input that is explained, or leads to the layer, then the others.
+        """
+        return (signal_of(x), *held_of(x)) if self.layer is None else held_of(x)
 
     def _runs_on_integers(self, rest: AtLayer, given: tuple) -> bool:
         """Tell whether a network takes integers as they are: tokens, not pixels."""
         if given[0].dtype.kind == "f":
             return False
         try:
-            rest.module(*(self._held_tensor(v[:1]) for v in given))
+            rest.module(*(self.held_tensor(v[:1]) for v in given))
         except Exception:
             return False
         return True
@@ -312,9 +327,19 @@ class Network:
         tuple of torch.Tensor
             The signal first; integers among the others stay integers.
         """
-        return self.to_tensor(x), *map(self._held_tensor, held_of(x))
+        return self.to_tensor(x), *map(self.held_tensor, held_of(x))
 
-    def _held_tensor(self, values) -> torch.Tensor:
+    def held_tensor(self, values) -> torch.Tensor:
+        """Cast what is held beside signals; integers stay integers.
+
+        Parameters
+        ----------
+        values : ndarray
+
+        Returns
+        -------
+        torch.Tensor
+        """
         floating = values.dtype.kind == "f"
         dtype = self.dtype if floating else None
         return torch.tensor(values, dtype=dtype, device=self.device)

@@ -10,6 +10,9 @@ from torch import nn
 from sktrim.propagation import outputs_of
 from sktrim.propagation.carrier import find_carriers
 
+_MOST = 8192
+"""Scores of so many outputs are kept side by side at most."""
+
 
 class Picked(nn.Module):
     """A network that gives what is picked of its outputs, in columns."""
@@ -53,6 +56,12 @@ class Columns:
         self.columns = np.ravel(picked)
         if not len(self.columns):
             raise ValueError(f"target={index!r} picks nothing of {shape}.")
+        if len(self.columns) > _MOST:
+            raise ValueError(
+                f"target={index!r} picks {len(self.columns)} outputs of every sample, "
+                f"more than {_MOST}; pick fewer, or give a function that makes one "
+                "number of them, such as their mean."
+            )
         places = np.stack(np.unravel_index(self.columns, shape), axis=1)
         self.names = [str(tuple(place)) for place in places.tolist()]
 

@@ -195,33 +195,35 @@ def _share(before: np.ndarray, count: int) -> np.ndarray:
     return np.exp(logs)
 
 
-def interaction_weights(n_players: int) -> np.ndarray:
-    """Return what takes values of all `Subsets` to indices of pairs, (n, n, 2**n)."""
+def _pairs(n_players: int, values: torch.Tensor) -> torch.Tensor:
+    """Return the indices of pairs, (n, n, ...), of values (2**n, ...) of all `Subsets`.
+
+    One pair after the other: weights of all at once are n * n times as many as subsets.
+    """
     inside = Subsets(n_players)[:]
     size = inside.sum(axis=1)
-    signs = 2 * inside.T - 1
-    weights = np.zeros((n_players, n_players, len(inside)))
+    found = values.new_zeros(n_players, n_players, *values.shape[1:])
     for g in range(n_players):
         for h in range(g):
-            others = size - inside[:, g] - inside[:, h]
-            share = _share(others, n_players - 1)
-            weights[g, h] = weights[h, g] = signs[g] * signs[h] * share
-    return weights
+            first, second = inside[:, g], inside[:, h]
+            share = _share(size - first - second, n_players - 1)
+            weights = torch.as_tensor((2 * first - 1) * (2 * second - 1) * share)
+            index = torch.tensordot(weights.to(values), values, dims=1)
+            found[g, h] = found[h, g] = index
+    return found
 
 
 def _exact(n_groups: int, parents: np.ndarray | None, interactions: bool):
     """Make scores, base values and no errors of outputs at all subsets."""
     own = shapley_weights(n_groups) if parents is None else owen_weights(parents)
     weights = torch.as_tensor(own)
-    pairs = interaction_weights(n_groups) if interactions else None
 
     def solve(values):
         scores = torch.tensordot(weights.to(values), values, dims=1)
         found = scores.movedim(0, 1), values[0], None
-        if pairs is None:
+        if not interactions:
             return found
-        joint = torch.tensordot(torch.as_tensor(pairs).to(values), values, dims=1)
-        return *found, {"interactions": joint.movedim(2, 0)}
+        return *found, {"interactions": _pairs(n_groups, values).movedim(2, 0)}
 
     return solve
 

@@ -1,5 +1,6 @@
 """Total Sobol indices: how much of the output's variance a group is part of."""
 
+import numpy as np
 import torch
 from scipy.stats import qmc
 
@@ -87,7 +88,10 @@ class _Designs:
     """The amounts A and, group by group, C, made when asked."""
 
     def __init__(self, n_groups: int, n_designs: int, seed) -> None:
-        sequence = qmc.Halton(2 * n_groups, rng=seed).random(n_designs)
+        rng = np.random.default_rng(seed)
+        # `seed` is called `rng` from SciPy 1.15 on
+        drawn = qmc.Halton(2 * n_groups, seed=rng)  # pyright: ignore[reportCallIssue]
+        sequence = drawn.random(n_designs)
         self.first, self.second = sequence[:, :n_groups], sequence[:, n_groups:]
 
     def __len__(self) -> int:
@@ -95,13 +99,12 @@ class _Designs:
         return n_designs * (n_groups + 1)
 
     def __getitem__(self, some: slice):
-        picked = range(*some.indices(len(self)))
-        rows = [at % len(self.first) for at in picked]
-        amounts = self.first[rows].copy()
-        for row, at in enumerate(picked):
-            group = at // len(self.first) - 1
-            if group >= 0:
-                amounts[row, group] = self.second[rows[row], group]
+        picked = np.arange(*some.indices(len(self)))
+        block, design = np.divmod(picked, len(self.first))
+        amounts = self.first[design]
+        moved = np.flatnonzero(block)
+        group = block[moved] - 1
+        amounts[moved, group] = self.second[design[moved], group]
         return amounts
 
     def indices(self, values: torch.Tensor) -> tuple[torch.Tensor]:

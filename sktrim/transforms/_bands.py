@@ -33,6 +33,7 @@ def check_intervals(
     edges: ArrayLike | None = None,
     centers: ArrayLike | None = None,
     width: ArrayLike | None = None,
+    name: str = "edges",
 ) -> np.ndarray:
     """Return the bands (n_bands, 2) as rows [lo, hi)."""
     # of equal width from 0 to the largest of `radii`; with `edges` (n_bands + 1,) of
@@ -57,40 +58,44 @@ def check_intervals(
         edges = np.stack([edges[:-1], edges[1:]], axis=-1)
     if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
         raise ValueError(
-            f"edges has shape {edges.shape}; expected (n_bands + 1,) for touching "
-            "bands, or (n_bands, 2) for bands that may overlap."
+            f"{name} has shape {edges.shape}; expected a row of edges that touch, or "
+            "(n, 2) for intervals that may overlap."
         )
     wrong = ~(np.isfinite(edges).all(axis=1) & (edges[:, 0] < edges[:, 1]))
     if wrong.any():
         lo, hi = edges[np.flatnonzero(wrong)[0]]
         raise ValueError(
-            f"A band from {lo:g} to {hi:g} is none: edges must be finite and increase, "
-            "and width must be positive."
+            f"A band from {lo:g} to {hi:g} is none: {name} must be finite and "
+            "increase, and width must be positive."
         )
     return edges
+
+
+def inside_intervals(values: np.ndarray, intervals: np.ndarray) -> sp.csr_array:
+    """Tell which values lie in every interval [lo, hi): masks (n, n_values)."""
+    slack = _EDGE_TOLERANCE * max(values.max(), np.finfo(float).tiny)
+    order = np.argsort(values, kind="stable")
+    lows, highs = intervals.T
+    # those that reach the highest edge of all include it
+    closed = highs == highs.max()
+    start = np.searchsorted(values, lows - slack, sorter=order)
+    upper = np.where(closed, highs + slack, highs - slack)
+    stop = np.maximum(start, np.searchsorted(values, upper, sorter=order))
+    columns = np.concatenate(
+        [order[a:b] for a, b in zip(start, stop, strict=True)], dtype=np.intp
+    )
+    pointers = np.concatenate([[0], np.cumsum(stop - start)])
+    shape = (len(intervals), values.size)
+    return sp.csr_array((np.ones(columns.size), columns, pointers), shape)
 
 
 def interval_masks(
     radii: np.ndarray, intervals: np.ndarray, unit: str
 ) -> tuple[sp.csr_array, list[str]]:
     """Select the frequencies in every band: masks (n_bands, n_frequencies), names."""
-    slack = _EDGE_TOLERANCE * max(radii.max(), np.finfo(float).tiny)
-    order = np.argsort(radii, kind="stable")
-    lows, highs = intervals.T
-    # bands [lo, hi) that reach the highest edge of all include it
-    closed = highs == highs.max()
-    start = np.searchsorted(radii, lows - slack, sorter=order)
-    upper = np.where(closed, highs + slack, highs - slack)
-    stop = np.maximum(start, np.searchsorted(radii, upper, sorter=order))
-    texts = format_numbers(intervals.ravel())
-    pairs = zip(texts[::2], texts[1::2], strict=True)
-    names = [f"{lo} to {hi} {unit}" for lo, hi in pairs]
-    columns = np.concatenate(
-        [order[a:b] for a, b in zip(start, stop, strict=True)], dtype=np.intp
-    )
-    pointers = np.concatenate([[0], np.cumsum(stop - start)])
-    shape = (len(names), radii.size)
-    masks = sp.csr_array((np.ones(columns.size), columns, pointers), shape)
+    masks = inside_intervals(radii, intervals)
+    texts = iter(format_numbers(intervals.ravel()))
+    names = [f"{lo} to {hi} {unit}" for lo, hi in zip(texts, texts, strict=True)]
     _check_filled(masks, names, radii, unit)
     return masks, names
 
@@ -100,15 +105,10 @@ def band_groups(
 ) -> tuple[sp.csr_array, list[str], np.ndarray]:
     """Return masks (n_bands, n_frequencies) of bands, their names and middles."""
     scale = bands["edges"] if isinstance(bands["edges"], str) else None
-    if scale is not None and soft is not False:
+    if scale is not None:
         centers, warp = scale_centers(scale, bands["n_bands"], radii, unit)
         _refuse_others(scale, bands)
-        return _soft_groups(radii, centers, unit, warp)
-    if scale is not None:
-        raise ValueError(
-            f"edges={scale!r} makes soft bands; give numbers for others, such as the "
-            "middles between its centres."
-        )
+        return _bands_around(radii, centers, unit, warp, soft is not False)
     if not soft:
         intervals = check_intervals(radii, **bands)
         masks, names = interval_masks(radii, intervals, unit)
@@ -126,7 +126,7 @@ def band_groups(
             "Soft bands need middles that increase, in one row; give edges= of "
             "touching bands, or centers=."
         )
-    return _soft_groups(radii, centers, unit, np.asarray)
+    return _bands_around(radii, centers, unit, np.asarray, True)
 
 
 def _refuse_others(scale: str, bands: dict) -> None:
@@ -171,6 +171,11 @@ def scale_centers(
             raise ValueError(
                 f"edges={scale!r} has bands of its own; leave n_bands out."
             )
+        if not (radii > 0).any():
+            raise ValueError(
+                f"edges={scale!r} divides frequencies above 0, and there is none; give "
+                "longer signals or frames."
+            )
         steps = _PER_OCTAVE[scale] * np.log2(radii[radii > 0] / 1000)
         places = np.arange(np.ceil(steps.min() - 0.5), np.floor(steps.max() + 0.5) + 1)
         # low bands hold few frequencies, and begin where each has one
@@ -191,10 +196,10 @@ def _log2(hertz: ArrayLike) -> np.ndarray:
         return np.log2(hertz)
 
 
-def _soft_groups(
-    radii: np.ndarray, centers: np.ndarray, unit: str, warp: Callable
+def _bands_around(
+    radii: np.ndarray, centers: np.ndarray, unit: str, warp: Callable, soft: bool
 ) -> tuple[sp.csr_array, list[str], np.ndarray]:
-    """Share every frequency between the bands beside it: weights that sum to 1."""
+    """Share every frequency between the bands beside it, or give it to the nearer."""
     places, middles = warp(radii), warp(centers)
     below = np.searchsorted(middles, places, side="right") - 1
     lower, upper = below.clip(0), (below + 1).clip(max=len(centers) - 1)
@@ -202,6 +207,9 @@ def _soft_groups(
     share = np.where(upper > lower, (places - middles[lower]) / gap, 0)
     # what lies before the first middle or behind the last belongs to that band alone
     share = np.where(below < 0, 0, share)
+    if not soft:
+        # edges lie midway, and belong to the band above
+        share = (share >= 0.5).astype(float)
     at = np.arange(len(radii))
     masks = sp.coo_array(
         (

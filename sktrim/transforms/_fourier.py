@@ -1,7 +1,7 @@
 """The real, orthonormal Fourier transform of signals of any shape."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -243,6 +243,8 @@ class FourierTransformer(FrequencyTransformer):
         s[..., first], s[..., first + 1] = change(s[..., first], s[..., first + 1])
         return s
 
+    _KINDS = ("natural", "band", "part", "coefficient")
+
     def _part_masks(self) -> tuple[np.ndarray, list[str]]:
         """Tell amplitudes and phases apart: masks (2, m) and what they are called."""
         second = self.packing_.entries % 2
@@ -260,6 +262,12 @@ class FourierTransformer(FrequencyTransformer):
             f"{names[at]} {second if part else first}"
             for at, part in zip(self.frequency_of_, parts, strict=True)
         ]
+
+
+def has_phases(transformer: Any) -> bool:
+    """Tell whether coefficients are amplitudes and phases, in a Pipeline too."""
+    steps = getattr(transformer, "steps", [(None, transformer)])
+    return any(getattr(step, "coordinates", None) == "polar" for _, step in steps)
 
 
 def _to_polar(re: np.ndarray, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

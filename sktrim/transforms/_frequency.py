@@ -32,6 +32,11 @@ class FrequencyTransformer(SignalTransformer):
     frequencies_: np.ndarray
     # the row of these that each coefficient of a channel belongs to
     frequency_of_: np.ndarray
+    _KINDS: tuple[str, ...] = ("natural", "band", "coefficient")
+
+    def _part_masks(self) -> tuple[np.ndarray, list[str]]:
+        """Return masks (n_parts, m) of a channel's coefficients, and their names."""
+        raise NotImplementedError(f"{type(self).__name__} has no parts.")
 
     def _in_unit(self, sample_spacing: Any, unit: str | None) -> tuple[np.ndarray, str]:
         """Return `frequencies_` in the wanted unit, and that unit."""
@@ -88,8 +93,8 @@ class FrequencyTransformer(SignalTransformer):
         by : {"natural", "band", "part", "coefficient"}, default="natural"
             "natural": one group per frequency; "band": one per interval of absolute
             frequency; "part": one each of all amplitudes and all phases, or real and
-            imaginary parts, of a Fourier transform; "coefficient": one per coefficient
-            and channel.
+            imaginary parts, of a Fourier transform, or of each band where bands are
+            given; "coefficient": one per coefficient and channel.
         n_bands : int, default=None
             With "band": that many bands, of equal width from 0 to the highest
             absolute frequency, or equally far apart on the scale of `edges`.
@@ -97,8 +102,8 @@ class FrequencyTransformer(SignalTransformer):
             With "band": increasing edges of touching bands [lo, hi), the last one
             closed; or one row (lo, hi) per band, which may overlap. Frequencies
             outside all bands stay ungrouped. "mel" or "bark" (with `n_bands`),
-            "octave" or "third-octave" (around 1000 Hz): soft bands on that scale, in
-            hertz; they need `sample_spacing`, in seconds.
+            "octave" or "third-octave" (around 1000 Hz): bands on that scale, in hertz,
+            soft unless told otherwise; they need `sample_spacing`, in seconds.
         centers : array-like of shape (n_bands,), default=None
             With "band": middles of bands, of the given `width` or soft.
         width : float or array-like of shape (n_bands,), default=None
@@ -106,7 +111,7 @@ class FrequencyTransformer(SignalTransformer):
         soft : bool, default=None
             Whether bands fade into their neighbours: a frequency between the middles
             of two bands is shared by both, so that the weights of every frequency sum
-            to 1. None: on a named scale.
+            to 1. None: on a named scale, where False has bands meet midway.
         sample_spacing : float or sequence of float, one per axis, default=None
             Distance between neighbouring samples. None: frequencies are in cycles
             per signal (along every axis, also of an image that is not square);
@@ -148,17 +153,15 @@ class FrequencyTransformer(SignalTransformer):
         ['0.0 to 12.5 Hz', '12.5 to 25.0 Hz', '25.0 to 37.5 Hz', '37.5 to 50.0 Hz']
         """
         check_is_fitted(self)
-        options = ["natural", "band", "coefficient"]
-        parts: Any = getattr(self, "_part_masks", None)
-        options[2:2] = [] if parts is None else ["part"]
-        if by not in options:
-            raise ValueError(f"by={by!r}; expected one of {tuple(options)}.")
+        if by not in self._KINDS:
+            raise ValueError(f"by={by!r}; expected one of {self._KINDS}.")
         bands = {"n_bands": n_bands, "edges": edges, "centers": centers}
         bands |= {"width": width, "soft": soft}
-        if by != "band" and any(value is not None for value in bands.values()):
+        banded = any(value is not None for value in bands.values())
+        if banded and by not in ("band", "part"):
             raise ValueError(
-                "n_bands, edges, centers, width and soft need by='band', got "
-                f"by={by!r}."
+                "n_bands, edges, centers, width and soft need by='band', or 'part', "
+                f"got by={by!r}."
             )
         if isinstance(edges, str) and unit is None:
             unit = "Hz"
@@ -169,8 +172,8 @@ class FrequencyTransformer(SignalTransformer):
             positions = np.tile(radii[self.frequency_of_], self.n_channels_)
             identity = sp.eye_array(self.n_coefficients_, format="csr")
             return FeatureGroups(identity, names, centers=positions, unit=unit)
-        if by == "part" and parts is not None:
-            return self._over_channels(*parts(), channels=channels)
+        if by == "part" and not banded:
+            return self._over_channels(*self._part_masks(), channels=channels)
         coordinates = None
         if by == "natural":
             masks = sp.csr_array(sp.eye_array(len(radii)))
@@ -178,14 +181,26 @@ class FrequencyTransformer(SignalTransformer):
             coordinates = frequencies if frequencies.shape[1] > 1 else None
         else:
             masks, names, positions = band_groups(radii, unit, **bands)
+        masks = masks[:, self.frequency_of_]
+        if by == "part":
+            masks, names = self._parts_of(masks, names)
+            positions = coordinates = None
         return self._over_channels(
-            masks[:, self.frequency_of_],
+            masks,
             names,
             channels=channels,
             centers=positions,
             unit=unit,
             coordinates=coordinates,
         )
+
+    def _parts_of(self, masks: sp.csr_array, names: list) -> tuple:
+        """Divide bands into their parts, leaving out parts in which nothing is."""
+        parts, kinds = self._part_masks()
+        divided = sp.csr_array(sp.vstack([masks.multiply(part) for part in parts]))
+        full = np.flatnonzero(divided.sum(axis=1))
+        named = [f"{kind}, {name}" for kind in kinds for name in names]
+        return divided[full], [named[i] for i in full]
 
 
 def grid_indices(shape: tuple[int, ...]) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What transforms of overlapping frames share: frames, their times, groups of cells."""
 
-from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
@@ -10,7 +9,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sktrim.groups import FeatureGroups
-from sktrim.transforms._bands import band_groups, format_numbers
+from sktrim.transforms._bands import (
+    band_groups,
+    check_intervals,
+    format_numbers,
+    inside_intervals,
+)
 from sktrim.transforms._frequency import FrequencyTransformer, check_spacing
 
 
@@ -24,6 +28,7 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 class TimeFrequencyTransformer(FrequencyTransformer):
     """Base of transforms whose coefficients belong to a frequency and a frame."""
 
+    _KINDS = ("natural", "band", "time", "cell", "coefficient")
     # (n_frames,): in samples, where the middle of each frame lies
     frame_centers_: np.ndarray
     # coefficients of a channel are frame by frame, each with its frequencies
@@ -48,6 +53,7 @@ class TimeFrequencyTransformer(FrequencyTransformer):
         width: ArrayLike | None = None,
         soft: bool | None = None,
         n_times: int | None = None,
+        time_edges: ArrayLike | None = None,
         sample_spacing: ArrayLike | None = None,
         unit: str | None = None,
         channels: str = "pool",
@@ -66,6 +72,11 @@ class TimeFrequencyTransformer(FrequencyTransformer):
         n_times : int, default=None
             With "time" or "cell": that many intervals of equal length, to which frames
             belong by their middles. None: one per frame.
+        time_edges : array-like of shape (n_times + 1,) or (n_times, 2), default=None
+            With "time" or "cell", in place of `n_times`: increasing edges of touching
+            intervals [lo, hi), the last one closed, or a row (lo, hi) for each, in
+            samples or the unit of `sample_spacing`. Frames whose middles lie outside
+            all of them stay ungrouped.
         sample_spacing : float, default=None
             Time between neighbouring samples. None: frequencies are in cycles per
             signal, times in samples.
@@ -109,20 +120,16 @@ class TimeFrequencyTransformer(FrequencyTransformer):
         given: dict[str, Any] = {k: v for k, v in bands.items() if v is not None}
         shared: dict[str, Any] = {"sample_spacing": sample_spacing, "unit": unit}
         if by not in ("time", "cell"):
-            if n_times is not None:
-                raise ValueError(f"n_times needs by='time' or 'cell', got by={by!r}.")
-            try:
-                return super().feature_groups(by, **given, **shared, channels=channels)
-            except ValueError as error:
-                if "expected one of" not in str(error) or "by=" not in str(error):
-                    raise
+            if n_times is not None or time_edges is not None:
                 raise ValueError(
-                    f"by={by!r}; expected one of 'natural', 'band', 'time', 'cell', "
-                    "'coefficient'."
-                ) from None
+                    f"n_times and time_edges need by='time' or 'cell', got by={by!r}."
+                )
+            return super().feature_groups(by, **given, **shared, channels=channels)
         if isinstance(edges, str) and unit is None:
             unit = shared["unit"] = "Hz"
-        times, moments, span = self._intervals(n_times, sample_spacing, unit)
+        times, moments, span = self._intervals(
+            n_times, time_edges, sample_spacing, unit
+        )
         if by == "time":
             if given:
                 raise ValueError(f"{', '.join(given)} needs by='band' or 'cell'.")
@@ -141,36 +148,38 @@ class TimeFrequencyTransformer(FrequencyTransformer):
             coordinates=np.array([(f, t) for _, t in moments for f in middles]),
         )
 
-    def _intervals(self, n_times: Any, sample_spacing: Any, unit: Any) -> tuple:
+    def _intervals(
+        self, n_times: Any, edges: Any, sample_spacing: Any, unit: Any
+    ) -> tuple[sp.csr_array, list[tuple[str, float]], str]:
         """Return masks (n_times, n_frames), names with middles, and the unit."""
         spacing, span = 1.0, "samples"
         self._in_unit(sample_spacing, unit)  # raises for a unit without a spacing
         if sample_spacing is not None:
             spacing = float(check_spacing(sample_spacing, 1)[0])
             span = {"Hz": "s", "kHz": "ms"}.get(unit, "sample unit")
-        n, n_frames = self.grid_shape_[0], len(self.frame_centers_)
-        if n_times is None:
-            middles = self.frame_centers_ * spacing
-            names = [f"{text} {span}" for text in format_numbers(middles)]
-            frames = sp.eye_array(n_frames, format="csr")
-            return frames, list(zip(names, middles.tolist(), strict=True)), span
-        n_times = check_count("n_times", n_times)
-        ends = np.linspace(0, n, n_times + 1)
-        place = np.searchsorted(ends, self.frame_centers_, side="right") - 1
-        place = place.clip(0, n_times - 1)
-        masks = sp.csr_array(
-            (np.ones(n_frames), (place, np.arange(n_frames))), (n_times, n_frames)
-        )
-        if len(np.unique(place)) < n_times:
+        frames = self.frame_centers_ * spacing
+        if n_times is None and edges is None:
+            names = [f"{text} {span}" for text in format_numbers(frames)]
+            every = sp.csr_array(sp.eye_array(len(frames)))
+            return every, list(zip(names, frames.tolist(), strict=True)), span
+        if edges is None:
+            n_times = check_count("n_times", n_times)
+            edges = np.linspace(0, self.grid_shape_[0] * spacing, n_times + 1)
+            # frames whose middles lie outside the signal count at its ends
+            frames = frames.clip(edges[0], edges[-1])
+        elif n_times is not None:
+            raise ValueError("n_times and time_edges were given; give one of them.")
+        intervals = check_intervals(frames, edges=edges, name="time_edges")
+        masks = inside_intervals(frames, intervals)
+        if not np.diff(masks.indptr).all():
             raise ValueError(
-                f"n_times={n_times}, but there are {n_frames} frames, and some "
-                "intervals hold the middle of none; take fewer intervals or a shorter "
-                "hop."
+                f"Of {len(intervals)} intervals of time, some hold the middle of none "
+                f"of {len(frames)} frames, from {frames[0]:.6g} to {frames[-1]:.6g} "
+                f"{span}; take fewer or longer ones, or a shorter hop."
             )
-        texts = [text.removesuffix(".0") for text in format_numbers(ends * spacing)]
-        names = [f"{a} to {b} {span}" for a, b in pairwise(texts)]
-        middles = (ends[:-1] + ends[1:]) / 2 * spacing
-        return masks, list(zip(names, middles.tolist(), strict=True)), span
+        texts = iter(t.removesuffix(".0") for t in format_numbers(intervals.ravel()))
+        names = [f"{a} to {b} {span}" for a, b in zip(texts, texts, strict=True)]
+        return masks, list(zip(names, intervals.mean(axis=1), strict=True)), span
 
     def _frame_bands(self, given: dict, bands: dict, shared: dict) -> tuple:
         """Return masks of a frame's coefficients, their names, middles and unit."""

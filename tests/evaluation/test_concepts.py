@@ -70,6 +70,21 @@ def test_the_table_is_what_it_says(planted):
     assert_allclose(report.sparsity, hoyer, rtol=1e-5)
     assert ((report.stability > 0.3) & (report.stability <= 1 + 1e-9)).all()
     assert report.maps.shape == (4, 20, 12, 12)
+    # the explained probability without a concept, and with it alone
+    predicted = net(torch.tensor(X[:20])).argmax(1)
+
+    def probability(s):
+        value = x + trim.transformer_.inverse_transform(s) - back
+        out = net[2:](torch.tensor(value, dtype=torch.float32)).softmax(1)
+        return out[range(20), predicted].detach().numpy()
+
+    s = explanation.coefficients
+    for k in range(4):
+        own = np.tile(np.eye(4)[k], s.shape[1] // 4)
+        falls = probability(s) - probability(s * (1 - own))
+        rises = probability(s * own) - probability(0 * s)
+        assert_allclose(report.deletion[k], falls.mean(), atol=1e-5)
+        assert_allclose(report.insertion[k], rises.mean(), atol=1e-5)
     assert "R2 of what they represent" in str(report)
     again = concept_report(trim, X[:20], n_fits=2, random_state=0)
     assert_allclose(again.stability, report.stability)
@@ -95,6 +110,15 @@ def test_maps_are_drawn_where_each_concept_is_strongest(planted):
     concepts = AlongAxis(NMF(3, random_state=0, init="nndsvda", max_iter=800), axis=1)
     trim = TransformImportance(net, concepts, layer="1").fit(X[:60])
     report = concept_report(trim, X[:20])
+    cropped = report.plot(k=2, n_columns=3, crop=0.5)
+    assert len(cropped.axes_) == 12
+    row, column = np.unravel_index(
+        cropped.maps[0, cropped.picked[0, 0]].argmax(), (12, 12)
+    )
+    top, left = np.clip([row - 2.5, column - 2.5], 0, 6).round().astype(int)
+    expected = X[cropped.picked[0, 0], 0, top : top + 6, left : left + 6]
+    assert_allclose(cropped.axes_[3].images[0].get_array(), expected)
+    plt.close(cropped.figure_)
     display = report.plot(k=2, n_columns=4, title="Concepts")
     assert isinstance(display, ConceptsDisplay)
     assert len(display.axes_) == 8
@@ -108,6 +132,11 @@ def test_maps_are_drawn_where_each_concept_is_strongest(planted):
     plt.close(drawn.figure_)
     with pytest.raises(ValueError, match="and 1 axes of places"):
         ConceptsDisplay.from_maps(lines, np.ones((1, 4, 10, 2)), ["beat"])
+    with pytest.raises(ValueError, match=r"crop=0; expected a share in \(0, 1\]"):
+        ConceptsDisplay.from_maps(lines, np.ones((1, 4, 10)), ["beat"], crop=0)
+    cut = ConceptsDisplay.from_maps(lines, np.ones((1, 4, 10)), ["beat"], crop=0.2)
+    assert len(cut.axes_[4].lines[0].get_xdata()) == 10
+    plt.close(cut.figure_)
     with pytest.raises(ValueError, match="2 names were given for 1 concepts"):
         ConceptsDisplay.from_maps(lines, np.ones((1, 4, 10)), ["beat", "rest"])
 
@@ -117,6 +146,9 @@ def test_what_has_no_concepts_is_refused():
     net = nn.Linear(4, 1).double()
     with pytest.raises(ValueError, match="needs a transformer of components"):
         concept_report(TransformImportance(net).fit(X), X)
+    whole = concept_report(TransformImportance(net, PCA(3)).fit(X), X)
+    with pytest.raises(ValueError, match="have no places to draw"):
+        whole.plot()
     trim = TransformImportance(net, PCA(3), groups=[0, 0, 1]).fit(X)
     with pytest.raises(ValueError, match="needs one group per component"):
         concept_report(trim, X)

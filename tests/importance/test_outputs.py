@@ -141,3 +141,11 @@ def test_targets_that_do_not_fit_are_refused_at_fit(net, X, target, match):
 def test_a_rule_for_classes_is_none_for_other_outputs(net, X):
     with pytest.raises(ValueError, match="output='margin' reads a class off"):
         TransformImportance(net, target=(0, 0), output="margin").fit(X)
+
+
+def test_more_outputs_than_can_lie_side_by_side_are_refused():
+    net = nn.Sequential(nn.Linear(6, 9000), nn.Unflatten(1, (2, 4500))).double()
+    X = np.ones((2, 6))
+    target = (slice(None), slice(None))
+    with pytest.raises(ValueError, match="picks 9000 outputs of every sample"):
+        TransformImportance(net, target=target).fit(X)

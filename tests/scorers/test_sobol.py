@@ -57,7 +57,7 @@ def naive(net, X, k, n, seed, target):
     missing = channels.reshape(u.shape[0], -1) - u @ nmf.components_
     u = u.reshape(*channels.shape[:-1], k)
     missing = missing.reshape(channels.shape)
-    sequence = qmc.Halton(2 * k, rng=seed).random(n)
+    sequence = qmc.Halton(2 * k, seed=np.random.default_rng(seed)).random(n)
     scores = np.zeros((len(X), k))
 
     def output(sample, mask):

@@ -66,6 +66,19 @@ def test_octaves_are_those_around_a_thousand_hertz():
     np.testing.assert_allclose(thirds[1:] / thirds[:-1], 2 ** (1 / 3))
 
 
+def test_hard_bands_of_a_scale_give_every_frequency_to_the_nearest_middle():
+    fitted, bands = groups(edges="octave", soft=False)
+    hertz = fitted.frequencies_[fitted.frequency_of_, 0] * RATE / 4000
+    masks = bands.masks.toarray()
+    assert set(np.unique(masks)) == {0, 1}
+    np.testing.assert_array_equal(masks.sum(axis=0), 1)
+    own = masks[bands.centers.tolist().index(1000)] == 1
+    edges = 1000 * 2**-0.5, 1000 * 2**0.5
+    np.testing.assert_array_equal(own, (hertz >= edges[0]) & (hertz < edges[1]))
+    _, mels = groups(edges="mel", n_bands=20, soft=False)
+    np.testing.assert_array_equal(mels.masks.sum(axis=0), 1)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -73,7 +86,6 @@ def test_octaves_are_those_around_a_thousand_hertz():
         ({"edges": "erb", "n_bands": 3}, "edges='erb'; as a string"),
         ({"edges": "octave", "n_bands": 3}, "has bands of its own"),
         ({"edges": "mel", "n_bands": 3, "width": 2.0}, "width cannot go with"),
-        ({"edges": "mel", "n_bands": 3, "soft": False}, "makes soft bands"),
         ({"edges": "mel", "n_bands": 3, "unit": "kHz"}, "frequencies are in 'kHz'"),
         ({"edges": "mel", "n_bands": 400}, r"bands contain no frequency: 'around"),
         ({"centers": [3, 2, 5], "soft": True}, "middles that increase"),
@@ -82,6 +94,11 @@ def test_octaves_are_those_around_a_thousand_hertz():
 def test_bands_that_cannot_be_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         groups(n=200, **options)
+
+
+def test_octaves_need_a_frequency_above_zero():
+    with pytest.raises(ValueError, match="divides frequencies above 0, and there is"):
+        groups(n=1, edges="octave")
 
 
 def test_a_scale_needs_to_know_the_spacing():

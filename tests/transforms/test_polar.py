@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sktrim import FourierTransformer, TransformImportance, inverse_module
+from sktrim.evaluation import faithfulness_score
 from sktrim.scorers import KernelShap, Occlusion, Shapley, get_scorer_names
 
 SHAPES = pytest.mark.parametrize(
@@ -62,6 +63,37 @@ def test_single_precision_and_names():
         "real part",
         "imaginary part",
     ]
+
+
+def test_amplitude_and_phase_of_every_band():
+    X = signals(16)
+    polar = FourierTransformer(coordinates="polar").fit(X)
+    bands = polar.feature_groups(by="band", edges=[0, 1, 4, 8])
+    parts = polar.feature_groups(by="part", edges=[0, 1, 4, 8])
+    # the constant has no phase
+    assert parts.names == [
+        "amplitude, 0.0 to 1.0 cycles",
+        "amplitude, 1.0 to 4.0 cycles",
+        "amplitude, 4.0 to 8.0 cycles",
+        "phase, 1.0 to 4.0 cycles",
+        "phase, 4.0 to 8.0 cycles",
+    ]
+    whole, divided = bands.masks.toarray(), parts.masks.toarray()
+    assert_allclose(divided[:3] + np.vstack([0 * whole[:1], divided[3:]]), whole)
+    named = np.array(["phase" in name for name in polar.get_feature_names_out()])
+    assert not divided[:3, named].any()
+    assert not divided[3:, ~named].any()
+    soft = polar.feature_groups(by="part", centers=[1, 3, 6], soft=True)
+    assert_allclose(np.asarray(soft.masks.sum(axis=0)).ravel(), 1)
+
+
+def test_faithfulness_puts_other_rows_in_place_of_amplitudes_and_phases():
+    X = signals(16, n=12)
+    space = FourierTransformer(coordinates="polar")
+    trim = TransformImportance(Power(), space, Occlusion("rows"), groups="part").fit(X)
+    assert trim.score(X) == faithfulness_score(trim, X, baseline="rows")
+    with pytest.raises(ValueError, match="baseline='zero' would put a phase"):
+        faithfulness_score(trim, X)
 
 
 class Power(nn.Module):

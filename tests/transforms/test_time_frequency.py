@@ -175,6 +175,26 @@ def test_groups_by_frequency_time_and_cell_take_every_coefficient_once(transform
     )
 
 
+def test_intervals_of_ones_own_hold_the_frames_with_their_middles_inside():
+    fitted = LappedTransformer(5 * 2).fit(signals(60))
+    rate = {"sample_spacing": 0.01, "unit": "Hz"}
+    times = fitted.frame_centers_ * 0.01
+    edges = [0.1, 0.25, 0.5]
+    own = fitted.feature_groups(by="time", time_edges=edges, **rate)
+    assert own.names == ["0.1 to 0.25 s", "0.25 to 0.5 s"]
+    assert_allclose(own.centers, [0.175, 0.375])
+    for mask, lo, hi in zip(own.masks.toarray(), edges[:-1], edges[1:], strict=True):
+        assert_allclose(
+            mask, (lo <= times[fitted.frame_of_]) & (times[fitted.frame_of_] < hi)
+        )
+    apart = fitted.feature_groups(
+        by="time", time_edges=[[0.1, 0.2], [0.15, 0.4]], **rate
+    )
+    assert apart.masks.sum() > 0
+    cells = fitted.feature_groups(by="cell", n_bands=2, time_edges=edges, **rate)
+    assert cells.names[3].endswith(" Hz, 0.25 to 0.5 s")
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("scorer", ["cd", "deeplift", "occlusion", "shapley"])
 @pytest.mark.parametrize(
@@ -226,11 +246,16 @@ def test_what_cannot_be_inverted_is_refused(transformer, match):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"by": "level"}, "by='level'; expected one of 'natural', 'band', 'time'"),
-        ({"n_times": 3}, "n_times needs by='time' or 'cell'"),
+        ({"by": "level"}, r"by='level'; expected one of \('natural', 'band', 'time'"),
+        ({"n_times": 3}, "n_times and time_edges need by='time' or 'cell'"),
         ({"by": "time", "n_bands": 3}, "n_bands needs by='band' or 'cell'"),
         ({"by": "time", "n_times": 0}, "n_times=0; expected an integer"),
-        ({"by": "time", "n_times": 50}, "intervals hold the middle of none"),
+        ({"by": "time", "n_times": 2, "time_edges": [0, 9]}, "give one of them"),
+        ({"time_edges": [0, 9]}, "n_times and time_edges need by='time' or 'cell'"),
+        ({"by": "time", "time_edges": [0]}, r"time_edges has shape \(1,\); expected"),
+        ({"by": "time", "time_edges": [0, 9, 9]}, "time_edges must be finite and inc"),
+        ({"by": "time", "time_edges": [70, 80]}, "some hold the middle of none"),
+        ({"by": "time", "n_times": 50}, "some hold the middle of none"),
         ({"by": "cell", "edges": "mel", "n_bands": 3}, "needs sample_spacing="),
         ({"by": "time", "unit": "Hz"}, "needs sample_spacing="),
     ],
