@@ -34,6 +34,7 @@ from sktrim.importance._question import (
     names_out,
     pick_rows,
 )
+from sktrim.importance._sets import SetScores, check_sets
 from sktrim.importance._signals import (
     check_columns,
     check_numbers,
@@ -413,6 +414,75 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         later = ("verbose", "on_incomplete", "n_jobs")
         return replace(self.question_, **{name: getattr(self, name) for name in later})
+
+    def explain_sets(self, X, sets, y=None) -> np.ndarray:
+        """Score sets of groups as wholes: a phrase, a patch, a band of bands.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, *signal_shape)
+        sets : array-like of shape (n_sets, n_groups) or (n_samples, n_sets, n_groups)
+            1 for the groups of a set, 0 for others; with three axes, sets of each
+            sample's own.
+        y : array-like of shape (n_samples,), default=None
+            True labels, for ``target="true"``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_sets) or (n_samples, n_sets, n_targets)
+
+        Raises
+        ------
+        TypeError
+            If the scorer has no notion of a whole set and its scores do not add up.
+        ValueError
+            If X, the sets or the target do not fit.
+
+        See Also
+        --------
+        sktrim.hierarchy.AgglomerativeDecomposition : Finds sets that act together.
+
+        Notes
+        -----
+        The score of a set is that of one group with all of its coefficients: what it
+        contributes by "cd", what is lost without it by "occlusion", what it adds as a
+        single player by "shapley". The scores of additive scorers are summed.
+
+        Examples
+        --------
+        Of a product, at (2, 3), each factor and both:
+
+        >>> import numpy as np
+        >>> import torch
+        >>> from sktrim import TransformImportance
+        >>> class Product(torch.nn.Module):
+        ...     def forward(self, x):
+        ...         return x[:, :1] * x[:, 1:]
+        >>> X = np.array([[2.0, 3.0]])
+        >>> trim = TransformImportance(Product()).fit(X)
+        >>> trim.explain_sets(X, [[1, 0], [0, 1], [1, 1]])
+        array([[3., 3., 6.]], dtype=float32)
+        """
+        bound = self.bind_sets(X, y)
+        sets = check_sets(sets, len(bound), len(self.groups_))
+        values = bound(np.arange(len(bound)), sets)
+        return values if bound.resolved.every else values[..., 0]
+
+    def bind_sets(self, X, y=None) -> SetScores:
+        """Prepare samples for many batches of sets, for studies of one's own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        callable
+            Takes indices of n samples and sets (n, n_sets, n_groups) of their groups
+            to scores (n, n_sets, n_targets).
+        """
+        return SetScores(self._question_now(), self.signals(X), y)
 
     def transform(self, X):
         """Compute the scores alone, for Pipelines.

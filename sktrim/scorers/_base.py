@@ -200,3 +200,34 @@ class Scorer(BaseEstimator):
         raise NotImplementedError(
             f"{type(self).__name__} must define attribute(model, s, groups, target)."
         )
+
+    def attribute_sets(self, model, s, sets, groups, target, **extras):
+        """Score sets of groups as wholes, for every sample sets of its own.
+
+        Parameters
+        ----------
+        model, s, groups, target
+            As in `attribute`.
+        sets : torch.Tensor of shape (n_sets, n_samples, n_groups)
+            1 for the groups of a set, 0 for others.
+        **extras
+            What `attribute` asks for beside.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_sets, n_samples, n_targets)
+
+        Raises
+        ------
+        TypeError
+            If the scorer is neither additive nor has a notion of a whole set.
+        """
+        if not self.additive:
+            raise TypeError(
+                f"{type(self).__name__} cannot score a set of groups as a whole. Use "
+                "'cd', 'occlusion' or 'shapley', which can, or a scorer whose scores "
+                "add up, such as 'integrated_gradients'."
+            )
+        found = self.attribute(model, s, groups, target, **extras)
+        values = found.values if isinstance(found, Attribution) else found
+        return torch.einsum("kng,ngt->knt", sets.to(values), values)

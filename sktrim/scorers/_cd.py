@@ -160,6 +160,29 @@ class ContextualDecomposition(FromBaseline):
             parts.append(part)
         return Attribution.join(parts)
 
+    @torch.no_grad()
+    def attribute_sets(self, model, s, sets, groups, target, *, background=None):
+        """Score sets of groups; see `Scorer.attribute_sets`."""
+        if self.partition:
+            raise ValueError(
+                "partition=True decomposes parts of one whole, and sets overlap; leave "
+                "partition at False."
+            )
+        own = groups.aggregate(torch.full_like(model.s[0], 1 / model.s.shape[1]))
+        share = (sets.to(own) @ own).clamp(max=1)
+        origins, total = self.baseline_rows(model, background), 0
+        for origin in origins:
+            change = model.s - origin
+
+            def carried(rows, some, change=change):
+                masks = groups.spread(sets[some, rows]).clamp(max=1)
+                return model[rows].linear(masks * change[rows])
+
+            parts = DenseParts(len(sets), carried, share)
+            scores, _ = self._decompose(model, parts, target)
+            total = total + (scores.abs() if self.absolute else scores)
+        return total / len(origins)
+
     def _scores(self, model, groups, target, origin):
         """Scores (n, n_groups, n_targets) relative to one row, what is left, pairs."""
         change = model.s - origin

@@ -73,14 +73,30 @@ class Occlusion(FromBaseline):
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
         rows = self.baseline_rows(model, background)
-        explained = target(model.output(model.x))
-        step = max(1, model.rows_at_once() // len(s))
+        lost = self._lost(
+            model, len(groups), lambda some: groups.dense(some)[:, None], target, rows
+        )
+        return lost.movedim(0, 1)
+
+    @torch.no_grad()
+    def attribute_sets(self, model, s, sets, groups, target, *, background=None):
+        """Score sets of groups; see `Scorer.attribute_sets`."""
+        rows = self.baseline_rows(model, background)
+
+        def masks(some):
+            return groups.spread(sets[some]).clamp(max=1)
+
+        return self._lost(model, len(sets), masks, target, rows)
+
+    def _lost(self, model, n_masks: int, masks, target, rows) -> torch.Tensor:
+        """Return what is lost under each mask, (n_masks, n_samples, n_targets)."""
+        # `masks` gives those of a slice, (k, 1 or n_samples, n_coefficients)
+        s, explained = model.s, target(model.output(model.x))
         values = []
-        for part in chunks(len(groups), step):
-            masks = groups.dense(part)[:, None]
-            change = 0
+        for some in chunks(n_masks, max(1, model.rows_at_once() // len(s))):
+            weights, change = masks(some), 0
             for row in rows:
-                lost = explained - target(model(s - masks * (s - row)))
+                lost = explained - target(model(s - weights * (s - row)))
                 change = change + (lost.abs() if self.absolute else lost)
             values.append(change / len(rows))
-        return torch.cat(values).movedim(0, 1)
+        return torch.cat(values)

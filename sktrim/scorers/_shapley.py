@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from scipy.special import gammaln
 
+from sktrim._memory import chunks
 from sktrim.scorers._baselines import FromBaseline, check_positive
 from sktrim.scorers._coalitions import Subsets, scores_of
 
@@ -142,6 +143,29 @@ class Shapley(FromBaseline):
             points, solve = _Prefixes(ranks), _sampled(ranks)
         return scores_of(solve, model, groups, target, rows, points)
 
+    @torch.no_grad()
+    def attribute_sets(
+        self, model, s, sets, groups, target, *, background=None, random_state=None
+    ):
+        """Score sets of groups as single players; see `Scorer.attribute_sets`."""
+        self._check()
+        rows = self.baseline_rows(model, background)
+        before = _drawn_before(sets.shape[2], self.n_permutations, random_state)
+        before = torch.as_tensor(before).to(sets)
+        at_once = max(1, model.rows_at_once() // (2 * len(s)))
+
+        def value(present):
+            share = groups.spread(1 - present).clamp(max=1)
+            runs = [target(model(model.s - share * (model.s - row))) for row in rows]
+            return torch.stack(runs).mean(0)
+
+        total: torch.Tensor = s.new_zeros(len(sets), len(s), target.n_targets)
+        for some in chunks(len(sets), at_once):
+            for others in before:
+                absent = others * (1 - sets[some])
+                total[some] += value(absent + sets[some]) - value(absent)
+        return total / len(before)
+
     def _check(self) -> None:
         check_positive(self.n_permutations, "n_permutations")
         if self.n_permutations % 2 or self.n_permutations < 4:
@@ -241,6 +265,15 @@ def _draw_ranks(
         drawn += rng.permuted(places, axis=1)[:, parents]
         ranks = np.argsort(np.argsort(drawn, axis=1), axis=1)
     return np.concatenate([ranks, n_groups - 1 - ranks])
+
+
+def _drawn_before(n_groups: int, n_orders: int, seed) -> np.ndarray:
+    """Draw which groups come before a player in orders, (n_orders, n_groups)."""
+    # those of uniform times earlier than the player's, in antithetic pairs
+    rng = np.random.default_rng(seed)
+    own = (np.arange(n_orders // 2) + rng.random(n_orders // 2)) / (n_orders // 2)
+    earlier = rng.random((n_orders // 2, n_groups)) < own[:, None]
+    return np.concatenate([earlier, ~earlier]).astype(float)
 
 
 class _Prefixes:

@@ -23,7 +23,7 @@ class Parts(Protocol):
         """Return the relevant parts of some samples for some masks."""
         ...
 
-    def share(self, masks: slice) -> torch.Tensor | None:
+    def share(self, rows: slice, masks: slice) -> torch.Tensor | None:
         """Return the masks' own shares of a row of zeros, if they are known."""
         ...
 
@@ -36,7 +36,7 @@ class DenseParts:
     n_masks : int
     parts : callable
         ``parts(rows, masks)``, two slices, gives a tensor ``(K, n, *signal)``.
-    share : torch.Tensor of shape (n_masks,), optional
+    share : torch.Tensor of shape (n_masks,) or (n_masks, n), optional
         The masks' own shares of a row of zeros, as in `contextual_decomposition`.
 
     See Also
@@ -65,9 +65,11 @@ class DenseParts:
         """Return the relevant parts of some samples for some masks."""
         return self._parts(rows, masks)
 
-    def share(self, masks: slice) -> torch.Tensor | None:
+    def share(self, rows: slice, masks: slice) -> torch.Tensor | None:
         """Return the masks' own shares of a row of zeros, if they are known."""
-        return None if self._share is None else self._share[masks]
+        if self._share is None or self._share.ndim == 1:
+            return None if self._share is None else self._share[masks]
+        return self._share[masks, rows]
 
 
 class LowRankParts:
@@ -125,8 +127,8 @@ class LowRankParts:
         members, products = self._members[key]
         return LowRank(self._coefficients[rows], self._basis, members, products)
 
-    def share(self, masks: slice) -> torch.Tensor:
-        """Return the mean weights of the masks."""
+    def share(self, rows: slice, masks: slice) -> torch.Tensor:
+        """Return the mean weights of the masks, alike in all rows."""
         return self._share[masks]
 
 
@@ -194,7 +196,7 @@ def decompose(
             pieces = []
             for first in range(0, parts.n_masks, at_once):
                 masks = slice(first, min(first + at_once, parts.n_masks))
-                part, share = parts.take(rows, masks), parts.share(masks)
+                part, share = parts.take(rows, masks), parts.share(rows, masks)
                 inputs = tuple(values[rows] for values in (x, *held))
                 rel, output = _run(method, model, inputs, part, share, strip)
                 pieces.append(rel)
