@@ -19,6 +19,8 @@ class SetScores:
         self.s = coefficients_of(question.transformer, x)
         self.outputs, self.resolved = question.resolve(x, y)
         self.masks, self.extras = question.masks(), question.extras()
+        outputs = torch.as_tensor(self.outputs)
+        self.explained = to_numpy(self.resolved.target(outputs))
 
     def __len__(self) -> int:
         return len(self.s)

@@ -8,8 +8,10 @@ from sktrim.inspection._curve import CurveDisplay
 from sktrim.inspection._failures import FailureDisplay
 from sktrim.inspection._faithfulness import FaithfulnessDisplay
 from sktrim.inspection._heatmap import HeatmapDisplay
+from sktrim.inspection._patches import PatchesDisplay
 from sktrim.inspection._randomisation import RandomisationDisplay
 from sktrim.inspection._sensors import SensorsDisplay
+from sktrim.inspection._tree import TreeDisplay
 
 __all__ = [
     "AgreementDisplay",
@@ -20,6 +22,8 @@ __all__ = [
     "FailureDisplay",
     "FaithfulnessDisplay",
     "HeatmapDisplay",
+    "PatchesDisplay",
     "RandomisationDisplay",
     "SensorsDisplay",
+    "TreeDisplay",
 ]

@@ -312,8 +312,7 @@ class Network:
         """
         X = signal_of(X)
         X = X.toarray() if sp.issparse(X) else X
-        X = np.ascontiguousarray(X)  # torch takes no negative strides
-        return torch.tensor(X, dtype=self.dtype, device=self.device)
+        return self._copied(np.asarray(X), self.dtype)
 
     def tensors(self, x) -> tuple[torch.Tensor, ...]:
         """Cast signals, and what is held beside them.
@@ -341,8 +340,12 @@ class Network:
         torch.Tensor
         """
         floating = values.dtype.kind == "f"
-        dtype = self.dtype if floating else None
-        return torch.tensor(values, dtype=dtype, device=self.device)
+        return self._copied(values, self.dtype if floating else None)
+
+    def _copied(self, values: np.ndarray, dtype: torch.dtype | None) -> torch.Tensor:
+        # axes of length 1 may have any stride, and torch takes some for a layout
+        rows = torch.tensor(values.ravel(), dtype=dtype, device=self.device)
+        return rows.view(values.shape)
 
     def inspect(self, x, target=None) -> "Network":
         """Find the ending, the number of outputs and the memory of one sample.

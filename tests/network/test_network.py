@@ -114,3 +114,25 @@ def test_a_module_of_several_outputs_is_made_a_regressor_by_skorch():
     np.testing.assert_allclose(trim.predict(X), outputs)
     with pytest.raises(ValueError, match="target= is required"):
         TransformImportance(net).fit(X)
+
+
+class Viewed(nn.Module):
+    """Lays its features out by a view, which takes one order of axes alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3)
+
+    def forward(self, x):
+        return self.conv(x).view(len(x), -1)[:, :2]
+
+
+@pytest.mark.parametrize("scorer", ["cd", "occlusion", "integrated_gradients"])
+def test_an_image_with_new_axes_is_laid_out_as_any_other(scorer):
+    image = np.random.default_rng(0).normal(size=(8, 8))
+    net = Viewed().double().eval()
+    trim = TransformImportance(net, scorer=scorer, target=0)
+    found = trim.fit(image[None, None]).explain(image[None, None])
+    same = trim.explain(image.reshape(1, 1, 8, 8).copy())
+    np.testing.assert_allclose(found.values, same.values)
+    assert trim.explain_sets(image[None, None], np.ones((1, 64))).shape == (1, 1)
