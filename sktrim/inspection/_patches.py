@@ -146,6 +146,8 @@ class PatchesDisplay(Display):
             self.axes_, self.masks, self.scores, self.titles, strict=True
         ):
             draw_signal(own, self.signal, False)
+            # paler, so that colours stand out from it
+            own.images[0].set_alpha(0.45)
             for mask, score in zip(masks, scores, strict=True):
                 _draw_patch(own, mask, colors.to_rgba(score))
             own.set_title(name, fontsize="small")

@@ -20,6 +20,8 @@ from sktrim.inspection._style import (
 
 _MOST_NUMBERS = 80
 """With more boxes than this their numbers are left out."""
+_WIDE = 110
+"""So many letters stand side by side."""
 
 
 @dataclass(eq=False, repr=False)
@@ -82,7 +84,7 @@ class TreeDisplay(Display):
         check_option("orientation", self.orientation, ("auto", "up", "right"))
         if self.orientation != "auto":
             return self.orientation == "up"
-        return max(map(len, self.names)) * len(self.names) < 170
+        return max(map(len, self.names)) * len(self.names) <= _WIDE
 
     def _size(self) -> tuple[float, float]:
         n_units, n_rows = len(self.names), int(self.levels.max()) + 1
@@ -111,7 +113,7 @@ class TreeDisplay(Display):
         if upright:
             ax.set_xlim(-0.6, n_units - 0.4)
             ax.set_ylim(-0.5, top + 0.5)
-            crowded = max(map(len, names)) * n_units > 110
+            crowded = max(map(len, names)) * n_units > _WIDE
             ax.set_xticks(range(n_units), names, rotation=45 if crowded else 0)
             if crowded:
                 for text in ax.get_xticklabels():
