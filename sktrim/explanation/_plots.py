@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,11 +11,13 @@ import scipy.sparse as sp
 from sktrim.explanation._arrays import LARGE_ERROR
 from sktrim.explanation._queries import ExplanationQueries
 from sktrim.explanation._tables import parents_of
+from sktrim.groups._text import split_words
 from sktrim.inspection import (
     BarDisplay,
     ComponentsDisplay,
     CurveDisplay,
     HeatmapDisplay,
+    TextDisplay,
 )
 from sktrim.inspection._style import check_option
 
@@ -238,6 +241,47 @@ class ExplanationPlots:
             **common,
         )
 
+    def text(
+        self,
+        text: str | Sequence[str],
+        *,
+        sample: int | None = None,
+        target: int | str | None = None,
+        title: str | None = None,
+        ax=None,
+    ) -> TextDisplay:
+        """Draw the words of a text, coloured by their scores.
+
+        Parameters
+        ----------
+        text : str or sequence of str
+            A text: its words have the scores of the groups of that name, in any case of
+            letters, such as the words of a vectorizer. Or one word per group, in order,
+            such as tokens; empty ones are left out.
+        sample : int, optional
+            Which sample; needed where there are several.
+        target : int or str, optional
+            Which target, needed where there are several.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        TextDisplay
+            Its ``to_html()`` is a fragment for a page.
+
+        Raises
+        ------
+        ValueError
+            If no word is the name of a group, or there is not one word per group.
+        """
+        chosen = _one_sample(self._choose(target, sample))
+        words, scores = _scored_words(text, chosen)
+        display = TextDisplay([words], [scores], label=self._label())
+        return display.plot(ax=ax, title=self._title(title, chosen, sample))
+
     def components(
         self,
         sample: int = 0,
@@ -334,6 +378,29 @@ class ExplanationPlots:
         return "\n".join(filter(None, lines)) or None
 
 
+def _scored_words(text: str | Sequence[str], chosen: ExplanationQueries):
+    """Return words, and their scores, NaN where a word has none."""
+    values, names = chosen.values[0], list(chosen.group_names)
+    if isinstance(text, str):
+        words = split_words(text)
+        known = {name.lower(): value for name, value in zip(names, values, strict=True)}
+        scores = [known.get(word.lower(), np.nan) for word in words]
+        if np.isnan(scores).all():
+            raise ValueError(
+                f"No word of {text[:60]!r} is the name of a group, such as "
+                f"{names[:3]}. Pass one word per group, in a list."
+            )
+        return words, scores
+    n_words = len(chosen.without_residual().group_names)
+    if len(text) != n_words:
+        raise ValueError(
+            f"{len(text)} words were given for {n_words} groups; give one per group, "
+            "empty where there is none."
+        )
+    kept = [i for i, word in enumerate(text) if word]
+    return [text[i] for i in kept], values[kept]
+
+
 def _channels(names: list[str]) -> list[str]:
     """Read the channels that transforms of signals put in front of names."""
     matches = [re.match(r"channel(\d+|\(\d+(, \d+)*\))(?= )", name) for name in names]
@@ -392,7 +459,7 @@ def _plane(chosen: ExplanationQueries) -> np.ndarray:
 def _one_sample(chosen: ExplanationQueries) -> ExplanationQueries:
     if len(chosen) != 1:
         raise ValueError(
-            f"a map over the signal is drawn of one sample, not {len(chosen)}; say "
+            f"this picture is of one sample, not {len(chosen)}; say "
             "which with sample=."
         )
     return chosen

@@ -99,7 +99,9 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
         Attribution method; see `sktrim.scorers.get_scorer_names`.
     groups : str, FeatureGroups, array, dict or callable, default="natural"
         What gets one score each: the transformer's "natural" groups, single
-        "coefficients", others it has a name for, such as "level". An array of shape
+        "coefficients", others it has a name for, such as "level"; without a
+        transformer, the "positions" along the first axis of signals, such as the tokens
+        behind an embedding. An array of shape
         (n_coefficients,) holds labels (-1: ungrouped), one of shape (n_groups,
         n_coefficients) masks in [0, 1]. A callable is given the fitted transformer.
     target : str, int, array of int, tuple or callable, default="predicted"

@@ -288,11 +288,24 @@ def ask(
         network=network,
         transformer=transformer,
         inverse=inverse,
-        groups=_resolve_groups(groups, transformer, width, names),
+        groups=_resolve_groups(groups, transformer, width, names, sample.shape[1:]),
         scorer=scorer,
         background=background,
         **settings,
     )
+
+
+def _positions(transformer, shape: tuple[int, ...]) -> FeatureGroups:
+    """Return a group for each place along the first axis of signals, such as tokens."""
+    if transformer is not None or len(shape) < 2:
+        raise ValueError(
+            "groups='positions' is for signals of two axes or more, such as (n_tokens, "
+            f"width) at an embedding, without a transformer; got shape {shape} and "
+            f"transformer={transformer!r}."
+        )
+    labels = np.repeat(np.arange(shape[0]), prod(shape[1:]))
+    names = [f"position{i}" for i in range(shape[0])]
+    return FeatureGroups.from_labels(labels, names)
 
 
 def _check_width(inverse, transformer, network, x) -> None:
@@ -309,9 +322,13 @@ def _check_width(inverse, transformer, network, x) -> None:
         )
 
 
-def _resolve_groups(groups, transformer, width: int, names) -> FeatureGroups:
+def _resolve_groups(
+    groups, transformer, width: int, names, signal_shape: tuple[int, ...]
+) -> FeatureGroups:
     if callable(groups):
         groups = groups(transformer)
+    if isinstance(groups, str) and groups == "positions":
+        return _positions(transformer, signal_shape)
     plain = isinstance(groups, str) and groups in ("natural", "coefficients")
     own = hasattr(last_step(transformer), "feature_groups")
     if plain and names is not None and not own:

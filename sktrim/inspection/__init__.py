@@ -11,6 +11,7 @@ from sktrim.inspection._heatmap import HeatmapDisplay
 from sktrim.inspection._patches import PatchesDisplay
 from sktrim.inspection._randomisation import RandomisationDisplay
 from sktrim.inspection._sensors import SensorsDisplay
+from sktrim.inspection._text import TextDisplay
 from sktrim.inspection._tree import TreeDisplay
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "PatchesDisplay",
     "RandomisationDisplay",
     "SensorsDisplay",
+    "TextDisplay",
     "TreeDisplay",
 ]
