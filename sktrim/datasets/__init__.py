@@ -1,1 +1,5 @@
-"""Data to try explanations on, simulated so that the answer is known."""
+"""Data to try explanations on: simulated, so that the answer is known, and real."""
+
+from sktrim.datasets._reviews import load_movie_reviews
+
+__all__ = ["load_movie_reviews"]

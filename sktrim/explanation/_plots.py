@@ -459,8 +459,7 @@ def _plane(chosen: ExplanationQueries) -> np.ndarray:
 def _one_sample(chosen: ExplanationQueries) -> ExplanationQueries:
     if len(chosen) != 1:
         raise ValueError(
-            f"this picture is of one sample, not {len(chosen)}; say "
-            "which with sample=."
+            f"this picture is of one sample, not {len(chosen)}; say which with sample=."
         )
     return chosen
 

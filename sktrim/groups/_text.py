@@ -63,10 +63,10 @@ class TokenizedTexts:
     ----------
     texts : sequence of str
     offsets : list of list of (int, int)
-        Where each token begins and ends in its text; (0, 0) for one that stands for no
-        part of it.
+        Where the token at each position of the network begins and ends in its text;
+        (0, 0) for one that stands for no part of it.
     n_tokens : int
-        Positions of the network: shorter texts are padded at their ends.
+        Positions of the network: behind the last of a text there is padding.
 
     See Also
     --------
@@ -222,7 +222,11 @@ def _sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def tokenize_texts(
-    texts: Sequence[str], tokenizer: Any = None, *, n_tokens: int | None = None
+    texts: Sequence[str],
+    tokenizer: Any = None,
+    *,
+    n_tokens: int | None = None,
+    padding: str = "right",
 ) -> TokenizedTexts:
     """Find the part of each text that every token of a tokenizer stands for.
 
@@ -237,6 +241,8 @@ def tokenize_texts(
     n_tokens : int, default=None
         Positions that the network takes; what lies behind is left out. None: those of
         the longest text.
+    padding : {"right", "left"}, default="right"
+        On which side of shorter texts the network has padding.
 
     Returns
     -------
@@ -245,7 +251,8 @@ def tokenize_texts(
     Raises
     ------
     ValueError
-        If there is no text, one has no token, or a token cannot be found in its text.
+        If there is no text, one has no token, a token cannot be found in its text, or
+        the padding is unknown.
     TypeError
         If texts is one string, or the tokenizer gives no offsets.
 
@@ -264,14 +271,19 @@ def tokenize_texts(
     if isinstance(texts, str):
         raise TypeError("texts is one string; pass a list of them.")
     texts = list(texts)
+    if padding not in ("right", "left"):
+        raise ValueError(f"padding={padding!r}; expected 'right' or 'left'.")
     if not texts:
         raise ValueError("There is no text; expected at least one.")
     offsets = _offsets(texts, tokenizer)
     for i, spans in enumerate(offsets):
         if not any(stop > start for start, stop in spans):
             raise ValueError(f"Text {i} has no token: {texts[i][:60]!r}. Leave it out.")
-    longest = max(map(len, offsets))
-    return TokenizedTexts(texts, offsets, longest if n_tokens is None else n_tokens)
+    n_tokens = max(map(len, offsets)) if n_tokens is None else n_tokens
+    if padding == "left":
+        none = [(0, 0)] * n_tokens
+        offsets = [none[len(spans) :] + spans[:n_tokens] for spans in offsets]
+    return TokenizedTexts(texts, offsets, n_tokens)
 
 
 def split_words(text: str) -> list[str]:

@@ -63,6 +63,18 @@ def test_pieces_of_words_between_markers():
     assert short.words().names[0] == ["It's", "not"]
 
 
+def test_padding_may_stand_before_a_text():
+    right = tokenize_texts(TEXTS, n_tokens=6).words()
+    left = tokenize_texts(TEXTS, n_tokens=6, padding="left").words()
+    assert left.names == right.names
+    # what is too long is cut at its end on either side
+    assert left.labels[0].tolist() == right.labels[0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert left.labels[1].tolist() == [-1, -1, 0, 1, 2, 3]
+    assert left.labels[2].tolist() == [-1] * 5 + [0]
+    with pytest.raises(ValueError, match="padding='both'; expected"):
+        tokenize_texts(TEXTS, padding="both")
+
+
 def test_tokenizers_of_other_kinds():
     class Rust:
         def token_to_id(self, token):
