@@ -78,12 +78,12 @@ def explained(learned, phrase, phrases, scorer):
     "scorer", [ContextualDecomposition(bias="channel"), "cd", "occlusion"]
 )
 def test_not_turns_good_round(learned, scorer):
-    plain = explained(learned, "is good", ["good"], scorer)
+    plain = explained(learned, "is good", ["good"], scorer)[:, 0]
     both, word = explained(learned, "is not good", ["not good", "good"], scorer).T
-    assert len(both) == len(plain) == 3
-    assert (plain > 0).all()
+    assert len(both) == len(plain) == 6
     # in the context of "not", the word itself speaks against
     assert (word < 0).all()
+    assert (plain - word > 1).all()
     if scorer != "occlusion":
         assert (both < 0).all()
         assert (np.abs(both) > np.abs(word)).all()
