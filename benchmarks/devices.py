@@ -2,10 +2,19 @@
 
 import copy
 
+import numpy as np
 import torch
 from sklearn import config_context
+from sklearn.decomposition import PCA
 
-from sktrim import FourierTransformer, contextual_decomposition, transform_importance
+from sktrim import (
+    AlongAxis,
+    FourierTransformer,
+    TransformImportance,
+    contextual_decomposition,
+    transform_importance,
+)
+from sktrim.hierarchy import AgglomerativeDecomposition
 from sktrim.propagation import UnsupportedOperationError
 from sktrim.scorers import get_scorer_names
 from tests import nets, zoo
@@ -95,6 +104,41 @@ def _scorer_rows(device):
             yield [f"{scorer}, {title}", _difference(found, expected), None]
 
 
+def _inside_rows(device):
+    """Compare what is asked inside a network, and of sets of groups."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    X = torch.rand(N_SAMPLES, 1, 12, 12, generator=generator, dtype=torch.float64)
+    X, net = X.numpy(), nets.small_conv()
+    concepts = AlongAxis(PCA(3), axis=1)
+    sets = np.random.default_rng(0).random((N_SAMPLES, 4, 9)) < 0.5
+    patches = np.kron(np.arange(9).reshape(3, 3), np.ones((4, 4), int)).ravel()
+    for scorer in ("cd", "integrated_gradients", "deeplift", "shapley", "sobol"):
+        options = {"scorer": scorer, "layer": "pool", "target": 0, "random_state": 0}
+        cpu, gpu = (
+            TransformImportance(copy.deepcopy(net).to(where), concepts, **options)
+            .fit(X)
+            .explain(X)
+            .values
+            for where in ("cpu", device)
+        )
+        yield [f"{scorer}, concepts at a layer", _difference(gpu, cpu), None]
+    for scorer in ("cd", "occlusion", "shapley"):
+        options = {"scorer": scorer, "groups": patches, "target": 0, "random_state": 0}
+        cpu, gpu = (
+            TransformImportance(copy.deepcopy(net).to(where), **options).fit(X)
+            for where in ("cpu", device)
+        )
+        off = _difference(gpu.explain_sets(X, sets), cpu.explain_sets(X, sets))
+        yield [f"{scorer}, sets of patches", off, None]
+        pair = [AgglomerativeDecomposition(t, (3, 3)).explain(X) for t in (cpu, gpu)]
+        same = all(
+            a.children == b.children and np.allclose(a.scores, b.scores, atol=1e-9)
+            for a, b in zip(*pair, strict=True)
+        )
+        yield [f"{scorer}, trees are the same: {same}", None, None]
+
+
 def _beyond(name, device):
     """Device memory of a decomposition beyond model and input, over working_memory."""
     problem = PROBLEMS[name]()
@@ -124,6 +168,7 @@ def measure(device="cuda"):
         for expected in [_decomposed(name, "cpu")]
     ]
     rows += _scorer_rows(device)
+    rows += _inside_rows(device)
     for name in PROBLEMS:
         title, share = _beyond(name, device)
         rows.append([f"cd, {title}", None, share])
