@@ -45,6 +45,7 @@ examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_table.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_choose_transform.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_topics.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_strokes.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
