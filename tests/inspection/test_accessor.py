@@ -187,24 +187,3 @@ def test_two_channels_with_peaks_of_their_own_keep_them():
     lines = explanation.plot.curve().ax_.lines[:2]
     assert [line.get_label() for line in lines] == ["channel0", "channel1"]
     assert [line.get_ydata().max() for line in lines] == [20.8, 20.2]
-
-
-def test_groups_are_curves_over_targets():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(5, 4, 6)) * np.array([1, 5, 0.1, 3])[:, None]
-    explanation = Explanation(values, ["a", "b", "c", "d"], target_names=list("uvwxyz"))
-    display = explanation.plot.targets(
-        3, positions=np.arange(6) / 2, xlabel="lead time (days)", spread=None
-    )
-    assert [curve.name for curve in display.curves] == ["a", "b", "d"]
-    np.testing.assert_allclose(display.centers, np.arange(6) / 2)
-    np.testing.assert_allclose(
-        display.curves[2].heights, np.abs(values[:, 3]).mean(axis=0)
-    )
-    assert display.ax_.get_xlabel() == "lead time (days)"
-    one = explanation.plot.targets(sample=2, absolute=False)
-    np.testing.assert_allclose(one.curves[1].heights, values[2, 1])
-    with pytest.raises(ValueError, match="give one number per target"):
-        explanation.plot.targets(positions=[1, 2])
-    with pytest.raises(ValueError, match="need several of them side by side"):
-        explanation.for_target(0).plot.targets()
