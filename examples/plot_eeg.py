@@ -113,8 +113,8 @@ print(f"below 2 Hz behind the ears: {slow:.0%} of the magnitude of the scores")
 
 # %%
 # The same by recording, of 50 trials each: four of long blinks, five of short ones. The
-# slow band tells a long blink. A short one mostly is what shows no sign of a long one,
-# but for one recording, which the network knows by its hum.
+# slowest band tells a long blink, the next two a short one; but there is one recording
+# that the network knows by its hum.
 
 recordings = scores.sum(axis=1).reshape(9, 50, -1).mean(axis=1)
 kinds = ["short" if short else "long" for short in y_test[::50]]
@@ -122,23 +122,33 @@ names = [f"{kind}, no. {i + 1}" for i, kind in enumerate(kinds)]
 label = "mean score (margin of the true class)"
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 HeatmapDisplay.from_matrix(
-    scores.mean(axis=0), BANDS, row_names=ELECTRODES, label=label, ax=axes[0]
+    scores.mean(axis=0),
+    BANDS,
+    row_names=ELECTRODES,
+    label=label,
+    title="Bands at each electrode",
+    ax=axes[0],
 ).ax_.set_ylabel("electrode")
 HeatmapDisplay.from_matrix(
-    recordings, BANDS, row_names=names, label=label, ax=axes[1]
+    recordings,
+    BANDS,
+    row_names=names,
+    label=label,
+    title="Bands in each recording, all electrodes",
+    ax=axes[1],
 ).ax_.set_ylabel("recording")
 hum = recordings[:, BANDS.index("55 to 65 Hz")]
 odd = hum.argmax()
-print(f"hum of the mains speaks for the class of recording {odd + 1} ({kinds[odd]}) with "
-      f"{hum[odd]:.1f} of a margin of {recordings[odd].sum():.1f}; in no other with more "
-      f"than {np.delete(np.abs(hum), odd).max():.1f}")  # fmt: skip
+others = np.delete(np.abs(hum), odd).max()
+print(f"hum in recording {odd + 1} ({kinds[odd]}): {hum[odd]:.1f} of a score of")
+print(f"{recordings[odd].sum():.1f} in all; in any other at most {others:.1f}")
 
 # %%
 # The eyes are small batteries. The reference of a headband is on the forehead, beside
 # them, so that a blink shows behind the ears: the network reads eyes, not the brain, as
-# it should here. Two checks that know nothing of scores: how well the power of a band
-# at an electrode tells the classes apart by itself, and the accuracy where a band is
-# taken out.
+# it should here. Checks that know nothing of scores: how well the power of a band at an
+# electrode tells the classes apart by itself, and the accuracy where a band is taken
+# out. As to the hum: its share of the power, and the network's margin without it.
 
 frequencies = np.fft.rfftfreq(510, 1 / RATE)
 
@@ -162,12 +172,15 @@ print(f"rank correlation of AUCs and scores: {rank:.2f}")
 
 
 def margins(X):
-    """Return by how much the network is for short blinks, over those of one recording."""
+    """Return by how much the network is for short, in that one recording."""
     logits = net(torch.tensor(X[50 * odd : 50 * odd + 50])).detach().numpy()
     return logits[:, 1] - logits[:, 0]
 
 
-without = X_test - parts[BANDS.index("55 to 65 Hz")]
+hum = parts[BANDS.index("55 to 65 Hz")]
+power = (hum**2).reshape(9, -1).sum(axis=1) / (X_test**2).reshape(9, -1).sum(axis=1)
+print("share of hum in the power of each recording:", power.round(2))
+without = X_test - hum
 print(f"recording {odd + 1}: margin {margins(X_test).mean():.1f}, "
       f"{margins(without).mean():.1f} without its hum")  # fmt: skip
 
