@@ -47,6 +47,7 @@ examples: $(VENV)/.examples  ## Run the example scripts; figures in demo/
 	MPLBACKEND=Agg $(BIN)/python examples/plot_concepts.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_eeg.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_autoencoder.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

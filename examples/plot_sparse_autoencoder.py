@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from sktrim import AlongAxis, TransformImportance
@@ -145,8 +146,8 @@ print(f"share of the residual: {strength[-1] / strength.sum():.0%}")
 
 report = concept_report(trim, X_test[:100])
 print(report.to_frame().head(8).round(3))
-print(f"R2: {report.r2:.2f}, units active at a place: {report.active.sum():.1f}, "
-      f"dead: {report.dead.sum()}")  # fmt: skip
+print(f"R2 {report.r2:.2f}; units active at a place: {report.active.sum():.1f} of "
+      f"{N_UNITS}; dead: {report.dead.sum()}")  # fmt: skip
 
 # %%
 # What are they about? The words that activate a unit most in the mean, of those that
@@ -159,16 +160,17 @@ often[:2] = False
 by_word = is_word[often] @ active / is_word[often].sum(axis=1, keepdims=True)
 frequent = np.array(vocabulary)[often]
 top = np.argsort(-strength[:-1])[:8]
-about = {k: ", ".join(frequent[np.argsort(-by_word[:, k])[:4]]) for k in top}
+about = {k: frequent[np.argsort(-by_word[:, k])[:4]] for k in top}
 for k in top:
     by_topic = [explanation.values[y_test == c, k].mean() for c in range(len(TOPICS))]
     print(f"unit {k:2d}: {strength[k]:.2f}, most for {TOPICS[np.argmax(by_topic)]:9s}"
-          f"{about[k]}")  # fmt: skip
+          f"{', '.join(about[k])}")  # fmt: skip
 
 # %%
-# Is it so? A plain hook takes a unit out of what the layer puts out. The margin of the
-# predicted class should fall by as much as its score says, and by more than where one
-# of the other units that are alive goes.
+# Is it so? A plain hook takes a unit out of what the layer puts out. Where a unit has a
+# high score the margin of the predicted class should fall, text by text, and by more
+# than where one of the other units goes. (It falls by less than the scores, which share
+# out the whole way from no unit at all: others speak for the same topic, too.)
 
 sae = trim.transformer_.transformer_
 columns = nn.functional.normalize(sae.decoder_.weight, dim=0)
@@ -197,27 +199,38 @@ whole = margins()
 falls = {k: whole - margins(k) for k in [*top, *others]}
 best = top[0]
 agreement = np.corrcoef(falls[best], explanation.values[:, best])[0, 1]
-print(f"without unit {best} margins change by {np.abs(falls[best]).mean():.2f} in the mean,"
-      f" as its scores say to a correlation of {agreement:.2f};")  # fmt: skip
-usual = np.median([np.abs(falls[k]).mean() for k in others])
-print(f"without one of 20 others by {usual:.2f}")
+size = {k: np.abs(fall).mean() for k, fall in falls.items()}
+print(f"unit {best}: mean |score| {strength[best]:.2f}, mean |change| {size[best]:.2f} "
+      f"without it, correlation over texts {agreement:.2f}")  # fmt: skip
+print(f"mean |change| without one of {len(others)} others, at most: "
+      f"{max(size[k] for k in others):.2f}, median "
+      f"{np.median([size[k] for k in others]):.2f}")  # fmt: skip
+rank = spearmanr(strength[list(size)], list(size.values())).statistic
+print(f"rank correlation of scores and changes over {len(size)} units: {rank:.2f}")
 
 # %%
 # The units that count most, and where two of the texts activate them.
 
-figure = plt.figure(figsize=(11, 7), layout="constrained")
+figure = plt.figure(figsize=(10, 6.5), layout="constrained")
 axes = figure.subplot_mosaic([["bars", "bars"], ["interest", "crude"]])
-names = [f"unit {k}: {about[k]}" for k in top]
+names = [f"{k}: {', '.join(about[k][:2])}" for k in top]
 BarDisplay.from_values(
-    explanation.values[:, top], names, k=8, label="score (margin)", ax=axes["bars"]
+    explanation.values[:, top],
+    names,
+    k=8,
+    label="score (margin)",
+    title="Units that count most, and the words that activate them",
+    ax=axes["bars"],
 )
 maps = explanation.coefficients.reshape(len(X_test), LENGTH, N_UNITS)
 for topic in ("interest", "crude"):
-    text = np.flatnonzero((y_test == TOPICS.index(topic)) & (predicted == y_test))[0]
-    ax, words = axes[topic], words_test[text][:20]
+    sure = np.where((y_test == predicted) & (y_test == TOPICS.index(topic)), whole, 0)
+    text, ax = sure.argmax(), axes[topic]
+    words = words_test[text][:20]
     picture = ax.imshow(maps[text, : len(words), top[:6]], cmap="Greys", aspect="auto")
-    ax.set_xticks(range(len(words)), words, rotation=70, ha="right", fontsize="small")
-    ax.set_yticks(range(6), [f"unit {k}" for k in top[:6]])
+    ax.set_xticks(range(len(words)), words, rotation=70, ha="right", fontsize="small",
+                  rotation_mode="anchor")  # fmt: skip
+    ax.set_yticks(range(6), names[:6], fontsize="small")
     ax.set_title(f"A text on {topic}")
     figure.colorbar(picture, ax=ax, label="activation")
 plt.show()
