@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
+from sklearn.decomposition import TruncatedSVD
 from torch import nn
 
 from sktrim import FourierTransformer
@@ -18,8 +20,8 @@ class Problem:
 
     title: str
     model: nn.Module
-    X: np.ndarray
-    transformer: FourierTransformer
+    X: Any
+    transformer: Any
     groups: Any
 
     @property
@@ -91,6 +93,24 @@ def encoder():
         transformer,
         groups,
     )
+
+
+def topics():
+    """Build a network of word counts; ten components of documents, kept sparse."""
+    n_documents, n_words = 4000, 50_000
+    rng = np.random.default_rng(0)
+    frequencies = 1 / np.arange(1, n_words + 1)
+    shape, places = (n_documents, n_words), (n_documents, 110)
+    words = rng.choice(n_words, places, p=frequencies / frequencies.sum())
+    ends = np.arange(0, words.size + 1, words.shape[1])
+    ones = np.ones(words.size, np.float32)
+    X = sp.csr_matrix((ones, words.ravel(), ends), shape)
+    X.sum_duplicates()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(n_words, 64), nn.ReLU(), nn.Linear(64, 2))
+    transformer = TruncatedSVD(10, random_state=0).fit(X)
+    title = "MLP of 50,000 words, 10 topics x 4,000 documents"
+    return Problem(title, model.eval(), X, transformer, "natural")
 
 
 def scorer_alone(trim, X, n_outputs, **extras):

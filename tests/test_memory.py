@@ -1,7 +1,18 @@
-"""What stays with the process after memory was freed."""
+"""How much memory is taken at once, and what stays once it was freed."""
 
 import subprocess
 import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.decomposition import TruncatedSVD
+from skorch import NeuralNetClassifier
+
+import sktrim
+from sktrim._memory import ByteCounter
 
 CODE = """
 import os
@@ -33,3 +44,45 @@ def test_freed_memory_stays_only_once_that_was_asked_for():
     unasked, asked = map(float, done.stdout.split())
     assert unasked < 10
     assert asked > 25
+
+
+@pytest.mark.filterwarnings("ignore::sktrim.exceptions.ReconstructionWarning")
+@pytest.mark.parametrize(
+    "scorer", ["cd", "integrated_gradients", "deeplift", "occlusion"]
+)
+def test_sparse_signals_are_dense_a_chunk_at_a_time(scorer):
+    n_documents, n_words = 1000, 10_000
+    dense = 4 * n_documents * n_words
+    X = sp.random(
+        n_documents, n_words, 0.002, format="csr", dtype=np.float32, random_state=0
+    )
+    topics = TruncatedSVD(3, random_state=0).fit(X)
+    net = torch.nn.Sequential(torch.nn.Linear(n_words, 2), torch.nn.ReLU()).eval()
+    tracemalloc.start()
+    try:
+        with ByteCounter() as counter:
+            explanation = sktrim.transform_importance(
+                net, X, transformer=topics, scorer=scorer, target=0, output="logit"
+            )
+        arrays = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert explanation.values.shape == (n_documents, 3)
+    assert counter.largest < dense / 4
+    assert arrays < dense / 2
+
+
+def test_a_net_is_fitted_to_sparse_signals_as_they_are():
+    X = sp.random(40, 5000, 0.01, format="csr", random_state=0)
+    seen = []
+
+    class Noting(NeuralNetClassifier):
+        def fit(self, X, y=None, **params):
+            seen.append(X)
+            return super().fit(X, y, **params)
+
+    net = Noting(torch.nn.Linear(5000, 2), max_epochs=1, verbose=0)
+    trim = sktrim.TransformImportance(net, TruncatedSVD(2, random_state=0))
+    trim.fit(X, np.arange(40) % 2)
+    assert sp.issparse(seen[0])
+    assert seen[0].dtype == np.float32

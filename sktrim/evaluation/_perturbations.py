@@ -123,7 +123,8 @@ def adversarial(trim, X, explanation, level: float) -> Iterator:
         torch.enable_grad(),
         evaluation_mode(network.module),
     ):
-        for rows in chunks(len(x), rows_in_memory(network.bytes_per_row)):
+        step = rows_in_memory(network.bytes_per_row + network.signal_bytes)
+        for rows in chunks(len(x), step):
             point = network.to_tensor(x[rows]).requires_grad_()
             beside = map(network.held_tensor, (v[rows] for v in eaten.beside))
             outputs = network.forward(point, *beside)

@@ -5,7 +5,7 @@ import os
 import threading
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -50,18 +50,37 @@ def explain_spaces(
         delayed(workers.run)(spaces, X, r, resolved.target[r], outputs[r])
         for r in pieces
     )
-    results = []
+    gathered = [_Gathered(n_samples) for _ in spaces]
     bar = tqdm(total=n_samples, unit="sample", disable=not first.verbose)
     with bar, workers:
         for rows, result in zip(pieces, _parallel(first.n_jobs)(tasks), strict=True):
-            results.append(result)
+            for whole, part in zip(gathered, cast(list, result), strict=True):
+                whole.add(rows, part)
             bar.update(rows.stop - rows.start)
     return [
-        _explanation(
-            space.question, X, space.s, outputs, resolved, Attribution.join(parts)
-        )
-        for space, parts in zip(spaces, zip(*results, strict=True), strict=True)
+        _explanation(space.question, X, space.s, outputs, resolved, whole.found)
+        for space, whole in zip(spaces, gathered, strict=True)
     ]
+
+
+class _Gathered:
+    """What was found of all samples, in arrays that are allocated once."""
+
+    # the small arrays of each chunk, if they were kept, would lie scattered over the
+    # memory that the chunks before it freed, which the C library then can neither give
+    # out nor give back: 1.7 GB after 20,000 documents of 50,000 words
+
+    def __init__(self, n_samples: int):
+        self._n_samples = n_samples
+        self.found: Attribution | None = None
+
+    def add(self, rows: slice, part: Attribution) -> None:
+        if self.found is None:
+            self.found = part.map(self._room)
+        self.found.write(rows, part)
+
+    def _room(self, values: np.ndarray) -> np.ndarray:
+        return np.empty((self._n_samples, *values.shape[1:]), values.dtype)
 
 
 def _parallel(n_jobs) -> Parallel:
@@ -150,7 +169,8 @@ def _score(space, x, rows, target, outputs, shared) -> Attribution:
         known = torch.as_tensor(outputs, device=model.x.device)
         model.known = model.output(model.x) if dropped else known
         explained = target(model.known)
-        error = _relative_norm(model.r, question.network.to_tensor(x))[:, None]
+        given = model.x + model.r if dropped else model.x
+        error = _relative_norm(model.r, given)[:, None]
     try:
         attribution = question.scorer.attribute(
             model, model.s, masks, target, **space.extras

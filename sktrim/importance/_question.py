@@ -124,8 +124,11 @@ class Question:
 
     def rows_at_once(self, n_samples: int) -> int:
         """How many samples to hand a scorer at once."""
-        held = 8 * self.groups.n_coefficients * self.network.dtype.itemsize
-        rows = rows_in_memory(self.network.bytes_per_row + held)
+        network = self.network
+        held = 8 * self.groups.n_coefficients * network.dtype.itemsize
+        # the signals, what T leaves out, and what it takes to find that
+        held += 4 * network.signal_bytes
+        rows = rows_in_memory(network.bytes_per_row + held)
         if self.n_jobs not in (None, 1):
             rows = min(rows, -(-n_samples // 4))
         if self.verbose:
@@ -135,12 +138,15 @@ class Question:
     def outputs(self, x) -> np.ndarray:
         """Compute the network's raw outputs, shape (n_samples, n_outputs)."""
         network = self.network
+        step = rows_in_memory(network.bytes_per_row + 2 * network.signal_bytes)
+        outputs = np.empty(0)
         with evaluation_mode(network.module), torch.no_grad():
-            parts = [
-                to_numpy(network.forward(*network.tensors(x[rows])))
-                for rows in chunks(x.shape[0], rows_in_memory(network.bytes_per_row))
-            ]
-        return np.concatenate(parts)
+            for rows in chunks(x.shape[0], step):
+                some = to_numpy(network.forward(*network.tensors(x[rows])))
+                if not rows.start:
+                    outputs = np.empty((x.shape[0], some.shape[1]), some.dtype)
+                outputs[rows] = some
+        return outputs
 
     def resolve(self, x, y) -> tuple[np.ndarray, ResolvedTarget]:
         """Compute the outputs and decide what is explained for each sample."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from copy import copy
+from math import prod
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 
+from sktrim._memory import chunks, rows_in_memory
 from sktrim.inverse._modules import MatrixTwin, ScaleTwin
 
 _N_ROWS = 32
@@ -112,6 +114,11 @@ def _read_matrix(
 
 def _agrees(probe: _Probe, twin: MatrixTwin | ScaleTwin, rows: np.ndarray) -> bool:
     """Whether the twin gives what the function gives, to round-off."""
+    step = rows_in_memory(64 * prod(probe.layout))
+    return all(_agrees_on(probe, twin, rows[some]) for some in chunks(len(rows), step))
+
+
+def _agrees_on(probe: _Probe, twin: MatrixTwin | ScaleTwin, rows: np.ndarray) -> bool:
     expected = probe(rows)
     offset = np.zeros(()) if twin.offset is None else twin.offset.numpy().ravel()
     if isinstance(twin, ScaleTwin):

@@ -56,8 +56,9 @@ def fit_network(estimator: Any, X: Any, y: ArrayLike) -> tuple[Any, Any]:
     return net.fit(X, _regression_target(net, X, y)), None
 
 
-def _own(X) -> np.ndarray:
-    X = X.toarray() if sp.issparse(X) else X
+def _own(X) -> Any:
+    if sp.issparse(X):
+        return X.astype(np.float32)
     # a DataFrame's own memory may be read-only, which torch warns of
     return np.require(X, np.float32, "W")
 
@@ -73,7 +74,7 @@ def _regression_target(net, X, y) -> np.ndarray:
         if isinstance(rows, dict):
             rows = {key: torch.as_tensor(values) for key, values in rows.items()}
         else:
-            rows = torch.as_tensor(rows)
+            rows = torch.as_tensor(rows.toarray() if sp.issparse(rows) else rows)
         flat = probe.infer(rows).ndim == 1
     return y.reshape(len(y)) if flat else y.reshape(len(y), -1)
 

@@ -105,6 +105,7 @@ class Network:
         self.bypassed = False
         self.takes_tokens: bool | None = None
         self.bytes_per_row = 0
+        self.signal_bytes = 0
         self.largest_bytes = 0
 
     def at(self, layer: str | nn.Module | None, call: int | None = None) -> "Network":
@@ -311,7 +312,8 @@ class Network:
             A copy that nothing else refers to.
         """
         X = signal_of(X)
-        X = X.toarray() if sp.issparse(X) else X
+        if sp.issparse(X):
+            return self._filled(X)
         return self._copied(np.asarray(X), self.dtype)
 
     def tensors(self, x) -> tuple[torch.Tensor, ...]:
@@ -342,6 +344,17 @@ class Network:
         floating = values.dtype.kind == "f"
         return self._copied(values, self.dtype if floating else None)
 
+    def _filled(self, X) -> torch.Tensor:
+        """Write what a sparse matrix holds into zeros: the one dense copy of it."""
+        entries = X.tocoo(copy=True)
+        entries.sum_duplicates()
+        values = torch.as_tensor(entries.data).to(self.device, self.dtype)
+        rows = torch.zeros(X.shape, dtype=self.dtype, device=self.device)
+        rows[
+            tuple(torch.as_tensor(c).to(self.device).long() for c in entries.coords)
+        ] = values
+        return rows
+
     def _copied(self, values: np.ndarray, dtype: torch.dtype | None) -> torch.Tensor:
         # axes of length 1 may have any stride, and torch takes some for a layout
         rows = torch.tensor(values.ravel(), dtype=dtype, device=self.device)
@@ -370,6 +383,7 @@ class Network:
                 plain = self.whole(*inputs)
             self.bytes_per_row = max(1, counter.total // len(rows))
             self.largest_bytes = counter.largest // len(rows)
+            self.signal_bytes = rows[0].numel() * rows.element_size()
             self._settle_layer(*inputs[1:])
             if self.has_gradient:
                 self.ending = find_ending(self.composed, inputs)

@@ -65,6 +65,18 @@ class Attribution:
         """
         return _merged(_concatenated, parts)
 
+    def write(self, rows: slice, part: Self) -> None:
+        """Write what a chunk gave into the arrays of all samples.
+
+        Parameters
+        ----------
+        rows : slice
+            Which samples the chunk is of.
+        part : Attribution
+            Of arrays, where this one has some too.
+        """
+        _merged(lambda whole, values: whole.__setitem__(rows, values), [self, part])
+
     def map(self, function: Callable) -> Self:
         """Apply a function to every tensor there is.
 

@@ -300,7 +300,9 @@ def _pushed_basis(model, change: torch.Tensor, groups) -> LowRankParts | None:
     # the basis passes the first operation once, instead of the part of every group and
     # sample: less work where groups are small, and parts more than basis signals
     few = n_coefficients * 4 <= len(groups) * len(change)
-    fits = n_coefficients <= rows_in_working_memory(model.network.bytes_per_row)
+    network = model.network
+    row_bytes = network.bytes_per_row + network.signal_bytes
+    fits = n_coefficients <= rows_in_working_memory(row_bytes)
     small = groups.widest() <= SMALL_GROUP
     if not (model.is_affine and not model.component and few and fits and small):
         return None
