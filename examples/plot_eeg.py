@@ -144,11 +144,12 @@ print(f"hum in recording {odd + 1} ({kinds[odd]}): {hum[odd]:.1f} of a score of"
 print(f"{recordings[odd].sum():.1f} in all; in any other at most {others:.1f}")
 
 # %%
-# The eyes are small batteries. The reference of a headband is on the forehead, beside
-# them, so that a blink shows behind the ears: the network reads eyes, not the brain, as
+# The eyes are small batteries. Such a headband has its reference on the forehead,
+# beside them, so that a blink shows behind the ears: the network reads eyes, not the brain, as
 # it should here. Checks that know nothing of scores: how well the power of a band at an
 # electrode tells the classes apart by itself, and the accuracy where a band is taken
-# out. As to the hum: its share of the power, and the network's margin without it.
+# out. As to the hum: its share of the power, and the network's margin without it. (The
+# ranks agree loosely: power says what might be used, a score what is.)
 
 frequencies = np.fft.rfftfreq(510, 1 / RATE)
 
