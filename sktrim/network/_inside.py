@@ -141,6 +141,12 @@ class AtLayer(nn.Module):
         others = tuple(map(_other_rows, inputs))
         if not torch.equal(self._given(value, *others), whole):
             return False
+        same = [self._keeps(value, whole, mark, inputs) for mark in (0.0, torch.nan)]
+        if False in same:
+            return False
+        # whatever id stands for padding, these rows may have none of it
+        if None in same or not all(rows.is_floating_point() for rows in inputs):
+            return True
         self.alone = True
         try:
             self.alone = torch.equal(self._given(value, *others), whole)
@@ -148,6 +154,18 @@ class AtLayer(nn.Module):
             # the network reads the number of rows off its input
             self.alone = False
         return True
+
+    def _keeps(self, value: Any, whole: Any, mark: float, inputs: Any) -> bool | None:
+        """Tell whether inputs of a mark for padding or gaps alone change nothing."""
+        marked = [
+            torch.full_like(rows, mark if rows.is_floating_point() else 0)
+            for rows in inputs
+        ]
+        try:
+            return torch.equal(self._given(value, *marked), whole)
+        except Exception:
+            # of some networks no step may be missing, or not all
+            return None
 
     def _given(self, value: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor:
         # a clone, since the network may go on to write into it

@@ -385,3 +385,55 @@ def test_a_network_that_uses_the_layers_weights_itself_is_held_there():
     X = np.random.default_rng(0).normal(size=(5, 4))
     with pytest.warns(LayerBypassedWarning, match="'first'"):
         TransformImportance(seeded(Reads), layer="first").fit(X)
+
+
+class Padded(nn.Module):
+    """The mean over the steps that are no padding, which the input tells."""
+
+    def __init__(self, pad, embeds):
+        super().__init__()
+        self.pad, self.embeds = pad, embeds
+        self.first = nn.Embedding(20, 6) if embeds else nn.Linear(3, 6)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        there = x != self.pad if self.embeds else (x != 0).any(dim=-1)
+        out = self.first(x) * there[..., None]
+        return self.head(out.sum(dim=1) / there.sum(dim=1, keepdim=True))
+
+
+class Gaps(nn.Module):
+    """What is missing goes around the layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        gaps = x.isnan().any(dim=1, keepdim=True)
+        return self.head(self.first(x.nan_to_num())) * (1 + gaps)
+
+
+def test_gaps_that_the_first_samples_lack_are_seen_around_a_layer():
+    X = np.random.default_rng(0).normal(size=(5, 4))
+    with pytest.warns(LayerBypassedWarning, match="'first'"):
+        TransformImportance(seeded(Gaps), layer="first").fit(X)
+
+
+PADS = [(0, True), (1, True), (0, False)]
+
+
+@pytest.mark.parametrize(("pad", "embeds"), PADS)
+@pytest.mark.parametrize("scorer", ["cd", "deeplift", "occlusion"])
+def test_each_sample_keeps_its_own_padding_when_the_first_have_none(
+    scorer, pad, embeds
+):
+    rng = np.random.default_rng(0)
+    X = rng.integers(2, 20, (6, 5)) if embeds else rng.normal(size=(6, 5, 3))
+    X[4:, 2:] = pad
+    net = seeded(lambda: Padded(pad, embeds))
+    together = explain(net, X, scorer, layer="first").values
+    for row in range(6):
+        own = explain(net, X[[row]], scorer, layer="first").values
+        np.testing.assert_allclose(together[[row]], own, atol=1e-10)
+    assert not together.reshape(6, 5, 6)[4:, 2:].any()
