@@ -89,7 +89,7 @@ bench: $(VENV)/.group-bench $(VENV)/.group-test  ## The benchmark tables
 zoo: .venv-zoo/.installed  ## Every method on public networks; resumes, an hour or more
 	.venv-zoo/bin/python -m benchmarks.zoo --table docs/zoo_table.inc $(ZOO_ARGS)
 
-docs: $(VENV)/.group-docs $(VENV)/.examples  ## HTML documentation in docs/_build; examples that lack their packages are shown alone
+docs: $(VENV)/.group-docs $(VENV)/.examples  ## HTML documentation in docs/_build
 	$(BIN)/sphinx-build -W --keep-going $(SPHINX_ARGS) -b html docs docs/_build
 
 clean:  ## Remove what the other targets made
