@@ -124,6 +124,41 @@ def test_a_planted_phrase_grows_first():
         assert tree.scores[first] > 4 * abs(tree.scores[: tree.n_units]).min()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("scorer", ["cd", "occlusion"])
+def test_a_planted_patch_grows_out_of_its_places(scorer, seed):
+    """A network that was trained to find a cross is seen to look at its places."""
+    rng = np.random.default_rng(seed)
+    X = 0.5 * rng.normal(size=(300, 1, 12, 12))
+    y = np.arange(300) % 2
+    X[y == 1, 0, 4:8, 5] += 1.5
+    X[y == 1, 0, 5, 4:8] += 1.5
+    torch.manual_seed(seed)
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(864, 2)
+    ).double()
+    optimizer = torch.optim.Adam(net.parameters(), 5e-3)
+    x, labels = torch.tensor(X), torch.tensor(y)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), labels).backward()
+        optimizer.step()
+    assert (net(x).argmax(1) == labels).float().mean() > 0.95
+    # 36 patches of 2 x 2 pixels; the cross is in four of them
+    patches = np.kron(np.arange(36).reshape(6, 6), np.ones((2, 2), dtype=int)).ravel()
+    planted = {14, 15, 20, 21}
+    trim = TransformImportance(net, None, scorer, groups=patches, target=1).fit(X)
+    acd = AgglomerativeDecomposition(trim, (6, 6), percentile=92)
+    trees = acd.explain(X[y == 1][:20])
+    shares = []
+    for tree in trees:
+        first = np.flatnonzero(tree.steps == tree.steps[tree.steps > 0].min())
+        grown = set(np.flatnonzero(tree.members[first].any(axis=0)))
+        shares.append(len(grown & planted) / len(grown))
+    # by chance a ninth of the patches
+    assert np.mean(shares) > 0.7
+
+
 def test_units_of_a_samples_own():
     net, X = smooth_net(6), signals(6, 2)
     trim = TransformImportance(net, target=0).fit(X)
