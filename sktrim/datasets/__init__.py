@@ -2,5 +2,6 @@
 
 from sktrim.datasets._news import load_news
 from sktrim.datasets._reviews import load_movie_reviews
+from sktrim.datasets._spoken_digits import fetch_spoken_digits
 
-__all__ = ["load_movie_reviews", "load_news"]
+__all__ = ["fetch_spoken_digits", "load_movie_reviews", "load_news"]
