@@ -21,6 +21,7 @@ from sktrim.network._inputs import (
     Order,
     Prefixed,
     held_of,
+    preprocessed,
     repeated,
     signal_of,
 )
@@ -283,9 +284,14 @@ class Network:
         Returns
         -------
         ndarray or CSR matrix
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a vectoriser of texts is given what is none, or in another encoding.
         """
         for step in self.preprocessing:
-            X = step.transform(X)
+            X = preprocessed(step, X)
         return X
 
     def expect(self, x) -> None:
