@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.decomposition import TruncatedSVD
-from skorch import NeuralNetClassifier
+from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 import sktrim
 from sktrim._memory import ByteCounter
@@ -72,8 +72,9 @@ def test_sparse_signals_are_dense_a_chunk_at_a_time(scorer):
     assert arrays < dense / 2
 
 
-def test_a_net_is_fitted_to_sparse_signals_as_they_are():
-    X = sp.random(40, 5000, 0.01, format="csr", random_state=0)
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array])
+def test_a_net_is_fitted_to_sparse_signals_as_they_are(kind):
+    X = kind(sp.random(40, 5000, 0.01, random_state=0))
     seen = []
 
     class Noting(NeuralNetClassifier):
@@ -86,3 +87,26 @@ def test_a_net_is_fitted_to_sparse_signals_as_they_are():
     trim.fit(X, np.arange(40) % 2)
     assert sp.issparse(seen[0])
     assert seen[0].dtype == np.float32
+
+
+def test_a_regressor_is_fitted_to_sparse_signals():
+    X = sp.random(40, 50, 0.1, format="csr", random_state=0)
+    net = NeuralNetRegressor(torch.nn.Linear(50, 1), max_epochs=20, verbose=0)
+    trim = sktrim.TransformImportance(net, TruncatedSVD(2, random_state=0))
+    y = np.asarray(X.sum(axis=1)).ravel()
+    assert np.corrcoef(trim.fit(X, y).predict(X), y)[0, 1] > 0.5
+
+
+def test_sparse_signals_lead_to_a_layer_a_chunk_at_a_time():
+    X = sp.random(1000, 10_000, 0.002, format="csr", random_state=0)
+    net = torch.nn.Sequential(torch.nn.Linear(10_000, 3), torch.nn.ReLU())
+    net = torch.nn.Sequential(net, torch.nn.Linear(3, 2)).eval()
+    tracemalloc.start()
+    try:
+        scores = sktrim.transform_importance(net, X, layer="0").values
+        arrays = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert arrays < 8 * 1000 * 10_000 / 4
+    dense = sktrim.transform_importance(net, X[:5].toarray(), layer="0").values
+    np.testing.assert_allclose(scores[:5], dense, rtol=1e-4, atol=1e-6)

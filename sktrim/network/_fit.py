@@ -58,7 +58,8 @@ def fit_network(estimator: Any, X: Any, y: ArrayLike) -> tuple[Any, Any]:
 
 def _own(X) -> Any:
     if sp.issparse(X):
-        return X.astype(np.float32)
+        # skorch picks rows of matrices, whose axes stay two
+        return sp.csr_matrix(X, dtype=np.float32)
     # a DataFrame's own memory may be read-only, which torch warns of
     return np.require(X, np.float32, "W")
 

@@ -21,6 +21,7 @@ from sktrim.network._inputs import (
     Order,
     Prefixed,
     held_of,
+    preprocessed,
     repeated,
     signal_of,
 )
@@ -196,7 +197,7 @@ class Network:
         if not isinstance(rest, AtLayer):
             return x
         signal = signal_of(x)
-        signal = signal.toarray() if sp.issparse(signal) else np.asarray(signal)
+        signal = signal if sp.issparse(signal) else np.asarray(signal)
         given = (signal, *held_of(x))
         with evaluation_mode(self.module), torch.no_grad():
             if self.takes_tokens is None:
@@ -205,7 +206,7 @@ class Network:
                 given = (signal.astype(np.float64), *given[1:])
             parts = [
                 to_numpy(rest.output(*(self.held_tensor(v[rows]) for v in given)))
-                for rows in chunks(len(signal), _ROWS)
+                for rows in chunks(signal.shape[0], _ROWS)
             ]
         return Inputs(np.concatenate(parts), given)
 
@@ -283,9 +284,14 @@ class Network:
         Returns
         -------
         ndarray or CSR matrix
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a vectoriser of texts is given what is none, or in another encoding.
         """
         for step in self.preprocessing:
-            X = step.transform(X)
+            X = preprocessed(step, X)
         return X
 
     def expect(self, x) -> None:
@@ -313,7 +319,7 @@ class Network:
         """
         X = signal_of(X)
         if sp.issparse(X):
-            return self._filled(X)
+            return self._filled(X, self.dtype)
         return self._copied(np.asarray(X), self.dtype)
 
     def tensors(self, x) -> tuple[torch.Tensor, ...]:
@@ -335,24 +341,25 @@ class Network:
 
         Parameters
         ----------
-        values : ndarray
+        values : ndarray or CSR matrix
 
         Returns
         -------
         torch.Tensor
         """
-        floating = values.dtype.kind == "f"
-        return self._copied(values, self.dtype if floating else None)
+        dtype = self.dtype if values.dtype.kind == "f" else None
+        if sp.issparse(values):
+            return self._filled(values, dtype)
+        return self._copied(values, dtype)
 
-    def _filled(self, X) -> torch.Tensor:
+    def _filled(self, X, dtype: torch.dtype | None) -> torch.Tensor:
         """Write what a sparse matrix holds into zeros: the one dense copy of it."""
         entries = X.tocoo(copy=True)
         entries.sum_duplicates()
-        values = torch.as_tensor(entries.data).to(self.device, self.dtype)
-        rows = torch.zeros(X.shape, dtype=self.dtype, device=self.device)
-        rows[
-            tuple(torch.as_tensor(c).to(self.device).long() for c in entries.coords)
-        ] = values
+        values = torch.as_tensor(entries.data).to(self.device, dtype)
+        rows = values.new_zeros(X.shape)
+        places = (torch.as_tensor(c).to(self.device).long() for c in entries.coords)
+        rows[tuple(places)] = values
         return rows
 
     def _copied(self, values: np.ndarray, dtype: torch.dtype | None) -> torch.Tensor:

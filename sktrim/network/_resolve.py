@@ -13,6 +13,7 @@ from torch import nn
 
 from sktrim.inverse import InverseNotAvailableError, forward_module, inverse_module
 from sktrim.network._estimators import check_predictor, has_gradient, is_skorch, unwrap
+from sktrim.network._inputs import preprocessed
 from sktrim.network._network import Network
 from sktrim.network._predictor import PredictorModule
 from sktrim.propagation import outputs_of
@@ -91,7 +92,7 @@ def _resolve_pipeline(estimator, pipeline: Pipeline, X) -> Network:
         last = unwrap(last.steps[-1][1])
     inputs = [X]
     for step in steps:
-        inputs.append(step.transform(inputs[-1]))
+        inputs.append(preprocessed(step, inputs[-1]))
     network = resolve_network(last, inputs[-1])
     inner = network.preprocessing
     twins = [] if network.prefix is None else [network.prefix]
