@@ -64,6 +64,7 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_eeg.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_autoencoder.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sentences.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_spoken_digits.py
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

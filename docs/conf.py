@@ -4,10 +4,13 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from sklearn.datasets import get_data_home
+
 # the gallery looks up the names that examples import, also of those it does not run
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 import sktrim
+from sktrim.datasets._spoken_digits import ARCHIVE
 
 project = "sktrim"
 author = "The sktrim developers"
@@ -63,6 +66,8 @@ _missing = [
 ]
 if not list(Path(sys.prefix, "data").glob("vaderSentiment-*.tar.gz")):
     _missing += ["phrases"]
+if not Path(get_data_home(), ARCHIVE).is_file():
+    _missing += ["spoken_digits"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

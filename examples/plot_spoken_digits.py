@@ -29,9 +29,10 @@ from sktrim.datasets import fetch_spoken_digits
 # archive is downloaded, or the message says where to put it.
 
 try:
-    digits = fetch_spoken_digits(n_samples=6000)
+    digits = fetch_spoken_digits(n_samples=5000)
 except (FileNotFoundError, ImportError) as missing:
-    sys.exit(str(missing))
+    print(missing)
+    sys.exit()
 RATE = digits.sampling_rate
 # as loud as each other
 loudness = np.sqrt((digits.data**2).sum(axis=2, keepdims=True) / 2000)
@@ -63,7 +64,7 @@ net = nn.Sequential(
     nn.Flatten(),
     nn.Linear(64, 10),
 )
-N_EPOCHS, BATCH = 26, 64
+N_EPOCHS, BATCH = 12, 64
 x, labels = torch.tensor(X[train]), torch.tensor(y[train])
 optimizer = torch.optim.AdamW(net.parameters(), 6e-3, weight_decay=1e-2)
 steps = N_EPOCHS * -(-len(x) // BATCH)
@@ -86,7 +87,8 @@ def answer(sounds):
 
 
 accuracy = (answer(X[test]).argmax(1) == y[test]).mean()
-print(f"accuracy on the official test part: {accuracy:.3f} (TRIM's network: .572)")
+print(f"accuracy on the official test part: {accuracy:.3f}")
+print("(TRIM's network reached .572, on other sounds)")
 
 # %%
 # One curve per digit, in hertz, by three scorers: the mean over the test recordings of
@@ -102,6 +104,8 @@ def bands(fourier):
     )
 
 
+# every other test recording
+asked = np.flatnonzero(test)[::2]
 curves = {}
 for scorer in ("integrated_gradients", "deeplift", "cd"):
     trim = TransformImportance(
@@ -113,8 +117,8 @@ for scorer in ("integrated_gradients", "deeplift", "cd"):
         on_incomplete="ignore",
         random_state=0,
     ).fit(X[train][:100])
-    explanation = trim.explain(X[test], y[test])
-    means = [explanation.values[y[test] == digit].mean(axis=0) for digit in range(10)]
+    explanation = trim.explain(X[asked], y[asked])
+    means = [explanation.values[y[asked] == digit].mean(axis=0) for digit in range(10)]
     curves[scorer] = np.array(means)
 
 figure, axes = plt.subplots(
@@ -136,7 +140,8 @@ axes[0, 4].legend(fontsize="x-small")
 figure.suptitle("Frequencies that speak for each digit")
 agreement = np.corrcoef([own.ravel() for own in curves.values()])
 print(
-    f"correlation of IG and DeepLIFT {agreement[0, 1]:.2f}, and CD {agreement[0, 2]:.2f}"
+    f"correlation of IG with DeepLIFT {agreement[0, 1]:.2f}, "
+    f"with CD {agreement[0, 2]:.2f}"
 )
 strongest = curves["deeplift"].mean(axis=0)
 order = np.argsort(-strongest)[:2]
@@ -179,8 +184,8 @@ part = explanation.component(0, best)[None]
 whole = answer(X[picked])[0, 7]
 alone, without = answer(part)[0, 7], answer(X[picked] - part)[0, 7]
 print(
-    f"seven from {explanation.group_names[best]}: probability {whole:.2f} of the whole, "
-    f"{alone:.2f} of that band alone, {without:.2f} without it"
+    f"seven from {explanation.group_names[best]}: probability {whole:.2f} of the "
+    f"whole, {alone:.2f} of that band alone, {without:.2f} without it"
 )
 Path("demo").mkdir(exist_ok=True)
 sound = np.int16(32767 * part.ravel() / np.abs(part).max())
