@@ -120,7 +120,7 @@ def _by_hand(folder: Path) -> str:
 def _download(path: Path) -> None:
     """Get the archive; under its name there is a whole one or none."""
     try:
-        import pooch
+        import pooch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             "Downloading needs the package pooch (pip install 'sktrim[data]'). "
