@@ -8,6 +8,9 @@ import numpy as np
 
 from sktrim.inspection import PatchesDisplay, TreeDisplay
 
+_MOST_NAMES = 6
+"""Of larger sets not all units are printed."""
+
 
 @dataclass(eq=False, repr=False)
 class Hierarchy:
@@ -110,6 +113,14 @@ class Hierarchy:
         names = [self.unit_names[i] for i in np.flatnonzero(self.members[node])]
         return names[0] if len(names) == 1 else f"{{{', '.join(names)}}}"
 
+    def _short(self, node: int) -> str:
+        """Return the name of a node, of many units the first and their number."""
+        own = np.flatnonzero(self.members[node])
+        if len(own) <= _MOST_NAMES:
+            return self.name(node)
+        first = ", ".join(self.unit_names[i] for i in own[: _MOST_NAMES - 1])
+        return f"{{{first}, ... {len(own)} units}}"
+
     def order(self) -> np.ndarray:
         """Return an order of the units in which every node is an interval.
 
@@ -184,7 +195,7 @@ class Hierarchy:
         lines, waiting = [], [(len(self) - 1, 0)]
         while waiting:
             node, depth = waiting.pop()
-            lines.append(f"{'  ' * depth}{self.name(node)}  {self.scores[node]:.2f}")
+            lines.append(f"{'  ' * depth}{self._short(node)}  {self.scores[node]:.2f}")
             # what is pushed last stands first
             below = sorted(self.children[node], key=lambda c: (abs(self.scores[c]), -c))
             waiting += [(child, depth + 1) for child in below]

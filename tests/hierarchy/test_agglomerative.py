@@ -75,6 +75,22 @@ def test_steps_are_those_of_a_naive_loop(scorer, shape, percentile, absolute):
         )
 
 
+@pytest.mark.parametrize("scorer", ["cd", "occlusion"])
+def test_what_never_touches_is_joined_by_a_naive_loop_too(scorer):
+    places = [(0,), (1,), (10,), (11,), (20,), (30,), (31,), (32,), (40,)]
+    apart = np.abs(np.subtract.outer(*[np.ravel(places)] * 2))
+    net, X = smooth_net(9, seed=1), signals(9, 4, seed=1)
+    trim = TransformImportance(net, scorer=scorer, target=0).fit(X)
+    trees = AgglomerativeDecomposition(trim, apart == 1, percentile=60).explain(X)
+    for i in range(len(X)):
+
+        def score(units, i=i):
+            sets = np.isin(np.arange(9), list(units))[None]
+            return float(trim.explain_sets(X[[i]], sets)[0, 0])
+
+        check_equal(trees[i], agglomerate(score, places, 60, True, False))
+
+
 def blocks_net(seed):
     """A network whose hidden units each look at one of three sets of columns."""
     blocks = [[0, 1, 2], [4, 5], [6, 7]]
@@ -243,6 +259,14 @@ def test_a_linkage_holds_the_same_sets():
             assert ((np.diff(drawn.astype(int), axis=1) == 1).sum(axis=1) <= 1).all()
             assert tree.parents[-1] == -1
             assert (tree.parents[:-1] >= 0).all()
+
+
+def test_large_sets_are_printed_with_their_number():
+    X = signals(10, 1)
+    trim = TransformImportance(smooth_net(10), groups=np.eye(10)).fit(X)
+    lines = str(AgglomerativeDecomposition(trim).explain(X)[0]).split("\n")
+    assert lines[0].startswith("{group0, group1, group2, group3, group4, ... 10 units}")
+    assert len(lines) > 10
 
 
 def test_one_unit_is_a_tree():
