@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
@@ -15,6 +16,7 @@ from sktrim.evaluation._trace import over_chunks
 from sktrim.groups._resolve import coefficient_names, last_step
 from sktrim.inspection import ConceptsDisplay
 from sktrim.inverse import inverse_module
+from sktrim.network._inputs import signal_of
 from sktrim.network._network import to_numpy
 from sktrim.transforms import AlongAxis
 
@@ -252,7 +254,7 @@ def concept_report(
         )
     explanation = trim.explain(X, y)
     given = trim.signals(X)
-    x = np.asarray(given)
+    x = _dense(signal_of(given))
     maps, names = _maps(trim.transformer_, explanation.coefficients)
     scores = np.abs(_by_concept(trim, explanation, len(names))).mean(axis=0)
     own = np.abs(maps.reshape(len(maps), -1))
@@ -271,8 +273,12 @@ def concept_report(
         stability=stability,
         r2=_r2(trim.transformer_, x, explanation.coefficients),
         maps=maps,
-        signals=np.asarray(trim.network_.given(given)[0]),
+        signals=_dense(trim.network_.given(given)[0]),
     )
+
+
+def _dense(x) -> np.ndarray:
+    return x.toarray() if sp.issparse(x) else np.asarray(x)
 
 
 def _one_by_one(curves, chunk) -> tuple[np.ndarray, np.ndarray]:

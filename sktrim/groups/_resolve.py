@@ -47,9 +47,9 @@ def _named_groups(name: str, transformer: Any, n_coefficients: int) -> FeatureGr
     if name == "natural":
         return _coefficient_groups(transformer, n_coefficients)
     raise ValueError(
-        f"groups={name!r} is not known; expected 'natural', 'coefficients', a "
-        "FeatureGroups, integer labels, a matrix, a dict or a function of the fitted "
-        "transformer."
+        f"groups={name!r} is not known; expected 'natural', 'coefficients', "
+        "'positions' (of signals without a transformer), a FeatureGroups, integer "
+        "labels, a matrix, a dict or a function of the fitted transformer."
     )
 
 

@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
 
+from sktrim._memory import chunks
 from sktrim.hierarchy._adjacency import Adjacency, check_adjacency
 from sktrim.hierarchy._growth import Rule, grow, run
 from sktrim.hierarchy._hierarchy import Hierarchies, Hierarchy
@@ -33,7 +35,8 @@ class AgglomerativeDecomposition(BaseEstimator):
     ----------
     trim : TransformImportance
         Fitted, or fitted by `fit`. Its groups are the units; its scorer must score
-        sets: "cd", "occlusion", "shapley", or one whose scores add up.
+        sets: "cd", "occlusion", "shapley", or one whose scores add up. Its `verbose`
+        shows a progress bar.
     adjacency : {"chain"}, tuple of int, array-like, sparse matrix or None
         Which groups are neighbours: those next to each other in order (words, bands);
         on a grid of that shape (patches of an image); as a symmetric matrix of shape
@@ -130,8 +133,11 @@ class AgglomerativeDecomposition(BaseEstimator):
         self
         """
         self._check()
-        unfitted: Any = clone(self.trim)
-        self.trim_ = self._fitted() or unfitted.fit(X, y)
+        fitted = self._fitted()
+        if fitted is None:
+            unfitted: Any = clone(self.trim)
+            fitted = unfitted.fit(X, y)
+        self.trim_ = fitted
         check_adjacency(self.adjacency, len(self.trim_.groups_))
         return self
 
@@ -203,8 +209,13 @@ class AgglomerativeDecomposition(BaseEstimator):
             )
         members = _members(units, len(bound), n_groups)
         names = _names(unit_names, members, trim.groups_.names)
-        growing = [self._grow(adjacency, own) for own in members]
-        nodes = run(growing, members, lambda i, sets: bound(i, sets)[..., 0])
+        largest = max(map(self._check_size, members))
+        nodes = []
+        with tqdm(total=len(bound), unit="tree", disable=not trim.verbose) as bar:
+            for some in chunks(len(bound), _MOST // (largest * n_groups)):
+                own = members[some]
+                growing = [self._grow(adjacency, each) for each in own]
+                nodes += run(growing, own, _scorer(bound, some.start), bar)
         return Hierarchies(
             [
                 _hierarchy(bound, trim, i, nodes[i], names[i], members[i])
@@ -212,24 +223,36 @@ class AgglomerativeDecomposition(BaseEstimator):
             ]
         )
 
-    def _grow(self, adjacency: Adjacency, members: np.ndarray):
+    def _is_pairwise(self) -> bool:
+        by_itself = self.join == "auto" and self.adjacency is None
+        return self.join == "pairs" or by_itself
+
+    def _check_size(self, members: np.ndarray) -> int:
+        """Return the most sets of a step, or raise where they are too many."""
         n_units, n_groups = members.shape
-        pairwise = self.join == "pairs" or (
-            self.join == "auto" and self.adjacency is None
-        )
-        largest = n_units * (n_units - 1) // 2 if pairwise else n_units
-        if max(largest, 1) * n_groups > _MOST:
+        pairs = n_units * (n_units - 1) // 2
+        largest = max(n_units, pairs) if self._is_pairwise() else n_units
+        if largest * n_groups > _MOST:
             raise ValueError(
                 f"{n_units} units make {largest} sets of {n_groups} groups in one "
                 "step, more than memory allows; take fewer groups, or an adjacency "
                 "with join='percentile'."
             )
+        return largest
+
+    def _grow(self, adjacency: Adjacency, members: np.ndarray):
+        n_units, n_groups = members.shape
         by_size = not adjacency.is_grid if self.absolute is None else self.absolute
         rule = Rule(float(self.percentile), bool(by_size), bool(self.smooth))
         own = adjacency
         if n_units != n_groups or not np.array_equal(members, np.eye(n_units)):
             own = adjacency.of_units(members)
-        return grow(own, rule, pairwise)
+        return grow(own, rule, self._is_pairwise())
+
+
+def _scorer(bound, first: int):
+    """Return what scores sets of samples that are counted from `first`."""
+    return lambda samples, sets: bound(samples + first, sets)[..., 0]
 
 
 def _members(units: Any, n_samples: int, n_groups: int) -> list[np.ndarray]:

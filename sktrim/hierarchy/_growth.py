@@ -226,7 +226,7 @@ def _best_pair(
 
 
 def run(
-    growing: list[Growing], members: list[np.ndarray], score: Callable
+    growing: list[Growing], members: list[np.ndarray], score: Callable, bar: Any
 ) -> list[Nodes]:
     """Advance all samples together, the sets of a step in one batch."""
     # `members` (n_units, n_groups) of each; `score` takes samples and sets of groups,
@@ -244,6 +244,7 @@ def run(
                     waiting[i] = growing[i].send(found[: len(batch)])
                 except StopIteration as end:
                     finished[i] = end.value
+                    bar.update()
     return [finished[i] for i in range(len(growing))]
 
 

@@ -182,7 +182,7 @@ def _score(space, x, rows, target, outputs, shared) -> Attribution:
         attribution = Attribution(attribution)
     if not _is_finite(attribution.values) or not _is_finite(attribution.base_values):
         check_baseline(question.scorer, model, space.extras, rows)
-    _check_values(
+    check_values(
         attribution.values, len(s), len(masks), target.n_targets, question.scorer
     )
     attribution.explained = explained
@@ -201,7 +201,8 @@ def _relative_norm(r, x) -> torch.Tensor:
     return r.flatten(1).norm(dim=1) / torch.where(size > 0, size, 1)
 
 
-def _check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
+def check_values(values, n_samples, n_groups, n_targets, scorer) -> None:
+    """Raise unless a scorer gave finite scores of the right shape."""
     if not isinstance(values, torch.Tensor):
         raise TypeError(
             f"{type(scorer).__name__}.attribute returned a {type(values).__name__}; "

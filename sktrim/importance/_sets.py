@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from sktrim._memory import chunks
+from sktrim._memory import chunks, rows_in_working_memory
+from sktrim.importance._explain import check_values
 from sktrim.importance._question import Question, coefficients_of
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
@@ -27,13 +28,18 @@ class SetScores:
 
     def __call__(self, samples: np.ndarray, sets: np.ndarray) -> np.ndarray:
         """Return scores (n, n_sets, n_targets) of sets (n, n_sets, n_groups)."""
-        network = self.question.network
-        size = self.question.rows_at_once(len(samples))
-        found = []
-        with torch.inference_mode(False), evaluation_mode(network.module):
-            for some in chunks(len(samples), size):
-                found.append(self._chunk(samples[some], sets[some]))
-        return np.concatenate(found)
+        question, (n, n_sets, n_groups) = self.question, sets.shape
+        # members in the network's dtype, and copies of them
+        row = 4 * n_groups * question.network.dtype.itemsize
+        n_at_once = min(question.rows_at_once(n), rows_in_working_memory(n_sets * row))
+        step = rows_in_working_memory(n_at_once * row)
+        shape = n, n_sets, self.resolved.target.n_targets
+        found = np.empty(shape, self.outputs.dtype)
+        with torch.inference_mode(False), evaluation_mode(question.network.module):
+            for some in chunks(n, n_at_once):
+                for part in chunks(n_sets, step):
+                    found[some, part] = self._chunk(samples[some], sets[some, part])
+        return found
 
     def _chunk(self, samples: np.ndarray, sets: np.ndarray) -> np.ndarray:
         question = self.question
@@ -53,7 +59,10 @@ class SetScores:
             self.resolved.target[samples],
             **self.extras,
         )
-        return to_numpy(values.movedim(0, 1))
+        values = values.movedim(0, 1)
+        n, n_sets, _ = sets.shape
+        check_values(values, n, n_sets, values.shape[2], question.scorer)
+        return to_numpy(values)
 
 
 def check_sets(sets: Any, n_samples: int, n_groups: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sktrim._memory import ByteCounter, chunks
 from sktrim.exceptions import LayerBypassedWarning
+from sktrim.network._documents import preprocessed
 from sktrim.network._estimators import contains_net, unwrap
 from sktrim.network._evaluation import Draws, evaluation_mode
 from sktrim.network._inputs import (
@@ -21,7 +22,6 @@ from sktrim.network._inputs import (
     Order,
     Prefixed,
     held_of,
-    preprocessed,
     repeated,
     signal_of,
 )

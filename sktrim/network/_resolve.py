@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sktrim.inverse import InverseNotAvailableError, forward_module, inverse_module
+from sktrim.network._documents import preprocessed
 from sktrim.network._estimators import check_predictor, has_gradient, is_skorch, unwrap
-from sktrim.network._inputs import preprocessed
 from sktrim.network._network import Network
 from sktrim.network._predictor import PredictorModule
 from sktrim.propagation import outputs_of

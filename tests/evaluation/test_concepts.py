@@ -3,10 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
-from sklearn.decomposition import NMF, PCA
+from sklearn.decomposition import NMF, PCA, TruncatedSVD
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
@@ -103,6 +104,20 @@ def test_a_concept_that_is_nowhere_is_dead():
     assert report.dead.tolist() == [False, False, False, True]
     assert np.isnan(report.sparsity[3])
     assert "dead" in str(report)
+
+
+@pytest.mark.parametrize("layer", [None, "1"])
+def test_sparse_signals_are_reported_as_dense_ones(layer):
+    X = sp.random(30, 20, 0.3, "csr", random_state=0, dtype=np.float32)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(20, 6), nn.ReLU(), nn.Linear(6, 2))
+    space = TruncatedSVD(3, random_state=0) if layer is None else PCA(3)
+    trim = TransformImportance(net, space, layer=layer, random_state=0).fit(X)
+    found = concept_report(trim, X, n_fits=1, random_state=0)
+    expected = concept_report(trim, X.toarray(), n_fits=1, random_state=0)
+    assert_allclose(found.signals, X.toarray())
+    assert_allclose(found.r2, expected.r2, rtol=1e-5)
+    assert_allclose(found.importance, expected.importance, rtol=1e-4)
 
 
 def test_maps_are_drawn_where_each_concept_is_strongest(planted):

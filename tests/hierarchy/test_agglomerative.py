@@ -205,6 +205,18 @@ def test_trees_do_not_depend_on_other_samples(adjacency):
         assert trees[i].sample == i
 
 
+def test_many_samples_grow_block_by_block(monkeypatch):
+    X = signals(7, 9)
+    trim = TransformImportance(smooth_net(7), target=1).fit(X)
+    expected = AgglomerativeDecomposition(trim).explain(X)
+    # two samples of seven sets of seven groups
+    monkeypatch.setattr("sktrim.hierarchy._agglomerative._MOST", 2 * 49)
+    trees = AgglomerativeDecomposition(trim).explain(X)
+    for i in range(9):
+        check_equal(trees[i], as_dict(expected[i]))
+        assert trees[i].sample == i
+
+
 def test_any_space_and_any_layer():
     X = signals(12, 3)
     net = smooth_net(12)
@@ -267,6 +279,12 @@ def test_large_sets_are_printed_with_their_number():
     lines = str(AgglomerativeDecomposition(trim).explain(X)[0]).split("\n")
     assert lines[0].startswith("{group0, group1, group2, group3, group4, ... 10 units}")
     assert len(lines) > 10
+
+
+def test_progress_is_shown(capsys):
+    trim = TransformImportance(smooth_net(5), verbose=1).fit(signals(5))
+    AgglomerativeDecomposition(trim).explain(signals(5))
+    assert "3/3" in capsys.readouterr().err
 
 
 def test_one_unit_is_a_tree():

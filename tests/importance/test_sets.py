@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from torch import nn
 
 from sktrim import FourierTransformer, TransformImportance
+from sktrim.hierarchy import AgglomerativeDecomposition
 from sktrim.scorers import (
     ContextualDecomposition,
     KernelShap,
@@ -120,6 +122,45 @@ def test_a_scorer_without_a_notion_of_sets_refuses(net, X):
     scorer = ContextualDecomposition(partition=True)
     with pytest.raises(ValueError, match="sets overlap; leave partition at False"):
         TransformImportance(net, scorer=scorer).fit(X).explain_sets(X, np.ones((1, 6)))
+
+
+class Holed(nn.Module):
+    """Gives NaN where something was replaced by zero."""
+
+    def forward(self, x):
+        there = (x != 0).all(dim=1, keepdim=True)
+        return torch.where(there, x.sum(dim=1, keepdim=True), torch.nan)
+
+
+def test_scores_that_are_not_finite_are_refused(X):
+    trim = TransformImportance(Holed(), scorer="occlusion").fit(X)
+    with pytest.raises(ValueError, match="Occlusion gave NaN or infinite scores"):
+        trim.explain_sets(X, np.eye(6))
+    # a tree would never end
+    with pytest.raises(ValueError, match="Occlusion gave NaN or infinite scores"):
+        AgglomerativeDecomposition(trim).explain(X)
+
+
+@pytest.mark.parametrize("scorer", ["cd", "occlusion", "shapley"])
+def test_many_sets_take_bounded_memory(scorer):
+    X = np.random.default_rng(0).normal(size=(40, 60)).astype("float32")
+    net = nn.Sequential(nn.Linear(60, 4), nn.ReLU(), nn.Linear(4, 1))
+    trim = TransformImportance(net, scorer=scorer, random_state=0).fit(X)
+    sets = drawn((40, 200, 60))
+    expected = trim.explain_sets(X[:2], sets[:2])
+    most = []
+    attribute = type(trim.question_.scorer).attribute_sets
+
+    def counted(self, model, s, members, *rest, **extras):
+        most.append(members.numel() * members.element_size())
+        return attribute(self, model, s, members, *rest, **extras)
+
+    with pytest.MonkeyPatch.context() as patch, config_context(working_memory=1):
+        patch.setattr(type(trim.question_.scorer), "attribute_sets", counted)
+        found = trim.explain_sets(X[:2], sets[:2])
+        trim.explain_sets(X[:40:8], sets[:40:8])
+    assert_allclose(found, expected, atol=1e-5)
+    assert max(most) <= 2**20 / 4 + 60 * 4
 
 
 @pytest.mark.parametrize(
