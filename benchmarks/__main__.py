@@ -17,6 +17,7 @@ NAMES = [
     "peers",
     "passes",
     "faithfulness",
+    "hierarchy",
     "memory",
     "working_memory",
 ]
