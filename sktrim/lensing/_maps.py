@@ -84,6 +84,7 @@ class ConvergenceSimulator:
         listed = as_cosmologies(cosmologies)
         check_maps_asked(n_maps, n_pixels, pixel_arcmin, field)
         check_noise(galaxies_per_arcmin2, ellipticity, smoothing_arcmin)
+        self._seed = _seed(random_state)
         self.n_maps, self.n_pixels, self.pixel_arcmin = n_maps, n_pixels, pixel_arcmin
         self.field, self.verbose = field, verbose
         self.noise = pixel_noise(galaxies_per_arcmin2, ellipticity, pixel_arcmin)
@@ -93,7 +94,6 @@ class ConvergenceSimulator:
         self.cosmology = np.repeat(np.arange(len(listed)), n_maps)
         self.target = self.spectra.parameters[self.cosmology].astype(np.float32)
         self.target_names = self.spectra.parameter_names
-        self._seed = _seed(random_state)
 
     def __len__(self) -> int:
         return len(self.cosmology)
@@ -151,8 +151,8 @@ class ConvergenceSimulator:
         # without noise have the same field
         key = np.random.SeedSequence(self._seed, spawn_key=(cosmology, number))
         rng, shape = np.random.default_rng(key), (self.n_pixels, self.n_pixels)
-        white = _analyse(rng.standard_normal(shape, np.float32))
-        field = _synthesise(white * self._amplitudes[cosmology], shape)
+        white = analyse(rng.standard_normal(shape, np.float32))
+        field = synthesise(white * self._amplitudes[cosmology], shape)
         if self.field == "lognormal":
             field -= np.float32(self._variances[cosmology] / 2)
             np.expm1(field, out=field)
@@ -161,7 +161,7 @@ class ConvergenceSimulator:
             field += np.float32(self.noise) * rng.standard_normal(shape, np.float32)
         if self.smoothing is None:
             return field
-        return _synthesise(_analyse(field) * self.smoothing, shape)
+        return synthesise(analyse(field) * self.smoothing, shape)
 
 
 def simulate_convergence_maps(
@@ -290,11 +290,13 @@ def simulate_convergence_maps(
     )
 
 
-def _analyse(field: np.ndarray) -> np.ndarray:
+def analyse(field: np.ndarray) -> np.ndarray:
+    """Return the half spectrum of fields (..., n, n)."""
     return np.asarray(scipy.fft.rfft2(field))
 
 
-def _synthesise(half: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def synthesise(half: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the fields of half spectra."""
     return np.asarray(scipy.fft.irfft2(half, shape))
 
 
@@ -327,8 +329,8 @@ def lognormal_power(
     power: np.ndarray, floor: float, shape: tuple[int, int]
 ) -> np.ndarray:
     """Return the power of the Gaussian field below a lognormal one."""
-    correlation = _synthesise(power, shape)
-    gaussian = _analyse(np.log1p(correlation / floor**2)).real
+    correlation = synthesise(power, shape)
+    gaussian = np.real(analyse(np.log1p(correlation / floor**2)))
     # where a lognormal field cannot have the wanted power the closest is taken
     return np.maximum(gaussian, 0)
 
