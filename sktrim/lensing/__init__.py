@@ -1,16 +1,30 @@
 """Weak gravitational lensing: maps, networks and statistics of the convergence."""
 
+from sktrim.lensing._alterations import plant_lattice, without_band, without_values
 from sktrim.lensing._cosmology import Cosmology, shipped_cosmologies
 from sktrim.lensing._information import fisher_information
 from sktrim.lensing._maps import ConvergenceSimulator, simulate_convergence_maps
+from sktrim.lensing._regressor import (
+    ConvergenceMapDataset,
+    ConvergenceRegressor,
+    convergence_regressor,
+    split_maps,
+)
 from sktrim.lensing._spectra import ConvergenceSpectra, convergence_spectra
 
 __all__ = [
+    "ConvergenceMapDataset",
+    "ConvergenceRegressor",
     "ConvergenceSimulator",
     "ConvergenceSpectra",
     "Cosmology",
+    "convergence_regressor",
     "convergence_spectra",
     "fisher_information",
+    "plant_lattice",
     "shipped_cosmologies",
     "simulate_convergence_maps",
+    "split_maps",
+    "without_band",
+    "without_values",
 ]
