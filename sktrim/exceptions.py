@@ -142,3 +142,12 @@ class LayerBypassedWarning(UserWarning):
     --------
     sktrim.TransformImportance : Takes a `layer`.
     """
+
+
+class HullWarning(UserWarning):
+    """A credible region reaches the edge of where its emulator is defined.
+
+    See Also
+    --------
+    sktrim.lensing.Posterior : Its `area` warns.
+    """

@@ -4,6 +4,7 @@ from sktrim.inspection._agreement import AgreementDisplay
 from sktrim.inspection._bar import BarDisplay
 from sktrim.inspection._components import ComponentsDisplay
 from sktrim.inspection._concepts import ConceptsDisplay
+from sktrim.inspection._contours import ContoursDisplay
 from sktrim.inspection._curve import CurveDisplay
 from sktrim.inspection._failures import FailureDisplay
 from sktrim.inspection._faithfulness import FaithfulnessDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "BarDisplay",
     "ComponentsDisplay",
     "ConceptsDisplay",
+    "ContoursDisplay",
     "CurveDisplay",
     "FailureDisplay",
     "FaithfulnessDisplay",

@@ -3,6 +3,7 @@
 from sktrim.lensing._alterations import plant_lattice, without_band, without_values
 from sktrim.lensing._cosmology import Cosmology, shipped_cosmologies
 from sktrim.lensing._information import fisher_information
+from sktrim.lensing._likelihood import GaussianLikelihood, Posterior, area_change
 from sktrim.lensing._maps import ConvergenceSimulator, simulate_convergence_maps
 from sktrim.lensing._regressor import (
     ConvergenceMapDataset,
@@ -10,7 +11,13 @@ from sktrim.lensing._regressor import (
     convergence_regressor,
     split_maps,
 )
+from sktrim.lensing._relations import best_linear_correlations, output_correlations
 from sktrim.lensing._spectra import ConvergenceSpectra, convergence_spectra
+from sktrim.lensing._statistics import (
+    MinkowskiFunctionals,
+    PeakCounts,
+    PowerSpectrum,
+)
 
 __all__ = [
     "ConvergenceMapDataset",
@@ -18,9 +25,17 @@ __all__ = [
     "ConvergenceSimulator",
     "ConvergenceSpectra",
     "Cosmology",
+    "GaussianLikelihood",
+    "MinkowskiFunctionals",
+    "PeakCounts",
+    "Posterior",
+    "PowerSpectrum",
+    "area_change",
+    "best_linear_correlations",
     "convergence_regressor",
     "convergence_spectra",
     "fisher_information",
+    "output_correlations",
     "plant_lattice",
     "shipped_cosmologies",
     "simulate_convergence_maps",

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sktrim.lensing._maps import analyse, is_number, multipole_grid, synthesise
-from sktrim.lensing._validation import check_maps
+from sktrim.lensing._validation import check_maps, check_pixel
 
 HOWS = ("remove", "scramble")
 
@@ -59,8 +59,7 @@ def without_band(
     """
     signals = check_maps(maps)
     _check_how(how)
-    n_pixels = signals.shape[-1]
-    *_, lengths = multipole_grid(n_pixels, pixel_arcmin)
+    *_, lengths = multipole_grid(signals.shape[-1], check_pixel(pixel_arcmin))
     inside = (lengths >= low) & (lengths < high)
     if not inside.any():
         raise ValueError(

@@ -11,6 +11,7 @@ from sktrim.lensing._maps import (
     multipole_grid,
     pixel_noise,
     pixel_power,
+    real_modes,
     smoothing_window,
 )
 from sktrim.lensing._spectra import convergence_spectra
@@ -99,7 +100,7 @@ def fisher_information(
     # the mode of length 0 has no power
     known = lengths > 0
     each = np.where(known, slope, 0) ** 2 / (2 * np.where(known, total, 1) ** 2)
-    each *= _real_modes(n_pixels)
+    each *= real_modes(n_pixels)
     inside = [known & (lengths >= low) & (lengths < high) for low, high in bands]
     _check_modes(inside, bands, lengths)
     return np.array([each[where].sum() for where in inside])
@@ -129,16 +130,6 @@ def _bands(edges: Any) -> np.ndarray:
             "multipoles, or a row (low, high) per band."
         )
     return rows
-
-
-def _real_modes(n_pixels: int) -> np.ndarray:
-    """Return how many real modes each place of the half spectrum stands for."""
-    columns = np.full(n_pixels // 2 + 1, 2.0)
-    columns[0] = 1
-    if n_pixels % 2 == 0:
-        columns[-1] = 1
-    # a column that holds its own opposites has one real mode in each place
-    return np.broadcast_to(columns, (n_pixels, columns.size))
 
 
 def _check_modes(inside: list, bands: np.ndarray, lengths: np.ndarray) -> None:

@@ -111,12 +111,7 @@ class ConvergenceSimulator:
     @cached_property
     def _variances(self) -> np.ndarray:
         """Variance of the Gaussian field in one pixel, for each cosmology."""
-        # columns of the half spectrum that stand for their opposites too
-        twice = np.full(self._amplitudes.shape[-1], 2.0)
-        twice[0] = 1
-        if self.n_pixels % 2 == 0:
-            twice[-1] = 1
-        squares = self._amplitudes.astype(float) ** 2 * twice
+        squares = self._amplitudes.astype(float) ** 2 * real_modes(self.n_pixels)
         return squares.sum(axis=(1, 2)) / self.n_pixels**2
 
     def maps(self, indices: Any) -> np.ndarray:
@@ -308,6 +303,16 @@ def multipole_grid(
     rows = 2 * np.pi * scipy.fft.fftfreq(n_pixels, step)[:, None]
     columns = 2 * np.pi * scipy.fft.rfftfreq(n_pixels, step)[None]
     return rows, columns, np.hypot(rows, columns)
+
+
+def real_modes(n_pixels: int) -> np.ndarray:
+    """Return how many places of the full plane each of the half spectrum stands for."""
+    columns = np.full(n_pixels // 2 + 1, 2.0)
+    # these columns hold their own opposites
+    columns[0] = 1
+    if n_pixels % 2 == 0:
+        columns[-1] = 1
+    return np.broadcast_to(columns, (n_pixels, columns.size))
 
 
 def pixel_window(rows: Any, columns: Any, pixel_arcmin: float) -> np.ndarray:
