@@ -2,6 +2,7 @@
 
 from sktrim.lensing._alterations import plant_lattice, without_band, without_values
 from sktrim.lensing._cosmology import Cosmology, shipped_cosmologies
+from sktrim.lensing._files import load_convergence_maps
 from sktrim.lensing._information import fisher_information
 from sktrim.lensing._likelihood import GaussianLikelihood, Posterior, area_change
 from sktrim.lensing._maps import ConvergenceSimulator, simulate_convergence_maps
@@ -35,6 +36,7 @@ __all__ = [
     "convergence_regressor",
     "convergence_spectra",
     "fisher_information",
+    "load_convergence_maps",
     "output_correlations",
     "plant_lattice",
     "shipped_cosmologies",
