@@ -21,7 +21,11 @@ from sktrim.evaluation._metrics import (
     sparsity_score,
     sufficient_fraction,
 )
-from sktrim.evaluation._randomisation import RandomisationResult, randomisation_test
+from sktrim.evaluation._randomisation import (
+    RandomisationResult,
+    randomisation_test,
+    randomised_explanations,
+)
 from sktrim.evaluation._stability import (
     Perturbed,
     StabilityReport,
@@ -63,6 +67,7 @@ __all__ = [
     "marginal_changes",
     "neg_sufficient_fraction",
     "randomisation_test",
+    "randomised_explanations",
     "recovery_benchmark",
     "scorer_agreement",
     "sparsity_score",

@@ -447,6 +447,64 @@ def randomisation_test(
     )
 
 
+def randomised_explanations(
+    trim, X, y=None, *, depths: Sequence[int] | None = None, random_state=0
+) -> list:
+    """Explain the same with the weights re-drawn down to each depth: for pictures.
+
+    Parameters
+    ----------
+    trim : fitted TransformImportance
+        Neither it nor its network is touched: copies are randomised.
+    X : array-like of shape (n_samples, ...)
+    y : array-like of shape (n_samples,) or None
+        For ``target="true"``.
+    depths : sequence of int or None, default=None
+        How many layers with parameters are random, from the output: 1 the last layer
+        alone and -1 all of them; None: every number.
+    random_state : int, default=0
+
+    Returns
+    -------
+    list of Explanation
+        Of the outputs that the trained network's explanation is of; from few random
+        layers to many.
+
+    Raises
+    ------
+    ValueError
+        As `randomisation_test`.
+
+    See Also
+    --------
+    randomisation_test : Says in numbers how alike they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sktrim import TransformImportance
+    >>> from sktrim.evaluation import randomised_explanations
+    >>> X = np.random.default_rng(0).standard_normal((10, 50)).astype("float32")
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Linear(50, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1)
+    ... )
+    >>> trim = TransformImportance(net, scorer="gradient").fit(X)
+    >>> last, everything = randomised_explanations(trim, X, depths=[1, -1])
+    >>> last.values.shape
+    (10, 50)
+    """
+    fixed = with_target(trim, trim.explain(X, y))
+    network = trim.network_
+    layers = layers_in_order(network, trim.signals(X)[:2])[::-1]
+    chosen = _check_options("cascade", 1, depths, len(layers))
+    [seed] = np.random.SeedSequence(random_state).spawn(1)
+    return [
+        with_module(fixed, copy.deepcopy(module)).explain(X)
+        for module in _randomised(network.module, layers, chosen, "cascade", seed)
+    ]
+
+
 def _randomised(module, layers, depths, mode, seed):
     """Yield copies of a module with the layers down to each depth re-drawn."""
     generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))

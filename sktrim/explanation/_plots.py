@@ -93,6 +93,7 @@ class ExplanationPlots:
         self,
         *,
         by=None,
+        by_label: str | None = None,
         target: int | str | None = None,
         statistic: str = "mean",
         spread: str | None = "quantiles",
@@ -112,6 +113,9 @@ class ExplanationPlots:
         ----------
         by : None, "target" or array-like of shape (n_samples,), default=None
             One curve per label.
+        by_label : str, optional
+            What the labels measure, where they are numbers: curves are coloured by
+            them, with a colour bar of that name.
         target : int or str, optional
             Which target, needed where there are several.
         statistic : {"mean", "median"}, default="mean"
@@ -147,6 +151,7 @@ class ExplanationPlots:
             unit=_whole_unit(chosen),
             channels=_channels(chosen.group_names),
             by=None if by is None else chosen.sample_labels(by),
+            by_label=by_label,
             statistic=statistic,
             spread=spread,
             absolute=absolute,

@@ -51,6 +51,8 @@ class CurveDisplay(Display):
         Drawn as thin lines behind the curves.
     xlabel, ylabel : str
         Names of the axes.
+    by_label : str or None, default=None
+        What the names of the curves measure, which then are numbers.
 
     Attributes
     ----------
@@ -76,6 +78,7 @@ class CurveDisplay(Display):
     samples: np.ndarray | None
     xlabel: str
     ylabel: str
+    by_label: str | None = None
 
     @classmethod
     def from_values(
@@ -86,6 +89,7 @@ class CurveDisplay(Display):
         unit: str | None = None,
         channels=None,
         by=None,
+        by_label: str | None = None,
         statistic: str = "mean",
         spread: str | None = "quantiles",
         absolute: bool = False,
@@ -111,6 +115,9 @@ class CurveDisplay(Display):
             The channel of each group; one curve is drawn per channel.
         by : array-like of shape (n_samples,), optional
             Labels; one curve is drawn per label.
+        by_label : str, optional
+            What the labels measure, where they are numbers: curves are then coloured by
+            them, with a colour bar of that name in place of a legend.
         statistic : {"mean", "median"}, default="mean"
             What the curve is, over samples.
         spread : {"quantiles", "std", None}, default="quantiles"
@@ -144,6 +151,8 @@ class CurveDisplay(Display):
             than can be told apart.
         """
         values = check_values(values)
+        if by_label is not None:
+            by, spread = _check_numbers(by, channels), None
         check_option("statistic", statistic, ("mean", "median"))
         centers = _check_centers(centers, values.shape[1])
         values = np.abs(values) if absolute else values
@@ -156,6 +165,7 @@ class CurveDisplay(Display):
             np.concatenate([*by_channel.values()]) if samples and not single else None,
             axis_label(unit) if xlabel is None else xlabel,
             label if single else f"{statistic} {label}",
+            by_label,
         )
         return display.plot(ax=ax, log=log, title=title)
 
@@ -184,6 +194,8 @@ class CurveDisplay(Display):
             style = {"color": NEUTRAL, "alpha": 0.2, "linewidth": 0.6, "zorder": 1}
             self.ax_.plot(self.centers, self.samples.T, **style)
         lines = [self._draw_curve(*pair) for pair in enumerate(self.curves)]
+        if self.by_label is not None:
+            self._colour_by_number(lines)
         self.ax_.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
         if self._log:
             self._set_log()
@@ -201,7 +213,8 @@ class CurveDisplay(Display):
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
-        handles: list = [line for line in lines if not line.get_label().startswith("_")]
+        named = [line for line in lines if not line.get_label().startswith("_")]
+        handles: list = [] if self.by_label else named
         if self.curves[0].spread is not None:
             color = PALETTE[0] if len(self.curves) == 1 else NEUTRAL
             label = self.curves[0].spread[2]
@@ -233,6 +246,18 @@ class CurveDisplay(Display):
             limits = self.centers[known], lower[known], upper[known]
             self.ax_.fill_between(*limits, zorder=2, **band)
         return line
+
+    def _colour_by_number(self, lines) -> None:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        numbers = np.array([float(curve.name) for curve in self.curves])
+        colours = ScalarMappable(Normalize(numbers.min(), numbers.max()), "viridis")
+        for line, number in zip(lines, numbers, strict=True):
+            # of many lines each is thin, and the spread of none is drawn
+            line.set(color=colours.to_rgba(number), linestyle="-")
+            line.set(linewidth=1.2 if len(lines) > 10 else 1.8)
+        self.figure_.colorbar(colours, ax=self.ax_, label=self.by_label)
 
     def _set_log(self) -> None:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -267,6 +292,25 @@ def _check_centers(centers, n_groups: int) -> np.ndarray:
             "no centre is finite; give each group its place, or draw bars."
         )
     return centers
+
+
+def _check_numbers(by, channels) -> np.ndarray:
+    """Return labels as numbers, one per sample."""
+    try:
+        numbers = np.asarray([] if by is None else by, dtype=float)
+    except (TypeError, ValueError):
+        numbers = np.full(1, np.nan)
+    if not numbers.size or not np.isfinite(numbers).all():
+        raise ValueError(
+            "by_label= colours curves by labels that are finite numbers, by=; without "
+            "it each label has a colour of its own."
+        )
+    if channels is not None and len(set(channels)) > 1:
+        raise ValueError(
+            "by_label= goes with one channel; pool the channels, "
+            "feature_groups(channels='pool')."
+        )
+    return numbers
 
 
 def _by_place(centers, values):

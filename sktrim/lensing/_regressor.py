@@ -1,5 +1,6 @@
 """The networks as skorch regressors, and maps for them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,9 @@ class ConvergenceMapDataset(Dataset):
         Numbers of the maps; None: all.
     outputs : sequence of int or None, default=None
         Columns of the simulator's targets; None: all.
+    alter : callable or None, default=None
+        Called with maps (n, 1, n_pixels, n_pixels) and all of their targets, returns
+        the maps to take: `plant_lattice` and its kin.
 
     Attributes
     ----------
@@ -264,9 +268,15 @@ class ConvergenceMapDataset(Dataset):
     (100, (1, 32, 32), array([0.3], dtype=float32))
     """
 
-    def __init__(self, simulator: Any, indices: Any = None, outputs: Any = None):
+    def __init__(
+        self,
+        simulator: Any,
+        indices: Any = None,
+        outputs: Any = None,
+        alter: Callable | None = None,
+    ):
         everything = np.arange(len(simulator))
-        self.simulator = simulator
+        self.simulator, self.alter = simulator, alter
         self.indices = everything if indices is None else everything[indices]
         columns = slice(None) if outputs is None else list(outputs)
         self.target = simulator.target[self.indices][:, columns]
@@ -275,7 +285,11 @@ class ConvergenceMapDataset(Dataset):
         return len(self.indices)
 
     def __getitem__(self, at: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.simulator.maps([self.indices[at]])[0], self.target[at]
+        number = [self.indices[at]]
+        maps = self.simulator.maps(number)
+        if self.alter is not None:
+            maps = self.alter(maps, self.simulator.target[number])
+        return maps[0], self.target[at]
 
 
 def split_maps(

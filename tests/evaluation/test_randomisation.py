@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sktrim import FourierTransformer, TransformImportance
-from sktrim.evaluation import randomisation_test
+from sktrim.evaluation import randomisation_test, randomised_explanations
 from sktrim.evaluation._correlation import map_correlations, textbook_p
 from sktrim.evaluation._variants import layers_in_order, redraw
 from sktrim.network import Network
@@ -275,3 +275,19 @@ def test_a_depth_asked_for_twice_is_run_once():
     trim = TransformImportance(mlp(), scorer="gradient").fit(X)
     found = randomisation_test(trim, X, depths=[1, 1, -2], n_draws=2)
     assert found.layers == ["2"]
+
+
+def test_randomised_explanations_are_those_whose_correlations_are_told(digits):
+    X, _ = digits
+    trim = TransformImportance(seeded(lenet), scorer="gradient", target=3).fit(X[:5])
+    before = trim.explain(X[:5]).values
+    last, everything = randomised_explanations(
+        trim, X[:5], depths=[1, -1], random_state=2
+    )
+    result = randomisation_test(trim, X[:5], n_draws=1, depths=[1, -1], random_state=2)
+    for other, depth in ((last, 0), (everything, 1)):
+        expected = map_correlations(before, other.values)["pearson"].mean()
+        np.testing.assert_allclose(result.signed["pearson"][depth, 0], expected)
+    np.testing.assert_array_equal(trim.explain(X[:5]).values, before)
+    with pytest.raises(ValueError, match="depths run from 1 to 4"):
+        randomised_explanations(trim, X[:5], depths=[9])

@@ -181,6 +181,34 @@ def test_channels_are_lines_of_their_own(by):
         np.testing.assert_array_equal(line.get_xdata(), places)
 
 
+def test_numbers_colour_curves_in_their_order():
+    by = np.repeat([0.4, 0.2, 1.0, 0.7], 10)
+    display = CurveDisplay.from_values(VALUES, CENTERS, by=by, by_label="S_8")
+    lines = display.ax_.lines[:4]
+    expected = [VALUES[by == number].mean(axis=0) for number in (0.2, 0.4, 0.7, 1.0)]
+    for line, heights in zip(lines, expected, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), heights)
+    lightness = [np.dot(line.get_color()[:3], [0.3, 0.6, 0.1]) for line in lines]
+    assert lightness == sorted(lightness)
+    bar = display.figure_.axes[1]
+    assert bar.get_ylabel() == "S_8"
+    assert not display.figure_.legends
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"by": ["a"] * 40}, "finite numbers"),
+        ({"by": None}, "finite numbers"),
+        ({"by": np.full(40, np.nan)}, "finite numbers"),
+        ({"by": np.arange(40), "channels": ["a", "b"] * 10}, "one channel"),
+    ],
+)
+def test_labels_that_are_no_numbers_cannot_colour(options, match):
+    with pytest.raises(ValueError, match=match):
+        CurveDisplay.from_values(VALUES, CENTERS, by_label="S_8", **options)
+
+
 def test_more_channels_than_can_be_told_apart_are_refused():
     centers, channels = np.ones(60), [str(index) for index in range(60)]
     with pytest.raises(ValueError, match="60 channels"):

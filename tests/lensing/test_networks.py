@@ -133,6 +133,18 @@ def test_streamed_maps_train_like_those_in_memory():
     np.testing.assert_allclose(streamed.predict(X), inside.predict(X), rtol=1e-5)
 
 
+def test_streamed_maps_can_be_altered():
+    simulator = ConvergenceSimulator(
+        shipped_cosmologies("trim"), 2, n_pixels=16, random_state=0
+    )
+    data = ConvergenceMapDataset(
+        simulator, [3, 9], [1], alter=lambda maps, targets: maps + targets[:, 2]
+    )
+    expected = simulator.maps([9])[0] + simulator.target[9, 2]
+    np.testing.assert_array_equal(data[1][0], expected)
+    assert data[1][1] == simulator.target[9, 1]
+
+
 def test_saved_networks_predict_alike(tmp_path):
     X, y = _planted(20)
     net = convergence_regressor(n_outputs=2, max_epochs=1, random_state=0).fit(X, y)
