@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo examples test lint bench zoo docs clean
+.PHONY: help demo examples cosmology cosmology-truth test lint bench zoo docs clean
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -65,6 +65,16 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_autoencoder.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sentences.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_spoken_digits.py
+
+$(VENV)/.cosmology: $(VENV)/.project
+	$(PIP) -e '.[cosmology]'
+	touch $@
+
+cosmology: $(VENV)/.cosmology  ## Two lensing studies and a page, in demo/cosmology
+	MPLBACKEND=Agg $(BIN)/python examples/cosmology $(COSMOLOGY_ARGS)
+
+cosmology-truth: $(VENV)/.cosmology  ## Train again on maps that lack something
+	MPLBACKEND=Agg $(BIN)/python examples/cosmology --parts truth $(COSMOLOGY_ARGS)
 
 test: $(VENV)/.group-test  ## All tests, doctests included
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -93,6 +93,7 @@ GUIDE = (
     "own_scorer",
     "add_one",
     "evaluation",
+    "lensing",
     "zoo",
 )
 html_sidebars = {page: [] for page in ("index", *GUIDE, "gallery/index", "references")}
