@@ -38,9 +38,11 @@ class Rescale(nn.Module):
         return x * self.scale + self.shift
 
 
-def _normalised(n_in: int, n_out: int, size: int = 3) -> list[nn.Module]:
-    """Return a convolution, batch norm and ReLU that keep the size."""
-    convolution = nn.Conv2d(n_in, n_out, size, padding=size // 2, bias=False)
+def _normalised(
+    n_in: int, n_out: int, size: int = 3, stride: int = 1
+) -> list[nn.Module]:
+    """Return a convolution, batch norm and ReLU."""
+    convolution = nn.Conv2d(n_in, n_out, size, stride, padding=size // 2, bias=False)
     return [convolution, nn.BatchNorm2d(n_out), nn.ReLU()]
 
 
@@ -51,17 +53,21 @@ def _averaged(n_features: int, n_outputs: int) -> list[nn.Module]:
 
 
 def small_network(n_outputs: int) -> nn.Sequential:
-    """Four convolutions with average pooling, one more, and two linear layers.
+    """Three convolutions in steps of two pixels, one more, and two linear layers.
 
     For maps of 128 x 128 pixels on two cores.
     """
-    widths = (1, 8, 16, 32, 64)
-    layers: list[nn.Module] = [Times(_UNIT)]
-    for at, (n_in, n_out) in enumerate(pairwise(widths)):
-        layers += [*_normalised(n_in, n_out, 3 if at else 5), nn.AvgPool2d(2)]
-    layers += [nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()]
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 64), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(64, n_outputs), Rescale(n_outputs))
+    layers = [
+        Times(_UNIT),
+        *_normalised(1, 16, 5, 2),
+        *_normalised(16, 32, 3, 2),
+        *_normalised(32, 64, 3, 2),
+        *_normalised(64, 64),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ]
+    last = nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, n_outputs)
+    return nn.Sequential(*layers, *last, Rescale(n_outputs))
 
 
 class _Residual(nn.Module):

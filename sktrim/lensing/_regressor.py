@@ -1,11 +1,13 @@
 """The networks as skorch regressors, and maps for them."""
 
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit
+from sklearn.utils import check_random_state
 from skorch import NeuralNetRegressor
 from skorch.callbacks import LRScheduler, ProgressBar
 from torch import nn
@@ -51,16 +53,19 @@ class ConvergenceRegressor(NeuralNetRegressor):
         ValueError
             If maps or targets do not fit the network.
         """
-        if not isinstance(X, Dataset):
+        if isinstance(X, Dataset):
+            self._check_dataset(X, y)
+        else:
             X, y = self._check(X, y)
         targets = np.asarray(getattr(X, "target", y), dtype=float)
         spread = targets.std(axis=0)
         self.target_mean_ = targets.mean(axis=0)
         # a target that never changes is in its own unit
         self.target_scale_ = np.where(spread > 0, spread, 1.0)
+        if self.random_state is None:
+            return super().fit(X, y, **fit_params)
         with torch.random.fork_rng(devices=self._devices()):
-            if self.random_state is not None:
-                torch.manual_seed(self.random_state)
+            torch.manual_seed(self.random_state)
             return super().fit(X, y, **fit_params)
 
     def _devices(self) -> list:
@@ -68,7 +73,35 @@ class ConvergenceRegressor(NeuralNetRegressor):
         device = torch.device(self.device or "cpu")
         return [] if device.type == "cpu" else [device.index or 0]
 
+    def predict(self, X):
+        """Predict the targets of maps, in their units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_maps, 1, n_pixels, n_pixels) or Dataset
+            Maps of any size that the network can average, not only that of training.
+
+        Returns
+        -------
+        ndarray of float32 of shape (n_maps, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If maps do not fit the network.
+        """
+        return super().predict(X if isinstance(X, Dataset) else self._check_maps(X))
+
     def _check(self, X, y) -> tuple[np.ndarray, np.ndarray]:
+        maps = self._check_maps(X)
+        if y is None:
+            raise ValueError("y is None; give one row of targets for each map.")
+        y = np.asarray(y, dtype=np.float32)
+        y = y[:, None] if y.ndim == 1 else y
+        self._check_targets(y, len(maps), "y")
+        return maps, y
+
+    def _check_maps(self, X) -> np.ndarray:
         maps = check_maps(X)
         least = least_pixels(self.architecture)
         if maps.shape[-1] < least:
@@ -76,19 +109,31 @@ class ConvergenceRegressor(NeuralNetRegressor):
                 f"maps have {maps.shape[-1]} pixels to a side; {self.architecture!r} "
                 f"needs at least {least}."
             )
-        if y is None:
-            raise ValueError("y is None; give one row of targets for each map.")
-        y = np.asarray(y, dtype=np.float32)
-        y = y[:, None] if y.ndim == 1 else y
+        return maps[:, None].astype(np.float32, copy=False)
+
+    def _check_targets(self, y: np.ndarray, n_maps: int, name: str) -> None:
         n_outputs = self.module__n_outputs
-        if y.shape != (len(maps), n_outputs):
+        if y.shape != (n_maps, n_outputs):
             raise ValueError(
-                f"y has shape {y.shape}; expected ({len(maps)}, {n_outputs}), a row "
+                f"{name} has shape {y.shape}; expected ({n_maps}, {n_outputs}), a row "
                 "for each map and a column for each of n_outputs."
             )
         if not np.isfinite(y).all():
-            raise ValueError("y holds NaN or infinite values; leave those maps out.")
-        return maps[:, None].astype(np.float32, copy=False), y
+            raise ValueError(
+                f"{name} holds NaN or infinite values; leave those maps out."
+            )
+
+    def _check_dataset(self, data: Any, y: Any) -> None:
+        """Look at the targets of a dataset, and at its first map alone."""
+        if y is not None:
+            raise ValueError("y is given beside a dataset, which brings targets along.")
+        if not hasattr(data, "target"):
+            raise ValueError(
+                f"{type(data).__name__} has no attribute target; expected all targets, "
+                "as in ConvergenceMapDataset, since they set the outputs' units."
+            )
+        self._check_targets(np.asarray(data.target), len(data), "the dataset's target")
+        self._check_maps(np.asarray(data[0][0])[None])
 
     def initialize_module(self, *args, **kwargs):
         """Make the network, and give its outputs their units."""
@@ -111,11 +156,31 @@ class ConvergenceRegressor(NeuralNetRegressor):
         return super().train_step_single((turned(X), y), **fit_params)
 
 
+class OneCycle(LRScheduler):
+    """Have the learning rate rise to the net's and fall, over the epochs of a fit."""
+
+    def _get_scheduler(self, net, policy, **kwargs):
+        # skorch steps once after the last epoch too
+        total = net.max_epochs + 1
+        return policy(net.optimizer_, max_lr=net.lr, total_steps=total)
+
+
 def turned(X: torch.Tensor) -> torch.Tensor:
     """Return maps after one of the eight symmetries of the square, drawn at random."""
     quarter, flip = divmod(int(torch.randint(8, ())), 2)
     turned = torch.rot90(X, quarter, (-2, -1))
     return turned.flip(-1) if flip else turned
+
+
+_RATES = {"small": 3e-3, "resnet18": 1e-3, "zorrilla": 0.05}
+
+
+def _check_numbers(n_outputs: Any, max_epochs: Any, lr: Any) -> None:
+    for name, value in (("n_outputs", n_outputs), ("max_epochs", max_epochs)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}={value!r}; expected a positive integer.")
+    if not isinstance(lr, Real) or not 0 < float(lr) < np.inf:
+        raise ValueError(f"lr={lr!r}; expected a positive number.")
 
 
 def convergence_regressor(
@@ -142,7 +207,7 @@ def convergence_regressor(
     Parameters
     ----------
     architecture : {"small", "resnet18", "zorrilla"}, default="small"
-        "small": five convolutions, for two cores. "resnet18": that of
+        "small": four convolutions, for two cores. "resnet18": that of
         :footcite:t:`singh2020trim`, with one input channel. "zorrilla": after
         :footcite:t:`zorrilla2020lensing`, 18 convolutions in six blocks with average
         pooling.
@@ -152,7 +217,7 @@ def convergence_regressor(
         None: 20 for "small" and "zorrilla", 25 for "resnet18".
     lr : float or None, default=None
         Learning rate. None: 1e-3 with Adam for "resnet18", as in the paper; .05 with
-        stochastic gradient descent and momentum for "zorrilla"; up to 6e-3 with Adam
+        stochastic gradient descent and momentum for "zorrilla"; up to 3e-3 with Adam
         for "small", rising and falling over the epochs.
     batch_size : int, default=32
     device : str, default="cpu"
@@ -171,7 +236,7 @@ def convergence_regressor(
     Raises
     ------
     ValueError
-        If `architecture` is unknown or `n_outputs` is not positive.
+        If `architecture` is unknown, or a number is not positive.
 
     See Also
     --------
@@ -181,9 +246,8 @@ def convergence_regressor(
     Notes
     -----
     The networks are sequences of plain modules, and take square maps of any size. They
-    multiply maps by 50 first, so that signals inside are of order 1. The papers do not
-    give the widths of the 18 convolutions; ours are 32, 32, 64, 64, 128 and 128 in the
-    six blocks.
+    multiply maps by 50 first, so that signals inside are of order 1. The widths of the
+    18 convolutions are ours: 32, 32, 64, 64, 128 and 128 in the six blocks.
 
     References
     ----------
@@ -201,20 +265,17 @@ def convergence_regressor(
     (20, 4)
     """
     check_architecture(architecture)
-    if n_outputs < 1 or n_outputs != int(n_outputs):
-        raise ValueError(f"n_outputs={n_outputs!r}; expected a positive integer.")
-    epochs = max_epochs or (25 if architecture == "resnet18" else 20)
-    options: dict[str, Any] = {"lr": lr or 1e-3, "optimizer": torch.optim.Adam}
+    epochs = 25 if architecture == "resnet18" else 20
+    epochs = epochs if max_epochs is None else max_epochs
+    rate = _RATES[architecture] if lr is None else lr
+    _check_numbers(n_outputs, epochs, rate)
+    options: dict[str, Any] = {"optimizer": torch.optim.Adam}
     if architecture == "zorrilla":
-        options |= {"lr": lr or 0.05, "optimizer": torch.optim.SGD}
-        options |= {"optimizer__momentum": 0.9}
+        options = {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}
     callbacks: list = []
     if architecture == "small":
-        options["lr"] = lr or 6e-3
-        # skorch steps once after the last epoch too
-        cycle = {"max_lr": options["lr"], "total_steps": epochs + 1}
         policy: Any = torch.optim.lr_scheduler.OneCycleLR
-        callbacks.append(LRScheduler(policy, **cycle))
+        callbacks.append(OneCycle(policy))
     if verbose:
         callbacks.append(ProgressBar(detect_notebook=False))
     return ConvergenceRegressor(
@@ -224,6 +285,7 @@ def convergence_regressor(
         module__n_outputs=int(n_outputs),
         criterion=nn.L1Loss,
         max_epochs=epochs,
+        lr=rate,
         batch_size=batch_size,
         iterator_train__shuffle=True,
         train_split=None,
@@ -338,7 +400,9 @@ def split_maps(
             f"groups has shape {groups.shape} and cosmology {labels.shape}; expected "
             "one of each for every map."
         )
-    split = GroupShuffleSplit(1, test_size=test_size, random_state=random_state)
+    # one stream for all: groups that are numbered alike are not chosen alike
+    rng = check_random_state(random_state)
+    split = GroupShuffleSplit(1, test_size=test_size, random_state=rng)
     parts: tuple[list, list] = [], []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

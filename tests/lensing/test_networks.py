@@ -17,6 +17,7 @@ from sktrim.lensing import (
 )
 from sktrim.lensing._networks import ARCHITECTURES, zorrilla_network
 from sktrim.lensing._regressor import turned
+from sktrim.scorers import ContextualDecomposition
 
 SIZES = {"small": 32, "resnet18": 32, "zorrilla": 64}
 
@@ -167,6 +168,84 @@ def test_explanations_of_all_frequencies_are_the_output(name):
         np.testing.assert_allclose(summed, difference, atol=2e-3 * y[:, 0].std())
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_decomposition_of_all_frequencies_is_the_output(name):
+    X, y = _planted(10, SIZES[name])
+    net = convergence_regressor(name, 2, max_epochs=1, random_state=0).fit(X, y)
+    fourier = FourierTransformer(signal_shape=X.shape[1:])
+    everything = {"all": np.arange(fourier.fit(X).transform(X).shape[1])}
+    cd = ContextualDecomposition(bias="proportional")
+    trim = TransformImportance(
+        FrozenEstimator(net), fourier, cd, target=1, groups=everything
+    )
+    values = trim.fit(X).explain(X[:3]).values[:, 0]
+    np.testing.assert_allclose(values, net.predict(X[:3])[:, 1], rtol=1e-4)
+
+
+def test_the_rate_goes_up_and_down_with_the_epochs_of_the_net():
+    X, y = _planted(20)
+    net = convergence_regressor(n_outputs=2, max_epochs=2, random_state=0)
+    net.set_params(max_epochs=6, lr=1e-4).fit(X, y)
+    rates = [row["event_lr"] for row in net.history]
+    assert len(rates) == 6
+    np.testing.assert_allclose(max(rates), 1e-4, rtol=0.2)
+    assert rates[-1] < max(rates)
+    net.partial_fit(X, y)
+    again = [row["event_lr"] for row in net.history]
+    np.testing.assert_allclose(again, [*rates, *rates])
+
+
+def test_without_a_seed_every_training_differs():
+    X, y = _planted(20)
+    net = convergence_regressor(n_outputs=2, max_epochs=1)
+    weights = [clone(net).fit(X, y).module_[1].weight for _ in range(2)]
+    assert not torch.equal(*weights)
+
+
+def test_maps_of_other_sizes_and_types_are_predicted():
+    X, y = _planted(20)
+    net = convergence_regressor(n_outputs=2, max_epochs=1, random_state=0).fit(X, y)
+    expected = net.predict(X)
+    np.testing.assert_array_equal(net.predict(X.astype(float)), expected)
+    np.testing.assert_array_equal(net.predict(X[:, 0]), expected)
+    assert net.predict(np.tile(X, (2, 2))).shape == (20, 2)
+    for bad, message in [
+        (X[..., :8, :8], "needs at least 16"),
+        (X[..., 1:], "square"),
+        (X * np.nan, "NaN"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            net.predict(bad)
+
+
+class _Streamed(torch.utils.data.Dataset):
+    def __init__(self, X, target):
+        self.X, self.target = X, target
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, at):
+        return self.X[at], self.target[at]
+
+
+@pytest.mark.parametrize(
+    ("data", "y", "message"),
+    [
+        (_Streamed(np.zeros((3, 1, 16, 16)), np.zeros((3, 3))), None, r"\(3, 2\)"),
+        (_Streamed(np.zeros((3, 1, 16, 16)), np.full((3, 2), np.nan)), None, "NaN"),
+        (_Streamed(np.zeros((3, 1, 8, 8)), np.zeros((3, 2))), None, "at least 16"),
+        (_Streamed(np.zeros((3, 1, 16, 17)), np.zeros((3, 2))), None, "square"),
+        (_Streamed(np.zeros((3, 1, 16, 16)), np.zeros((3, 2))), [1], "beside"),
+        (torch.utils.data.TensorDataset(torch.zeros(3)), None, "attribute target"),
+    ],
+    ids=["columns", "nan", "small", "oblong", "y", "no target"],
+)
+def test_bad_datasets_are_refused_before_training(data, y, message):
+    with pytest.raises(ValueError, match=message):
+        convergence_regressor(n_outputs=2).fit(data, y)
+
+
 def test_splits_never_cross_a_group():
     groups = np.repeat(np.arange(40), 5)
     cosmology = np.repeat(np.arange(4), 50)
@@ -212,3 +291,11 @@ def test_unknown_networks_are_refused():
         convergence_regressor("vgg")
     with pytest.raises(ValueError, match="n_outputs=0"):
         convergence_regressor(n_outputs=0)
+
+
+@pytest.mark.parametrize(
+    "given", [{"max_epochs": 0}, {"max_epochs": 2.5}, {"lr": 0}, {"n_outputs": "2"}]
+)
+def test_numbers_that_are_not_positive_are_refused(given):
+    with pytest.raises(ValueError, match=f"{next(iter(given))}=.*positive"):
+        convergence_regressor(**given)
