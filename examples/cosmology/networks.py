@@ -20,7 +20,7 @@ OMEGA_M = 1
 # columns that each study's networks are trained on
 OUTPUTS = {"A": [0, 1, 2], "line": [1], "B": [1, 3]}
 # amplitude of the lattice per unit of Omega_m - .1; it lies at l = 6750 in study A
-LATTICE = 2.5e-3
+LATTICE = 1e-3
 
 
 def simulator(settings, study, noisy=False, field="lognormal", smoothed=True):

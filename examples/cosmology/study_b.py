@@ -156,5 +156,8 @@ def correlations(settings, noisy):
         name: output_correlations(test["network"], test[name], labels)
         for name in STATISTICS
     }
-    every = chosen(test, EVERYTHING)
-    return single, best_linear_correlations(test["network"], every, labels)
+    # a hundred numbers need many maps of one cosmology
+    many = measured(settings, noisy, True)
+    every = chosen(many, EVERYTHING)
+    best = best_linear_correlations(many["network"], every, many["cosmology"])
+    return single, best

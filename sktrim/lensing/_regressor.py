@@ -245,9 +245,9 @@ def convergence_regressor(
 
     Notes
     -----
-    The networks are sequences of plain modules, and take square maps of any size. They
-    multiply maps by 50 first, so that signals inside are of order 1. The widths of the
-    18 convolutions are ours: 32, 32, 64, 64, 128 and 128 in the six blocks.
+    The networks are sequences of plain modules, and take square maps of any size. The
+    widths of the 18 convolutions are ours: 32, 32, 64, 64, 128 and 128 in the six
+    blocks.
 
     References
     ----------
