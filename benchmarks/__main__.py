@@ -18,6 +18,7 @@ NAMES = [
     "passes",
     "faithfulness",
     "hierarchy",
+    "lensing",
     "memory",
     "working_memory",
 ]

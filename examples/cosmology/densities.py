@@ -28,7 +28,6 @@ METHODS = {
 OTHERS = {
     "integrated gradients": "integrated_gradients",
     "smoothgrad": "smoothgrad",
-    "CD": "cd",
     "LRP-epsilon .1": LRPEpsilon(epsilon=0.1),
     "LRP-alpha2-beta1": LRPAlphaBeta(alpha=2, beta=1),
 }

@@ -46,7 +46,7 @@ def accuracy(settings):
 
 
 def _peak(values, centers):
-    return float(centers[values.mean(axis=0).argmax()])
+    return float(centers[np.abs(values.mean(axis=0)).argmax()])
 
 
 def scale_curves(settings, folder):

@@ -123,6 +123,7 @@ def information(settings):
         edges,
         n_pixels=settings.a_pixels,
         pixel_arcmin=settings.a_pixel_arcmin,
+        galaxies_per_arcmin2=settings.galaxies_per_arcmin2,
     )
 
 

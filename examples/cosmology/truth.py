@@ -22,7 +22,6 @@ PIXEL_SCORERS = (
     "input_x_gradient",
     "integrated_gradients",
     "deeplift",
-    "cd",
 )
 
 
