@@ -59,11 +59,12 @@ print(explanation.mean(absolute=True).round(2))
 
 # %%
 # The report tells how sparse and how stable they are, and how much of the layer they
-# represent. The maps show the concepts that count most, each where it is strongest.
+# represent. The maps show the concepts that count most, each where it is strongest, and
+# below it half of the digit, around that place.
 
 report = concept_report(trim, X[test], n_fits=2, random_state=0)
 print(report)
-report.plot(k=4, title="Concepts of the digit network")
+report.plot(k=4, n_columns=3, crop=0.5, title="Concepts of the digit network")
 
 # %%
 # Which of them speak for which digit? A concept's mean score for the digits of a class.

@@ -2,7 +2,6 @@
 
 import numpy as np
 from networks import simulator, trained
-from sklearn.frozen import FrozenEstimator
 from stages import stages
 from torch import nn
 
@@ -12,7 +11,7 @@ from sktrim.evaluation import (
     randomisation_test,
     randomised_explanations,
 )
-from sktrim.scorers import LRPAlphaBeta, LRPEpsilon
+from sktrim.scorers import DeepTaylor, LRPAlphaBeta, LRPEpsilon
 
 # the seven methods of the paper, with its names
 METHODS = {
@@ -20,7 +19,8 @@ METHODS = {
     "input x gradient": "input_x_gradient",
     "guided backprop": "guided_backprop",
     "deconvnet": "deconvnet",
-    "deep Taylor": "deep_taylor",
+    # outputs in standard deviations are as often negative as positive
+    "deep Taylor": DeepTaylor(start="one"),
     "LRP-epsilon": LRPEpsilon(epsilon=1e-3),
     "LRP-alpha1-beta0": LRPAlphaBeta(alpha=1, beta=0),
 }
@@ -28,10 +28,20 @@ METHODS = {
 OTHERS = {
     "integrated gradients": "integrated_gradients",
     "smoothgrad": "smoothgrad",
+    "LRP-epsilon .01": LRPEpsilon(epsilon=0.01),
     "LRP-epsilon .1": LRPEpsilon(epsilon=0.1),
     "LRP-alpha2-beta1": LRPAlphaBeta(alpha=2, beta=1),
 }
 KEPT_BY_THE_PAPER = ("gradient", "input x gradient")
+# what each is a variant of
+KIN = {
+    "integrated gradients": "input x gradient",
+    "smoothgrad": "gradient",
+    "LRP-epsilon": "input x gradient",
+    "LRP-epsilon .01": "LRP-epsilon",
+    "LRP-epsilon .1": "LRP-epsilon",
+    "LRP-alpha2-beta1": "LRP-alpha1-beta0",
+}
 # sides of the patch that is shown, in pixels
 PATCH = 100
 N_DRAWS, N_NULL = 4, 2
@@ -46,7 +56,7 @@ def asked(settings, noisy, scorer, target, maps):
     """Return a fitted question about the pixels of maps."""
     module = standardised(trained(settings, "B", noisy=noisy)["net"])
     return TransformImportance(
-        FrozenEstimator(module) if isinstance(module, str) else module,
+        module,
         None,
         scorer,
         target=target,
@@ -111,6 +121,27 @@ def null_table(settings, target=0, methods=None):
         )
         for name, scorer in (methods or METHODS).items()
     }
+
+
+def relate(settings):
+    """Return the correlation of the maps of methods with those of their kin."""
+    maps = fiducial_maps(settings, False, N_NULL)
+    scorers = {**METHODS, **OTHERS}
+    used = dict.fromkeys([*KIN, *KIN.values()])
+    found = {
+        name: asked(settings, False, scorers[name], 0, maps).explain(maps).values
+        for name in used
+    }
+    rho = {}
+    for name, kin in KIN.items():
+        pairs = zip(found[name], found[kin], strict=True)
+        rho[name] = float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]))
+    return rho
+
+
+def kinship(settings):
+    """Return what `relate` does, kept."""
+    return stages("Methods and their variants", relate, settings)
 
 
 def by_value(settings, noisy, name):

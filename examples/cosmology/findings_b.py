@@ -65,11 +65,14 @@ def areas(settings, folder, noisy):
             cells += [f"{1e3 * area:.3f}e-3", f"{change:.0f} %", f"{paper} %"]
         rows.append(cells)
     joined = table[study_b.EVERYTHING, 0.68][1]
+    split = [study_b.posterior(settings, noisy, "V2", third=k) for k in range(3)]
+    thirds = ", ".join(f"{1e3 * part.area(0.68):.3f}e-3" for part in split)
     return Finding(
         f"The network's outputs tighten the contours, {_word(noisy)}",
         f"Joining them shrinks the 68 % area of all statistics by "
         f"{-PUBLISHED[noisy][-1][0]} %.",
-        f"It changes by {joined:.0f} %.",
+        f"It changes by {joined:.0f} %. With the covariance of each third of the "
+        f"fiducial maps the 68 % area of V2 is {thirds}.",
         bool(joined < 0),
         "" if joined < 0 else "see the table",
         [(name, f"Contours of Omega_m and sigma_8, {_word(noisy)}")],
@@ -154,6 +157,7 @@ def null_test(settings):
     more = densities.null_table(settings, methods=densities.OTHERS)
     rows = [["method", "Pearson", "Spearman", "Kendall", "effect", "p", "verdicts"]]
     rows += [_null_row(name, result) for name, result in {**table, **more}.items()]
+    kin = densities.kinship(settings)
     passes = {name: result.passes_effect for name, result in table.items()}
     kept = all(passes[name] for name in densities.KEPT_BY_THE_PAPER)
     failing = ("guided backprop", "deep Taylor", "LRP-alpha1-beta0")
@@ -164,7 +168,10 @@ def null_test(settings):
         "Only gradient and input x gradient pass; guided backpropagation .15, deep "
         "Taylor .88 and LRP with alpha and beta .46 (Pearson) do not.",
         f"By effect {', '.join(n for n, ok in passes.items() if ok)} pass. The output "
-        f"sigma_8 gives {'the same' if same else 'other'} verdicts.",
+        f"sigma_8 gives {'the same' if same else 'other'} verdicts. Correlation of "
+        "maps: "
+        + ", ".join(f"{a} and {densities.KIN[a]} {r:.2f}" for a, r in kin.items())
+        + ".",
         bool(kept and refused),
         "" if kept and refused else "see the table",
         table=rows,

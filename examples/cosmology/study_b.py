@@ -2,8 +2,9 @@
 
 import numpy as np
 from joblib import Parallel, delayed
-from networks import OUTPUTS, trained
+from networks import OUTPUTS, predict, trained
 from stages import stages
+from tqdm.auto import tqdm
 
 from sktrim.lensing import (
     ConvergenceSimulator,
@@ -66,28 +67,26 @@ def measure(settings, noisy, fiducial):
         By the names of the statistics and "network", arrays (n_maps, d); and the
         parameters and the cosmology of each map.
     """
-    net = trained(settings, "B", noisy=noisy)["net"]
     source = suite(settings, noisy, fiducial)
     parts = np.array_split(np.arange(len(source)), max(1, len(source) // 100))
-    tasks = (delayed(_measured)(settings, noisy, source, net, part) for part in parts)
-    from tqdm.auto import tqdm
-
+    tasks = (delayed(_measured)(settings, noisy, source, part) for part in parts)
     work = Parallel(n_jobs=-1, return_as="generator")(tasks)
     found = list(tqdm(work, total=len(parts), desc="statistics", unit="part"))
     joined = {name: np.concatenate([p[name] for p in found]) for name in found[0]}
+    net = trained(settings, "B", noisy=noisy)["net"]
+    every = np.arange(len(source))
+    joined["network"] = predict(net, source, every, None, settings).astype(float)
     joined["parameters"] = source.target[:, OUTPUTS["B"]].astype(float)
     joined["cosmology"] = source.cosmology
     return joined
 
 
-def _measured(settings, noisy, source, net, part):
+def _measured(settings, noisy, source, part):
     maps = source.maps(part)
-    found = {
+    return {
         name: statistic.fit_transform(maps)
         for name, statistic in transformers(settings, noisy).items()
     }
-    found["network"] = net.predict(maps).astype(float)
-    return found
 
 
 def measured(settings, noisy, fiducial):
