@@ -162,13 +162,13 @@ def null_test(settings):
     kept = all(passes[name] for name in densities.KEPT_BY_THE_PAPER)
     failing = ("guided backprop", "deep Taylor", "LRP-alpha1-beta0")
     refused = not any(passes[name] for name in failing)
-    same = all(other[name].passes_effect == passes[name] for name in passes)
+    differ = [name for name in passes if other[name].passes_effect != passes[name]]
     return Finding(
         "The gradient methods pass the null test",
         "Only gradient and input x gradient pass; guided backpropagation .15, deep "
         "Taylor .88 and LRP with alpha and beta .46 (Pearson) do not.",
-        f"By effect {', '.join(n for n, ok in passes.items() if ok)} pass. The output "
-        f"sigma_8 gives {'the same' if same else 'other'} verdicts. Correlation of "
+        f"By effect {', '.join(n for n, ok in passes.items() if ok)} pass. Other "
+        f"verdicts by the output sigma_8: {', '.join(differ) or 'none'}. Correlation of "
         "maps: "
         + ", ".join(f"{a} and {densities.KIN[a]} {r:.2f}" for a, r in kin.items())
         + ".",
