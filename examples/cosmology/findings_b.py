@@ -168,8 +168,8 @@ def null_test(settings):
         "Only gradient and input x gradient pass; guided backpropagation .15, deep "
         "Taylor .88 and LRP with alpha and beta .46 (Pearson) do not.",
         f"By effect {', '.join(n for n, ok in passes.items() if ok)} pass. Other "
-        f"verdicts by the output sigma_8: {', '.join(differ) or 'none'}. Correlation of "
-        "maps: "
+        f"verdicts by the output sigma_8: {', '.join(differ) or 'none'}. Correlation "
+        "of maps: "
         + ", ".join(f"{a} and {densities.KIN[a]} {r:.2f}" for a, r in kin.items())
         + ".",
         bool(kept and refused),
