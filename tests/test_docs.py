@@ -87,3 +87,17 @@ def test_the_example_in_the_readme_draws_its_figure(tmp_path, monkeypatch):
     [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "frequencies.png").stat().st_size > 0
+
+
+def test_the_page_on_lensing_explains_a_network_by_scale(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    page = (ROOT / "docs" / "lensing.rst").read_text()
+    block = re.search(r"code-block:: python\n\n((?:    .*\n|\n)+)", page)
+    assert block is not None
+    code = inspect.cleandoc(block[1])
+    # fewer maps and epochs than on the page
+    small = code.replace(", 200, ", ", 4, ").replace("verbose=1", "max_epochs=1")
+    assert small.count("max_epochs=1") == small.count(", 4, ") == 1
+    names: dict = {}
+    exec(compile(small, "lensing.rst", "exec"), names)
+    assert names["explanation"].values.shape == (20, 100)
