@@ -28,8 +28,9 @@ METHODS = {
 OTHERS = {
     "integrated gradients": "integrated_gradients",
     "smoothgrad": "smoothgrad",
-    "LRP-epsilon .01": LRPEpsilon(epsilon=0.01),
     "LRP-epsilon .1": LRPEpsilon(epsilon=0.1),
+    "LRP-epsilon 10": LRPEpsilon(epsilon=10),
+    "LRP-alpha1.1-beta.1": LRPAlphaBeta(alpha=1.1, beta=0.1),
     "LRP-alpha2-beta1": LRPAlphaBeta(alpha=2, beta=1),
 }
 KEPT_BY_THE_PAPER = ("gradient", "input x gradient")
@@ -38,8 +39,9 @@ KIN = {
     "integrated gradients": "input x gradient",
     "smoothgrad": "gradient",
     "LRP-epsilon": "input x gradient",
-    "LRP-epsilon .01": "LRP-epsilon",
     "LRP-epsilon .1": "LRP-epsilon",
+    "LRP-epsilon 10": "LRP-epsilon",
+    "LRP-alpha1.1-beta.1": "LRP-alpha1-beta0",
     "LRP-alpha2-beta1": "LRP-alpha1-beta0",
 }
 # sides of the patch that is shown, in pixels

@@ -118,7 +118,7 @@ def lattice(curves, centers, spectra, at):
 
 def truths(values, centers, truth, rank, ylabel):
     """Scores of bands beside what is known about them."""
-    figure, ax = plt.subplots(figsize=(7, 4.4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7, 5.2), layout="constrained")
     ax.plot(centers, truth / truth.max(), "k-", linewidth=2.5, label=ylabel)
     styles = [(c, s) for s in ("-", "--") for c in (BLUE, ORANGE, GREEN, "#CC79A7")]
     for (color, style), (name, found) in zip(styles, values.items(), strict=False):
@@ -126,7 +126,7 @@ def truths(values, centers, truth, rank, ylabel):
         label = f"{name}: rank correlation {rank[name]:.2f}"
         ax.plot(centers, mean / mean.max(), style, color=color, label=label)
     ax.set(xlabel=MULTIPOLE, ylabel="relative to the largest")
-    ax.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -409,8 +409,7 @@ def randomisation_test(
     explanation = trim.explain(X, y)
     fixed = with_target(trim, explanation)
     network = trim.network_
-    layers = layers_in_order(network, trim.signals(X)[:2])[::-1]
-    chosen = _check_options(mode, n_draws, depths, len(layers))
+    layers, chosen = _layers(trim, X, mode, n_draws, depths)
     sizes = _amplitudes(explanation)
     trained = check_scores(explanation, trim)
     comparisons = []
@@ -495,14 +494,16 @@ def randomised_explanations(
     (10, 50)
     """
     fixed = with_target(trim, trim.explain(X, y))
-    network = trim.network_
-    layers = layers_in_order(network, trim.signals(X)[:2])[::-1]
-    chosen = _check_options("cascade", 1, depths, len(layers))
+    layers, chosen = _layers(trim, X, "cascade", 1, depths)
     [seed] = np.random.SeedSequence(random_state).spawn(1)
-    return [
-        with_module(fixed, copy.deepcopy(module)).explain(X)
-        for module in _randomised(network.module, layers, chosen, "cascade", seed)
-    ]
+    modules = _randomised(trim.network_.module, layers, chosen, "cascade", seed)
+    return [with_module(fixed, copy.deepcopy(m)).explain(X) for m in modules]
+
+
+def _layers(trim, X, mode, n_draws, depths) -> tuple[list[str], list[int]]:
+    """Return the layers from output to input, and the depths that are asked for."""
+    layers = layers_in_order(trim.network_, trim.signals(X)[:2])[::-1]
+    return layers, _check_options(mode, n_draws, depths, len(layers))
 
 
 def _randomised(module, layers, depths, mode, seed):

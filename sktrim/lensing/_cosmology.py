@@ -147,9 +147,10 @@ def shipped_cosmologies(name: str = "trim") -> list[Cosmology]:
 
     Notes
     -----
-    The design is ours: Sobol points in :math:`\Omega_m` and
-    :math:`S_8 = \sigma_8 (\Omega_m / 0.3)^{0.6}`, the combination that lensing measures
-    best, because contours are long along the other one.
+    The design is ours: Sobol points in the logarithm of :math:`\Omega_m`, from .12 to
+    .56, and in :math:`S_8 = \sigma_8 (\Omega_m / 0.3)^{0.6}`, from .48 to 1, the
+    combination that lensing measures best, because contours are long along the other
+    one.
 
     References
     ----------
