@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
-from study_a import ARCMIN
 
 from sktrim.inspection import ContoursDisplay, CurveDisplay
 from sktrim.lensing import without_band
@@ -216,9 +215,3 @@ def densities(tables):
     axes[1, 0].set_ylabel("squared attribution, per pixel")
     figure.colorbar(colours, ax=axes, label="S_8", shrink=0.7)
     return figure
-
-
-def narrow_bands(edges, pixel_arcmin, n_pixels):
-    """Return three of the bands that a map can show."""
-    smallest = 2 * np.pi / (n_pixels * pixel_arcmin * ARCMIN)
-    return [(smallest, 1350), (2000, 3350), (6000, 7350)] if edges is None else edges
