@@ -115,15 +115,17 @@ def lattice(curves, centers, spectra, at):
     return figure
 
 
-def truths(values, centers, truth, rank, ylabel):
-    """Scores of bands beside what is known about them."""
+def truths(values, centers, truth, rank, named):
+    """Scores of bands beside what is known about them, where something is."""
     figure, ax = plt.subplots(figsize=(7, 5.2), layout="constrained")
-    ax.plot(centers, truth / truth.max(), "k-", linewidth=2.5, label=ylabel)
+    if truth is not None:
+        ax.plot(centers, truth / truth.max(), "k-", linewidth=2.5, label=named)
     styles = [(c, s) for s in ("-", "--") for c in (BLUE, ORANGE, GREEN, "#CC79A7")]
     for (color, style), (name, found) in zip(styles, values.items(), strict=False):
-        mean = np.abs(found.mean(axis=0))
-        label = f"{name}: rank correlation {rank[name]:.2f}"
-        ax.plot(centers, mean / mean.max(), style, color=color, label=label)
+        mean = found.mean(axis=0)
+        mean = np.abs(mean) if truth is not None else mean
+        label = f"{name}: rank correlation {rank[name]:.2f}" if rank else name
+        ax.plot(centers, mean / np.abs(mean).max(), style, color=color, label=label)
     ax.set(xlabel=MULTIPOLE, ylabel="relative to the largest")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import CloughTocher2DInterpolator
 from scipy.ndimage import binary_dilation
+from scipy.optimize import minimize
 from scipy.spatial import Delaunay, QhullError
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sktrim.exceptions import HullWarning
+
+# points along each side of the grids that look for where a posterior ends
+_COARSE = 60
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,8 @@ class GaussianLikelihood(BaseEstimator):
                 f"X has shape {X.shape}, y {y.shape} and fiducial_statistics "
                 f"{fiducial.shape}; expected (n, d), (n, 2) and (N, d)."
             )
+        if self.n_grid < 10 or self.n_grid != int(self.n_grid):
+            raise ValueError(f"n_grid={self.n_grid!r}; expected an integer from 10 up.")
         self.n_features_in_ = X.shape[1]
         self.precision_ = _precision(fiducial)
         self.points_, place = np.unique(y, axis=0, return_inverse=True)
@@ -295,7 +301,7 @@ class GaussianLikelihood(BaseEstimator):
                 f"points go from {low.round(4).tolist()} to {high.round(4).tolist()}; "
                 "the emulator knows nothing there."
             )
-        return self._emulator(self._scaled(asked)) * self._spread
+        return self._means(asked)
 
     def log_likelihood(self, parameters, observed) -> np.ndarray:
         """Return the logarithm of the likelihood, up to a constant.
@@ -351,39 +357,67 @@ class GaussianLikelihood(BaseEstimator):
             If `observed` does not fit.
         """
         s = self._observed(observed)
-        low, high = self.points_.min(axis=0), self.points_.max(axis=0)
-        found = self._on_grid(low, high, s)
-        for _ in range(2):
-            low, high = _support(found, low, high)
-            found = self._on_grid(low, high, s)
-        return found
+        best = self._best_fit(s)
+        ends = self.points_.min(axis=0), self.points_.max(axis=0)
+        # from a point to a box with next to nothing at its sides
+        low, high = ends
+        reach = np.full((2, 2), 1e-3) * (ends[1] - ends[0])
+        for _ in range(30):
+            low = np.maximum(best - reach[0], ends[0])
+            high = np.minimum(best + reach[1], ends[1])
+            open_sides = _open_sides(self._on_grid(low, high, s, _COARSE))
+            open_sides &= np.stack([low > ends[0], high < ends[1]])
+            if not open_sides.any():
+                break
+            reach[open_sides] *= 1.5
+        return self._on_grid(low, high, s, self.n_grid)
 
-    def _on_grid(self, low: np.ndarray, high: np.ndarray, s: np.ndarray) -> Posterior:
-        first, second = np.linspace(low, high, self.n_grid).T
+    def _best_fit(self, s: np.ndarray) -> np.ndarray:
+        """Return where the likelihood is largest."""
+        ends = self.points_.min(axis=0), self.points_.max(axis=0)
+        coarse = self._on_grid(*ends, s, self.n_grid)
+        row, column = np.unravel_index(coarse.density.argmax(), coarse.density.shape)
+        start = np.array([coarse.first[column], coarse.second[row]])
+
+        def badness(point: np.ndarray) -> float:
+            means = self._means(point[None])
+            if not np.isfinite(means).all():
+                return np.inf
+            return -float(self._log_likelihood(means, s)[0])
+
+        width = (ends[1] - ends[0]) / self.n_grid
+        simplex = start + np.array([[0, 0], [1, 0], [0, 1]]) * width / 2
+        options = {"initial_simplex": simplex, "xatol": 1e-9, "fatol": 1e-6}
+        found = minimize(badness, start, method="Nelder-Mead", options=options)
+        return found.x if np.isfinite(found.fun) else start
+
+    def _means(self, parameters: np.ndarray) -> np.ndarray:
+        """Return emulated means, NaN outside of the hull."""
+        return self._emulator(self._scaled(parameters)) * self._spread
+
+    def _on_grid(
+        self, low: np.ndarray, high: np.ndarray, s: np.ndarray, n_grid: int
+    ) -> Posterior:
+        first, second = np.linspace(low, high, n_grid).T
         grid = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
-        means = self._emulator(self._scaled(grid)) * self._spread
-        inside = np.isfinite(means).all(axis=1)
+        means = self._means(grid)
+        inside = np.asarray(np.isfinite(means).all(axis=1))
         logs = np.full(len(grid), -np.inf)
         logs[inside] = self._log_likelihood(means[inside], s)
         density = np.exp(logs - logs.max())
         density /= density.sum() * (first[1] - first[0]) * (second[1] - second[0])
-        shape = self.n_grid, self.n_grid
+        shape = n_grid, n_grid
         names = self.parameter_names[0], self.parameter_names[1]
         return Posterior(
             first, second, density.reshape(shape), inside.reshape(shape), names
         )
 
 
-def _support(found: Posterior, low: np.ndarray, high: np.ndarray) -> tuple:
-    """Return the ends of a smaller grid that holds nearly all of a posterior."""
-    there = found.density > 1e-6 * found.density.max()
-    ends = []
-    for axis, along in ((found.first, 0), (found.second, 1)):
-        held = axis[there.any(axis=along)]
-        step = axis[1] - axis[0]
-        ends.append((held.min() - 2 * step, held.max() + 2 * step))
-    tight = np.array(ends).T
-    return np.maximum(tight[0], low), np.minimum(tight[1], high)
+def _open_sides(found: Posterior) -> np.ndarray:
+    """Tell at which sides of a grid there is something: (low, high) x parameters."""
+    rows, columns = found.density.max(axis=1), found.density.max(axis=0)
+    ends = np.array([[columns[0], rows[0]], [columns[-1], rows[-1]]])
+    return ends > 1e-5 * found.density.max()
 
 
 def _precision(fiducial: np.ndarray) -> np.ndarray:

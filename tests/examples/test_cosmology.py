@@ -34,7 +34,7 @@ def test_study_a_makes_findings_figures_and_a_page(load, tmp_path):
     findings = load("findings_a").findings(_tiny(load), tmp_path)
     page = load("page").write(findings, "small", tmp_path / "index.html")
     text = page.read_text()
-    assert len(findings) == 6
+    assert len(findings) == 7
     for finding in findings:
         assert finding.verdict in text
         for name, _ in finding.figures:

@@ -39,6 +39,24 @@ def test_areas_of_a_linear_problem_are_those_of_ellipses(probability):
     np.testing.assert_allclose(posterior.area(probability), expected, rtol=0.01)
 
 
+@pytest.mark.parametrize("n_grid", [200, 400])
+@pytest.mark.parametrize("width", [1e-1, 1e-2, 1e-3])
+def test_narrow_slanted_regions_are_not_cut(n_grid, width):
+    # along (1, -.95), wide; across, a hundredth of that
+    along, across = np.array([1, -0.95]), np.array([0.95, 1])
+    slopes = np.stack([along, 100 * across], axis=1) / np.hypot(1, 0.95)
+    design = _design(30)
+    fiducial = width * np.random.default_rng(0).standard_normal((5000, 2))
+    likelihood = GaussianLikelihood(n_grid).fit(
+        design @ slopes, design, fiducial_statistics=fiducial
+    )
+    observed = np.array([0.1, -0.15]) @ slopes
+    information = slopes @ likelihood.precision_ @ slopes.T
+    expected = -2 * np.pi * np.log(0.05) / np.sqrt(np.linalg.det(information))
+    found = likelihood.posterior(observed).area(0.95)
+    np.testing.assert_allclose(found, expected, rtol=0.05 if n_grid == 200 else 0.02)
+
+
 def test_the_posterior_is_a_density_around_the_best_fit():
     truth = np.array([0.3, -0.2])
     posterior = _fitted(n_grid=150).posterior(truth @ SLOPES)
@@ -155,6 +173,11 @@ def test_suites_that_do_not_fit_are_refused(changed, message):
         GaussianLikelihood().fit(
             _design() @ SLOPES, design, fiducial_statistics=fiducial
         )
+
+
+def test_a_grid_of_one_point_is_refused():
+    with pytest.raises(ValueError, match="n_grid=1"):
+        _fitted(n_grid=1)
 
 
 @pytest.mark.parametrize("observed", [np.zeros(2), np.full(3, np.nan)])
