@@ -18,7 +18,7 @@ def save(figure, folder, name):
     return f"{name}.png"
 
 
-def scales(values, centers, maps, bands, pixel_arcmin):
+def scales(values, centers, maps, bands, pixel_arcmin, title):
     """One line per map, the mean on top, and maps of three bands beside it (Fig. 3)."""
     figure = plt.figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
@@ -29,7 +29,7 @@ def scales(values, centers, maps, bands, pixel_arcmin):
         spread=None,
         label="score of Omega_m / prediction",
         xlabel=MULTIPOLE,
-        title="Each line is a map",
+        title=title,
         ax=left.subplots(),
     )
     axes = right.subplots(2, 2, sharex=True, sharey=True).ravel()
@@ -126,7 +126,7 @@ def truths(values, centers, truth, rank, named):
         mean = np.abs(mean) if truth is not None else mean
         label = f"{name}: rank correlation {rank[name]:.2f}" if rank else name
         ax.plot(centers, mean / np.abs(mean).max(), style, color=color, label=label)
-    ax.set(xlabel=MULTIPOLE, ylabel="relative to the largest")
+    ax.set(xlabel=MULTIPOLE, ylabel="mean score / its largest")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return figure

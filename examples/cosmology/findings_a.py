@@ -55,8 +55,9 @@ def scale_curves(settings, folder):
         maps = simulator(settings, "A").maps(found["maps"][:1])[:, 0]
         peak = peaks[-1]
         bands = [(230, 1350), (peak - 675, peak + 675), (7000, 8350)]
+        title = f"Bands of width {width}; each line is a map"
         figure = figures.scales(
-            values, found["centers"], maps, bands, settings.a_pixel_arcmin
+            values, found["centers"], maps, bands, settings.a_pixel_arcmin, title
         )
         name = figures.save(figure, folder, f"scales_{width}")
         files.append((name, f"CD scores of Omega_m by multipole, width {width}"))
@@ -84,12 +85,14 @@ def scorers(settings, folder):
     centers = explained(settings, study_a.narrow(settings))["centers"]
     figure = figures.truths(values, centers, None, None, "")
     peaks = [f"{name} {_peak(v, centers):.0f}" for name, v in values.items()]
+    negative = [name for name, v in values.items() if v.mean() < 0]
     return Finding(
         "Other scorers",
         "The paper shows contextual decomposition alone.",
         f"Peaks of the mean over maps, in {study_a.N_NARROW} bands that touch, at l = "
         + ", ".join(peaks)
-        + ".",
+        + f". Negative on average: {', '.join(negative) or 'none'}; what takes a band "
+        "out of a map asks about maps that the network was not trained on.",
         None,
         figures=[(figures.save(figure, folder, "scorers"), "Mean scores by multipole")],
     )

@@ -99,7 +99,8 @@ def tightest(settings):
         best[False][0] == "V2",
         ""
         if best[False][0] == "V2"
-        else "lognormal fields hold no halos and filaments",
+        else "without noise these functionals read off the floor of lognormal maps, "
+        "which depends on Omega_m",
     )
 
 
