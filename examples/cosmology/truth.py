@@ -95,6 +95,7 @@ def _values(settings, folder):
     shown = {name: share[None] for name, share in said.items()}
     figure = figures.truths(shown, middles, np.maximum(lost, 0), ranks, "accuracy lost")
     figure.axes[0].set_xlabel("convergence / r.m.s. of the map")
+    figure.axes[0].set_ylabel("share of squared scores / its largest")
     return _finding(
         "Which scorer told the truth about densities",
         ranks,
