@@ -109,7 +109,8 @@ class ConvergenceRegressor(NeuralNetRegressor):
                 f"maps have {maps.shape[-1]} pixels to a side; {self.architecture!r} "
                 f"needs at least {least}."
             )
-        return maps[:, None].astype(np.float32, copy=False)
+        # torch takes no maps that numpy turned in place
+        return np.ascontiguousarray(maps[:, None], dtype=np.float32)
 
     def _check_targets(self, y: np.ndarray, n_maps: int, name: str) -> None:
         n_outputs = self.module__n_outputs

@@ -100,6 +100,14 @@ def test_batches_are_flipped_and_turned():
     assert seen == expected
 
 
+def test_maps_that_were_turned_in_place_are_taken():
+    X, y = _planted(20)
+    net = convergence_regressor(n_outputs=2, max_epochs=1, random_state=0)
+    net.fit(X[..., ::-1], y)
+    expected = net.predict(X[..., ::-1].copy())
+    np.testing.assert_array_equal(net.predict(X[..., ::-1]), expected)
+
+
 def test_a_seed_makes_training_repeatable_and_leaves_others_numbers_alone():
     X, y = _planted(20)
     net = convergence_regressor(n_outputs=2, max_epochs=2, random_state=3)
