@@ -60,7 +60,7 @@ print(explanation.mean(absolute=True).round(2))
 # %%
 # The report tells how sparse and how stable they are, and how much of the layer they
 # represent. The maps show the concepts that count most, each where it is strongest, and
-# below it half of the digit, around that place.
+# beside them half of the digit, around that place.
 
 report = concept_report(trim, X[test], n_fits=2, random_state=0)
 print(report)

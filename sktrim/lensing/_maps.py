@@ -223,10 +223,13 @@ def simulate_convergence_maps(
         target : ndarray of float32 of shape (n_cosmologies * n_maps, 4)
             Neutrino mass in eV, Omega_m, 1e9 A_s and sigma_8.
         target_names : tuple of str
+            What the columns of the targets are.
         cosmology : ndarray of int of shape (n_cosmologies * n_maps,)
             Row of `cosmologies`.
         spectra : ConvergenceSpectra
+            Of the cosmologies.
         pixel_arcmin : float
+            As given.
 
     Raises
     ------

@@ -92,6 +92,22 @@ class ConvergenceRegressor(NeuralNetRegressor):
         """
         return super().predict(X if isinstance(X, Dataset) else self._check_maps(X))
 
+    def score(self, X, y, sample_weight=None):
+        """Return the mean R2 of the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_maps, 1, n_pixels, n_pixels) or Dataset
+        y : array-like of shape (n_maps, n_outputs)
+        sample_weight : array-like of shape (n_maps,), optional
+
+        Returns
+        -------
+        float
+            1 for perfect predictions, 0 for the mean of `y` everywhere.
+        """
+        return super().score(X, y, sample_weight)
+
     def _check(self, X, y) -> tuple[np.ndarray, np.ndarray]:
         maps = self._check_maps(X)
         if y is None:

@@ -307,3 +307,10 @@ def test_unknown_networks_are_refused():
 def test_numbers_that_are_not_positive_are_refused(given):
     with pytest.raises(ValueError, match=f"{next(iter(given))}=.*positive"):
         convergence_regressor(**given)
+
+
+def test_the_score_is_the_mean_of_the_targets():
+    X, y = _planted(20)
+    net = convergence_regressor(n_outputs=2, max_epochs=1, random_state=0).fit(X, y)
+    rest = ((net.predict(X) - y) ** 2).mean(axis=0) / y.var(axis=0)
+    np.testing.assert_allclose(net.score(X, y), 1 - rest.mean(), rtol=1e-4)
