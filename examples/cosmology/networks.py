@@ -1,5 +1,7 @@
 """Maps and networks of both studies, trained once and kept."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import r2_score
 from stages import stages
@@ -23,13 +25,13 @@ OUTPUTS = {"A": [0, 1, 2], "line": [1], "B": [1, 3]}
 LATTICE = 1e-3
 
 
-def simulator(settings, study, noisy=False, field="lognormal", smoothed=True):
+def simulator(settings, study, noisy=False, field="lognormal"):
     """Return what makes the maps of a study."""
     size = settings.b_pixels if study == "B" else settings.a_pixels
     step = settings.b_pixel_arcmin if study == "B" else settings.a_pixel_arcmin
     n_maps = settings.b_maps if study == "B" else settings.a_maps
     # Gaussian maps without noise would hold most in modes that smoothing hides
-    noisy, smoothed = noisy or study == "line", smoothed and study != "line"
+    noisy, smoothed = noisy or study == "line", study != "line"
     return ConvergenceSimulator(
         shipped_cosmologies({"A": "trim", "line": "line", "B": "design"}[study]),
         n_maps,
@@ -89,9 +91,7 @@ def train(settings, study, noisy=False, field="lognormal", alteration=None):
         verbose=1,
     )
     if len(source) > settings.most_maps:
-        alter = None
-        if alteration is not None:
-            alter = Altered(alteration, settings)
+        alter = partial(altered, alteration=alteration, settings=settings)
         data = ConvergenceMapDataset(source, train_at, columns, alter=alter)
         net.set_params(iterator_train__num_workers=8).fit(data, None)
     else:
@@ -109,17 +109,6 @@ def train(settings, study, noisy=False, field="lognormal", alteration=None):
         "r2": r2_score(targets, predicted, multioutput="raw_values"),
         "cosmology": source.cosmology[test_at],
     }
-
-
-class Altered:
-    """An alteration that a stream of maps can apply."""
-
-    def __init__(self, alteration, settings):
-        self.alteration, self.settings = alteration, settings
-
-    def __call__(self, maps, targets):
-        """Return altered maps."""
-        return altered(maps, targets, self.alteration, self.settings)
 
 
 def predict(net, source, indices, alteration, settings, size=500):

@@ -64,7 +64,8 @@ def explain(settings, bands, scorer="cd", target=OMEGA_M, study="A", **training)
     found = trained(settings, study, **training)
     rng = np.random.default_rng(settings.seed)
     rows = rng.permutation(len(found["test"]))[: settings.a_explained]
-    source = simulator(settings, study, field=training.get("field", "lognormal"))
+    kinds = {key: training[key] for key in ("noisy", "field") if key in training}
+    source = simulator(settings, study, **kinds)
     at = found["test"][rows]
     maps = altered(
         source.maps(at), source.target[at], training.get("alteration"), settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from numbers import Integral, Real
 from typing import Any
 
@@ -94,25 +93,24 @@ class ConvergenceSimulator:
         self.cosmology = np.repeat(np.arange(len(listed)), n_maps)
         self.target = self.spectra.parameters[self.cosmology].astype(np.float32)
         self.target_names = self.spectra.parameter_names
+        self._known: dict[int, tuple[np.ndarray, float]] = {}
 
     def __len__(self) -> int:
         return len(self.cosmology)
 
-    @cached_property
-    def _amplitudes(self) -> np.ndarray:
-        """Square roots of the power of the Gaussian field, (n_cosmologies, *half)."""
-        power = pixel_power(self.spectra, self.n_pixels, self.pixel_arcmin)
-        if self.field == "lognormal":
-            shape = (self.n_pixels, self.n_pixels)
-            pairs = zip(power, self.spectra.floors, strict=True)
-            power = [lognormal_power(p, floor, shape) for p, floor in pairs]
-        return np.sqrt(power).astype(np.float32)
-
-    @cached_property
-    def _variances(self) -> np.ndarray:
-        """Variance of the Gaussian field in one pixel, for each cosmology."""
-        squares = self._amplitudes.astype(float) ** 2 * real_modes(self.n_pixels)
-        return squares.sum(axis=(1, 2)) / self.n_pixels**2
+    def _gaussian(self, cosmology: int) -> tuple[np.ndarray, float]:
+        """Return the square roots of the power of the Gaussian field, its variance."""
+        # of one cosmology at a time: streams and workers may ask for few of many
+        if cosmology not in self._known:
+            spectra = self.spectra.only(cosmology)
+            [power] = pixel_power(spectra, self.n_pixels, self.pixel_arcmin)
+            if self.field == "lognormal":
+                shape = (self.n_pixels, self.n_pixels)
+                power = lognormal_power(power, spectra.floors[0], shape)
+            amplitude = np.sqrt(power).astype(np.float32)
+            squares = amplitude.astype(float) ** 2 * real_modes(self.n_pixels)
+            self._known[cosmology] = amplitude, squares.sum() / self.n_pixels**2
+        return self._known[cosmology]
 
     def maps(self, indices: Any) -> np.ndarray:
         """Simulate some of the maps.
@@ -147,9 +145,10 @@ class ConvergenceSimulator:
         key = np.random.SeedSequence(self._seed, spawn_key=(cosmology, number))
         rng, shape = np.random.default_rng(key), (self.n_pixels, self.n_pixels)
         white = analyse(rng.standard_normal(shape, np.float32))
-        field = synthesise(white * self._amplitudes[cosmology], shape)
+        amplitude, variance = self._gaussian(cosmology)
+        field = synthesise(white * amplitude, shape)
         if self.field == "lognormal":
-            field -= np.float32(self._variances[cosmology] / 2)
+            field -= np.float32(variance / 2)
             np.expm1(field, out=field)
             field *= np.float32(self.spectra.floors[cosmology])
         if self.noise:

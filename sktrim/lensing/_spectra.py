@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,28 @@ class ConvergenceSpectra:
         known = np.where(asked > 0, asked, low)
         spline = CubicSpline(np.log(self.multipoles), np.log(self.power), axis=1)
         return np.where(asked > 0, np.exp(spline(np.log(known))), 0.0)
+
+    def only(self, index: int) -> ConvergenceSpectra:
+        """Return those of one cosmology.
+
+        Parameters
+        ----------
+        index : int
+            Its row.
+
+        Returns
+        -------
+        ConvergenceSpectra
+        """
+        rows = slice(index, index + 1)
+        return replace(
+            self,
+            cosmologies=self.cosmologies[rows],
+            power=self.power[rows],
+            a_s=self.a_s[rows],
+            sigma_8=self.sigma_8[rows],
+            floors=self.floors[rows],
+        )
 
     @property
     def parameters(self) -> np.ndarray:

@@ -140,3 +140,12 @@ def test_without_camb_shipped_spectra_still_work(monkeypatch):
     assert convergence_spectra(shipped_cosmologies("line")).power.shape[0] == 11
     with pytest.raises(ImportError, match="sktrim\\[lensing\\]"):
         convergence_spectra(Cosmology(0.31, 2.0))
+
+
+def test_the_spectra_of_one_are_its_row():
+    spectra = convergence_spectra(shipped_cosmologies("trim"))
+    one = spectra.only(3)
+    assert one.cosmologies == [shipped_cosmologies("trim")[3]]
+    np.testing.assert_array_equal(one.power, spectra.power[[3]])
+    np.testing.assert_array_equal(one.parameters, spectra.parameters[[3]])
+    np.testing.assert_array_equal(one.floors, spectra.floors[[3]])
