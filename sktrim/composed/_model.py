@@ -83,6 +83,8 @@ class ComposedModel:
         What T does not represent.
     known : torch.Tensor of shape (n_samples, n_outputs) or None
         The network's outputs at `x`, where they were computed before.
+    differentiable : bool
+        Whether scores keep their graph, so that one can train by them.
 
     See Also
     --------
@@ -110,6 +112,7 @@ class ComposedModel:
         self.component = residual == "component"
         self.shared: SharedGradients | None = None
         self.known: torch.Tensor | None = None
+        self.differentiable = False
         self.held = held
         self._s = s
         with torch.no_grad():

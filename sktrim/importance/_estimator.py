@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from sktrim._memory import chunks
+from sktrim.composed._coefficients import as_rows, coefficients_of
 from sktrim.evaluation import faithfulness_score
 from sktrim.explanation import Explanation
 from sktrim.importance._completeness import ON_INCOMPLETE
@@ -26,10 +27,8 @@ from sktrim.importance._explain import explain_spaces
 from sktrim.importance._question import (
     RESIDUALS,
     Question,
-    as_rows,
     ask,
     check_parts,
-    coefficients_of,
     draw_seed,
     names_out,
     pick_rows,

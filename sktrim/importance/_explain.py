@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from sktrim._memory import chunks
 from sktrim.composed import SharedGradients
+from sktrim.composed._coefficients import coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.groups._resolve import last_step
 from sktrim.importance._completeness import (
@@ -25,7 +26,7 @@ from sktrim.importance._completeness import (
     report_incomplete,
     report_reconstruction,
 )
-from sktrim.importance._question import Question, coefficients_of
+from sktrim.importance._question import Question
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._inputs import signal_of
 from sktrim.network._network import to_numpy

@@ -3,12 +3,12 @@
 import numpy as np
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
+from sktrim.composed._coefficients import coefficients_of
 from sktrim.explanation import Explanation
 from sktrim.importance._completeness import ON_INCOMPLETE
 from sktrim.importance._explain import explain_spaces
 from sktrim.importance._question import (
     ask,
-    coefficients_of,
     draw_seed,
     names_out,
     pick_rows,

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from sktrim._memory import chunks, rows_in_working_memory
+from sktrim.composed._coefficients import coefficients_of
 from sktrim.importance._explain import check_values
-from sktrim.importance._question import Question, coefficients_of
+from sktrim.importance._question import Question
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
 

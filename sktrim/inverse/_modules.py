@@ -128,7 +128,11 @@ class InverseModule(nn.Module):
         s = gradients.new_zeros(shape, requires_grad=True)
         with torch.enable_grad():
             signals = self.linear(s)
-        return torch.autograd.grad(signals, s, gradients.reshape(signals.shape))[0]
+        followed = torch.is_grad_enabled() and (
+            gradients.requires_grad or signals.grad_fn is not None
+        )
+        gradients = gradients.reshape(signals.shape)
+        return torch.autograd.grad(signals, s, gradients, create_graph=followed)[0]
 
     def check(self, s: Tensor) -> Tensor:
         """Return s, or raise where it is not floating or has the wrong width."""

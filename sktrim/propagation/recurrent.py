@@ -20,13 +20,13 @@ def recurrent(method: Any, call: Call) -> Any:
             call.func,
             "on a packed sequence has no rule (run it on the padded sequence)",
         )
-    x, hx, weights, has_biases, layers, _, training, both, batch_first = call.args
+    x, hx, weights, has_biases, layers, dropout, training, both, first = call.args
     kind = call.operation.name
-    if training:
+    if training and dropout and layers > 1:
         method.refuse(call.func, "with training=True is random and has no rule")
     states = hx if kind == "lstm" else (hx,)
     single = x.dim() == 2
-    x = x.unsqueeze(0) if single else x.transpose(0, 1) if batch_first else x
+    x = x.unsqueeze(0) if single else x.transpose(0, 1) if first else x
     states = [s.unsqueeze(1) if single else s for s in states]
     each = len(weights) // (layers * (2 if both else 1))
     last: list[Any] = []
@@ -44,7 +44,7 @@ def recurrent(method: Any, call: Call) -> Any:
     finals = [torch.stack([f[i] for f in last]) for i in range(len(states))]
     if single:
         x, finals = x.squeeze(0), [f.squeeze(1) for f in finals]
-    x = x.transpose(0, 1) if batch_first and not single else x
+    x = x.transpose(0, 1) if first and not single else x
     return (x, *finals)
 
 

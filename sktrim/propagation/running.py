@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from sktrim.exceptions import UnsupportedOperationError
 from sktrim.propagation.carrier import Carrier, find_carriers, is_plain
@@ -18,8 +19,9 @@ from sktrim.propagation.state import KeptState
 from sktrim.propagation.type_checks import type_check
 
 
-def check_model(model: Any) -> None:
+def check_model(model: Any, *, trains: bool = False) -> None:
     """Raise if a model cannot run on a carrier, or is not in eval mode."""
+    # `trains`: it may be in training mode, where nothing is random
     if isinstance(model, torch.jit.ScriptFunction):
         _refuse_script("model", model)
     if not isinstance(model, nn.Module):
@@ -34,12 +36,30 @@ def check_model(model: Any) -> None:
                 f"from the rules. Pass the module it was made from ({where}._orig_mod, "
                 "or a copy that was not compiled); the weights are the same."
             )
-        if module.training:
+        if module.training and not trains:
             raise ValueError(
                 f"{where} ({type(module).__name__}) is in training mode, so that "
                 "dropout and batch norm would make the result random or dependent on "
                 "the other samples. Call model.eval() first."
             )
+
+
+@contextmanager
+def running_statistics(model: Any) -> Iterator[None]:
+    """Have norms in training mode use their running statistics, and not change them."""
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    norms = [
+        part
+        for part in modules
+        if isinstance(part, _NormBase) and part.training and part.track_running_stats
+    ]
+    for part in norms:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in norms:
+            part.training = True
 
 
 def _refuse_script(where: str, module: Any) -> None:

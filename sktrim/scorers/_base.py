@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, Self
 
 import numpy as np
@@ -121,6 +122,17 @@ def extras_of(scorer: Any, background: Any, seed: int) -> dict[str, Any]:
     return extras
 
 
+def without_graph(method: Callable) -> Callable:
+    """Have a scorer's method keep no graph, unless the model asks for it."""
+
+    @wraps(method)
+    def run(self, model, *args, **kwargs):
+        with torch.set_grad_enabled(model.differentiable):
+            return method(self, model, *args, **kwargs)
+
+    return run
+
+
 class Scorer(BaseEstimator):
     r"""Base class of attribution methods.
 
@@ -145,6 +157,8 @@ class Scorer(BaseEstimator):
         Base value plus scores equals the explained output,
         :math:`\phi_0 + \sum_g \phi_g = F(s)`, where the weights of every coefficient
         sum to 1.
+    differentiable : bool
+        Scores can be differentiated themselves, so that one can train by them.
     needs_gradient : bool
         The inverse transform must be available in torch.
     needs_background : bool
@@ -185,6 +199,7 @@ class Scorer(BaseEstimator):
 
     additive = False
     complete = False
+    differentiable = False
     needs_gradient = True
     needs_background = False
     is_random = False

@@ -9,7 +9,7 @@ from sktrim.propagation import (
     contextual_decomposition,
     decompose,
 )
-from sktrim.scorers._base import Attribution
+from sktrim.scorers._base import Attribution, without_graph
 from sktrim.scorers._baselines import FromBaseline
 
 SMALL_GROUP = 16
@@ -115,6 +115,8 @@ class ContextualDecomposition(FromBaseline):
     array([[ 2.5, -0.5]], dtype=float32)
     """
 
+    differentiable = True
+
     def __init__(
         self,
         bias="context",
@@ -138,7 +140,7 @@ class ContextualDecomposition(FromBaseline):
         """Whether base value and scores sum to the output exactly."""
         return self.partition and not self.absolute
 
-    @torch.no_grad()
+    @without_graph
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
         if self.partition and self.interactions:
@@ -160,7 +162,7 @@ class ContextualDecomposition(FromBaseline):
             parts.append(part)
         return Attribution.join(parts)
 
-    @torch.no_grad()
+    @without_graph
     def attribute_sets(self, model, s, sets, groups, target, *, background=None):
         """Score sets of groups; see `Scorer.attribute_sets`."""
         if self.partition:

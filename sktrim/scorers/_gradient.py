@@ -46,8 +46,11 @@ def _summed_gradients(model, function, points, weights, target) -> torch.Tensor:
     for part in chunks(len(weights), step):
         with torch.enable_grad():
             point = points(part) if function is model else model.signal(points(part))
-            point = point.detach().requires_grad_()
-            gradient = gradients_of(target(function(point)), point)
+            if not (model.differentiable and point.requires_grad):
+                point = point.detach().requires_grad_()
+            gradient = gradients_of(
+                target(function(point)), point, keep=model.differentiable
+            )
         total = total + torch.einsum("p,tp...->t...", weights[part], gradient)
     return total
 
@@ -106,6 +109,7 @@ class Gradient(Scorer):
     """
 
     additive = True
+    differentiable = True
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
@@ -158,6 +162,7 @@ class SquaredGradient(Scorer):
     """
 
     additive = True
+    differentiable = True
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
@@ -217,6 +222,7 @@ class InputTimesGradient(Scorer):
     """
 
     additive = True
+    differentiable = True
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
@@ -229,6 +235,7 @@ class _PathGradients(FromBaseline):
     """Gradients integrated along straight paths from baseline rows, averaged."""
 
     complete = True
+    differentiable = True
     n_steps: int
     absolute = False
 
@@ -459,6 +466,7 @@ class GradientShap(FromBaseline):
     """
 
     is_random = True
+    differentiable = True
 
     def __init__(self, n_points=16, baseline="rows", absolute=False):
         self.n_points = n_points
@@ -554,6 +562,7 @@ class SmoothGrad(Scorer):
     """
 
     additive = True
+    differentiable = True
     needs_background = True
     is_random = True
 

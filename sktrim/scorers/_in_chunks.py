@@ -34,12 +34,20 @@ def _entry(model):
     return (lambda s: model.module(model.signal(s))), model.s
 
 
-def gradients_of(scalars: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+def gradients_of(
+    scalars: torch.Tensor, point: torch.Tensor, *, keep: bool = False
+) -> torch.Tensor:
     """Gradient of each target's sum at a point, stacked on a first axis."""
+    # `keep`: the gradients are differentiable themselves
     n_targets = scalars.shape[-1]
     return torch.stack(
         [
-            pulled(scalars[..., t].sum(), (point,), retain=t < n_targets - 1)[0]
+            pulled(
+                scalars[..., t].sum(),
+                (point,),
+                retain=keep or t < n_targets - 1,
+                keep=keep,
+            )[0]
             for t in range(n_targets)
         ]
     )
@@ -51,13 +59,14 @@ def pulled(
     start: torch.Tensor | None = None,
     *,
     retain: bool,
+    keep: bool = False,
 ) -> tuple:
     """Return gradients of an output at several points; None where one has no part."""
     # `start` is the gradient that starts, 1 by default; `retain`: the graph is needed
     # again
     gradients: tuple = ()
     if output.requires_grad:
-        gradients = _differentiated(output, points, start, retain)
+        gradients = _differentiated(output, points, start, retain, keep)
     if all(part is None for part in gradients):
         raise ValueError(
             "No gradient leads from the network's output to its input. Likely causes: "
@@ -69,9 +78,11 @@ def pulled(
     return gradients
 
 
-def _differentiated(output, points, start, retain) -> tuple:
+def _differentiated(output, points, start, retain, keep) -> tuple:
     try:
-        return torch.autograd.grad(output, points, start, retain, allow_unused=True)
+        return torch.autograd.grad(
+            output, points, start, retain, create_graph=keep, allow_unused=True
+        )
     except RuntimeError as error:
         if "modified by an inplace operation" not in str(error):
             raise

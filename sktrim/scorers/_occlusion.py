@@ -3,6 +3,7 @@
 import torch
 
 from sktrim._memory import chunks
+from sktrim.scorers._base import without_graph
 from sktrim.scorers._baselines import FromBaseline
 
 
@@ -63,13 +64,14 @@ class Occlusion(FromBaseline):
     """
 
     needs_gradient = False
+    differentiable = True
 
     def __init__(self, baseline="zero", n_rows=8, absolute=False):
         self.baseline = baseline
         self.n_rows = n_rows
         self.absolute = absolute
 
-    @torch.no_grad()
+    @without_graph
     def attribute(self, model, s, groups, target, *, background=None):
         """Score groups; see `Scorer.attribute`."""
         rows = self.baseline_rows(model, background)
@@ -78,7 +80,7 @@ class Occlusion(FromBaseline):
         )
         return lost.movedim(0, 1)
 
-    @torch.no_grad()
+    @without_graph
     def attribute_sets(self, model, s, sets, groups, target, *, background=None):
         """Score sets of groups; see `Scorer.attribute_sets`."""
         rows = self.baseline_rows(model, background)

@@ -331,13 +331,42 @@ def test_one_mask_has_no_leading_axis():
     torch.testing.assert_close(one, many[1])
 
 
-def test_training_mode_is_refused_by_name():
-    net = zoo.build("lenet")
+def test_what_is_random_is_refused_in_training_mode():
+    net, x = zoo.build("lenet"), torch.ones(1, 1, 28, 28)
     net.drop.train()
-    with pytest.raises(ValueError, match=r"model\.drop \(Dropout\).*model\.eval"):
-        contextual_decomposition(
-            net, torch.ones(1, 1, 28, 28), torch.ones(1, 1, 28, 28)
-        )
+    with pytest.raises(UnsupportedOperationError, match="random"):
+        contextual_decomposition(net, x, x)
+    lstm = nn.LSTM(2, 3, num_layers=2, dropout=0.5)
+    with pytest.raises(UnsupportedOperationError, match="random"):
+        contextual_decomposition(lstm, torch.ones(1, 4, 2), torch.ones(1, 4, 2))
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.InstanceNorm1d])
+def test_training_mode_uses_running_statistics_and_leaves_them(norm):
+    torch.manual_seed(0)
+    layers = nn.Conv1d(2, 3, 3), norm(3, track_running_stats=True), nn.ReLU()
+    net = nn.Sequential(*layers, nn.Dropout(0.0), nn.Flatten(), nn.Linear(9, 2))
+    net(torch.randn(8, 2, 5))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    x, rel = torch.randn(4, 2, 5), torch.randn(4, 2, 5)
+    trained = contextual_decomposition(net, x, rel)
+    assert all(part.training for part in net.modules())
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    torch.testing.assert_close(trained, contextual_decomposition(net.eval(), x, rel))
+
+
+def test_a_norm_without_running_statistics_is_refused_in_training_mode():
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, track_running_stats=False))
+    with pytest.raises(UnsupportedOperationError, match="statistics of the batch"):
+        contextual_decomposition(net, torch.ones(4, 2), torch.ones(4, 2))
+
+
+def test_recurrent_layers_without_dropout_train():
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 2)
+    lstm = nn.LSTM(2, 3, num_layers=2, batch_first=True)
+    trained = contextual_decomposition(lstm, x, x / 2)
+    torch.testing.assert_close(trained, contextual_decomposition(lstm.eval(), x, x / 2))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -11,7 +11,7 @@ from sktrim.propagation.decomposition._lowrank import LowRank, Members
 from sktrim.propagation.decomposition._method import ContextualDecomposition
 from sktrim.propagation.decomposition._run import propagate
 from sktrim.propagation.first_linear import NeedsDense, Products
-from sktrim.propagation.running import check_model, nothing_kept
+from sktrim.propagation.running import check_model, nothing_kept, running_statistics
 
 
 class Parts(Protocol):
@@ -151,7 +151,7 @@ def decompose(
     Parameters
     ----------
     model : nn.Module or callable
-        In eval mode.
+        As in `contextual_decomposition`.
     x : torch.Tensor of shape (n, *signal)
     parts : DenseParts or LowRankParts
     held : tuple of torch.Tensor of shape (n, ...), default=()
@@ -185,12 +185,12 @@ def decompose(
     >>> rel_out.shape
     torch.Size([4, 2, 3])
     """
-    check_model(model)
+    check_model(model, trains=True)
     method = ContextualDecomposition(bias, nonlinearity, False)
     at_once = max(1, min(rows_at_once, parts.n_masks))
     step = max(1, rows_at_once // at_once)
     rels, outputs = [], []
-    with nothing_kept(model):
+    with running_statistics(model), nothing_kept(model):
         for start in range(0, len(x), step):
             rows = slice(start, min(start + step, len(x)))
             pieces = []

@@ -18,6 +18,7 @@ from sktrim.propagation.running import (
     first_carrier,
     nothing_kept,
     run_unguarded,
+    running_statistics,
 )
 
 
@@ -54,7 +55,8 @@ def contextual_decomposition(
     Parameters
     ----------
     model : nn.Module or callable
-        In eval mode; it is not modified.
+        It is not modified. In training mode, batch norm uses its running statistics,
+        and what is random (dropout) is refused.
     x : torch.Tensor of shape (n, ...), or tuple of them
         The input as the model takes it; a tuple for a model of several inputs.
     rel : torch.Tensor of the shape of x or (K, *x.shape), or tuple of them
@@ -90,7 +92,7 @@ def contextual_decomposition(
     UnsupportedOperationError
         If the model calls an operation that has no rule, or is compiled or scripted.
     ValueError
-        If the model is in training mode or an argument does not fit.
+        If an argument does not fit.
 
     See Also
     --------
@@ -190,13 +192,13 @@ def contextual_decomposition(
     >>> torch.allclose(rel_out + irrel_out, net(x).expand(4, 2, 3))
     True
     """
-    check_model(model)
+    check_model(model, trains=True)
     inputs = x if isinstance(x, tuple) else (x,)
     parts = rel if isinstance(rel, tuple) else (rel,)
     parts, single = check_parts(inputs, parts)
     method = ContextualDecomposition(bias, nonlinearity, partition)
     check_share(share, next(part for part in parts if part is not None), partition)
-    with nothing_kept(model):
+    with running_statistics(model), nothing_kept(model):
         rel_out, full = propagate(method, model, inputs, parts, share, strip)
     if partition:
         return rel_out, full - rel_out.sum(0)
