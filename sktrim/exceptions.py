@@ -9,6 +9,7 @@ __all__ = [
     "InverseNotAvailableError",
     "LayerBypassedWarning",
     "LayerError",
+    "NonFiniteLossError",
     "NotTheEstimatorError",
     "OutputMismatchError",
     "QuadratureWarning",
@@ -150,4 +151,14 @@ class HullWarning(UserWarning):
     See Also
     --------
     sktrim.lensing.Posterior : Its `area` warns.
+    """
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss became NaN or infinite in training; what is kept is the last good state.
+
+    See Also
+    --------
+    sktrim.learning.ExplanationPenalty : Raises it before a step is taken.
+    sktrim.learning.LearnedTransformer : Goes back to the last good epoch.
     """

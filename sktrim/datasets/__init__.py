@@ -2,6 +2,22 @@
 
 from sktrim.datasets._news import load_news
 from sktrim.datasets._reviews import load_movie_reviews
+from sktrim.datasets._shortcuts import (
+    color_images,
+    plant_decoy,
+    plant_grating,
+    plant_patch,
+    plant_words,
+)
 from sktrim.datasets._spoken_digits import fetch_spoken_digits
 
-__all__ = ["fetch_spoken_digits", "load_movie_reviews", "load_news"]
+__all__ = [
+    "color_images",
+    "fetch_spoken_digits",
+    "load_movie_reviews",
+    "load_news",
+    "plant_decoy",
+    "plant_grating",
+    "plant_patch",
+    "plant_words",
+]

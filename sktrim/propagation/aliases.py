@@ -14,10 +14,11 @@ from sktrim.propagation.registry import rule
 @rule("cd", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
 @rule("cd", "feature_dropout", "feature_alpha_dropout")
 def pass_on(method: Any, call: Call) -> Any:
-    """Dropout in eval mode is the identity."""
+    """Dropout that drops nothing is the identity."""
     training = dict(zip(("input", "p", "train"), call.args, strict=False)) | call.kwargs
     default = call.operation.name == "dropout" and "train" not in training
-    if training.get("training", training.get("train", default)):
+    drops = training.get("p", 0.5) > 0
+    if drops and training.get("training", training.get("train", default)):
         method.refuse(call.func, "with training=True is random and has no rule")
     carrier = call.carriers[0]
     result = Carrier(method, carrier.full, carrier.rel, carrier.axis)

@@ -20,28 +20,40 @@ _MANY = 2**14
 # and of all planes
 _KEPT = 2**20
 _ALL_KEPT = 2**17
+_FEW_PARTS = 4
+
+
+def pooled_densely(
+    x: torch.Tensor, parts: torch.Tensor, name: str, options: Any
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Pool x and take the mean part of each window's largest values, by weights."""
+    # where few parts of windows beside each other keep their graph: to list the ties
+    # would be a large part of the work; None otherwise
+    if len(parts) > _FEW_PARTS or not torch.is_grad_enabled():
+        return None
+    windows = Windows.__new__(Windows)
+    windows.describe(x, name, options)
+    counts = windows.tiles(options)
+    if counts is None or windows.fixed is None:
+        return None
+    full = getattr(F, name)(x, **options)
+    size = windows.fixed[0]
+    inside = (..., *(slice(n * k) for n, k in zip(counts, size, strict=True)))
+    spread = full.detach()
+    for axis, k in enumerate(size, -len(size)):
+        spread = spread.repeat_interleave(k, axis)
+    best = (x.detach()[inside] == spread).to(x.dtype)
+    mean = getattr(F, f"avg_pool{len(size)}d")
+    of_best = mean((parts[inside] * best).flatten(0, 1), size)
+    return full, of_best.unflatten(0, parts.shape[:2]) / mean(best, size)
 
 
 class Windows:
     """A max pooling of x, its windows and where their largest values are."""
 
     def __init__(self, x: torch.Tensor, name: str, options: Any, indexed: bool) -> None:
-        spatial = int(name[-2])
-        self.x, self.name = x.detach(), name
-        self.shape = tuple(x.shape[-spatial:])
-        self.fixed: _Fixed = None
-        if not name.startswith("adaptive"):
-            size = options["kernel_size"]
-            stride = options.get("stride")
-            self.fixed = tuple(
-                _each(value, spatial)
-                for value in (
-                    size,
-                    size if stride is None or stride == [] else stride,
-                    options.get("padding", 0),
-                    options.get("dilation", 1),
-                )
-            )
+        self.describe(x, name, options)
+        spatial = len(self.shape)
         # of all windows, where they look, and which of these values are the largest
         self._table: Any = None
         self._best: torch.Tensor | None = None
@@ -56,6 +68,19 @@ class Windows:
         asked = {**options, "return_indices": indexed}
         self.values = pooled_as_predicted(values, self.x, name, asked)
         self.sizes = tuple(values.shape[-spatial:])
+
+    def describe(self, x: torch.Tensor, name: str, options: Any) -> None:
+        """Note the windows' sizes and steps, where they are alike."""
+        spatial = int(name[-2])
+        self.x, self.name = x.detach(), name
+        self.shape = tuple(x.shape[-spatial:])
+        self.fixed: _Fixed = None
+        if name.startswith("adaptive"):
+            return
+        size, stride = options["kernel_size"], options.get("stride")
+        stride = size if stride is None or stride == [] else stride
+        values = size, stride, options.get("padding", 0), options.get("dilation", 1)
+        self.fixed = tuple(_each(value, spatial) for value in values)
 
     @cached_property
     def _origins(self) -> torch.Tensor:
@@ -111,10 +136,18 @@ class Windows:
         self.winners = places.gather(1, at).squeeze(1)
         return values.view(*x.shape[: x.ndim - len(counts)], *counts)
 
-    def _in_slices(self, options: Any) -> torch.Tensor | None:
-        """Look at each place of small windows at once."""
-        # torch looks at one value after the other: five times as long for many windows;
-        # None where windows are large, few or reach over the edge, or a NaN is there
+    def tiles(self, options: Any) -> tuple[int, ...] | None:
+        """Return how many windows there are, where they lie beside each other."""
+        if self.fixed is None or self.x.ndim != len(self.shape) + 2:
+            return None
+        size, stride, padding, dilation = self.fixed
+        plain = size == stride and not any(padding) and max(dilation) == 1
+        if not plain or self.x.sum().isnan():
+            return None
+        return self._counts(options)
+
+    def places(self, options: Any) -> list[tuple] | None:
+        """Return the slices of x that hold each place of all windows."""
         x, counts = self.x, self._counts(options)
         if self.fixed is None or counts is None or x.numel() < _MANY:
             return None
@@ -124,16 +157,24 @@ class Windows:
         starts = [
             [d * i for i in range(k)] for k, d in zip(size, dilation, strict=True)
         ]
-        slices = [
-            x[(..., *(slice(a, a + s * (n - 1) + 1, s) for a, n, s in
-                      zip(at, counts, stride, strict=True)))]
+        return [
+            (..., *(slice(a, a + s * (n - 1) + 1, s) for a, n, s in
+                    zip(at, counts, stride, strict=True)))
             for at in itertools.product(*starts)
         ]  # fmt: skip
-        values, place, self._several = _largest(slices)
+
+    def _in_slices(self, options: Any) -> torch.Tensor | None:
+        """Look at each place of small windows at once."""
+        # torch looks at one value after the other: five times as long for many windows;
+        # None where windows are large, few or reach over the edge, or a NaN is there
+        x, counts, places = self.x, self._counts(options), self.places(options)
+        if self.fixed is None or counts is None or places is None:
+            return None
+        size, stride, _, _ = self.fixed
+        values, place, self._several = _largest([x[at] for at in places])
         steps = [math.prod(self.shape[i + 1 :]) for i in range(len(size))]
-        offsets = [
-            sum(map(operator.mul, at, steps)) for at in itertools.product(*starts)
-        ]
+        starts = [[axis.start for axis in at[1:]] for at in places]
+        offsets = [sum(map(operator.mul, at, steps)) for at in starts]
         indices = torch.tensor(offsets, device=x.device)[place.long()]
         for axis, (n, s, step) in enumerate(zip(counts, stride, steps, strict=True)):
             shape = [n if i == axis else 1 for i in range(len(counts))]

@@ -332,7 +332,7 @@ def test_one_mask_has_no_leading_axis():
 
 
 def test_what_is_random_is_refused_in_training_mode():
-    net, x = zoo.build("lenet"), torch.ones(1, 1, 28, 28)
+    net, x = zoo.build("lenet"), torch.ones(1, 1, 28, 28).double()
     net.drop.train()
     with pytest.raises(UnsupportedOperationError, match="random"):
         contextual_decomposition(net, x, x)

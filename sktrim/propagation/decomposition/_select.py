@@ -13,13 +13,19 @@ from sktrim.propagation.method import Call
 from sktrim.propagation.registry import rule
 from sktrim.propagation.signatures import pool_arguments
 from sktrim.propagation.ties import evened_parts, extreme_parts, pooled_parts
-from sktrim.propagation.windows import Windows
+from sktrim.propagation.windows import Windows, pooled_densely
 
 
 @rule("cd", "kind:select")
 def pool(method: Any, call: Call) -> Any:
     """Take the relevant part of the winners of the whole, window by window."""
     x, options, wants_indices = pool_arguments(call)
+    if not wants_indices:
+        pooled = pooled_densely(x.full, x.rel, call.operation.name, options)
+        if pooled is not None:
+            call.full, parts = pooled
+            call.axis = axis_kept(x, call.full)
+            return parts
     windows = Windows(x.full, call.operation.name, options, wants_indices)
     full = windows.values
     if x.full.requires_grad:
