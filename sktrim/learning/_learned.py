@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from sktrim._memory import chunks
 from sktrim.exceptions import ExplanationFileError
@@ -77,6 +79,10 @@ class LearnedTransformer(SignalTransformer):
     noise : float, default=0.0
         Standard deviation of what is added to the filter at the start, before it is
         made orthonormal.
+    n_starts : int, default=1
+        Starts, each with noise or atoms of its own, that are learned for a quarter of
+        `max_epochs`; the one with the least loss goes on. A filter has many local
+        minima.
     level : int or None, default=None
         Levels of a wavelet; None: as many as leave one coefficient free of the ends.
     atom_shape : int or tuple of int, default=7
@@ -177,6 +183,7 @@ class LearnedTransformer(SignalTransformer):
         "relevance": [Interval(Real, 0, None, closed="left")],
         "contiguity": [Interval(Real, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
+        "n_starts": [Interval(Integral, 1, None, closed="left")],
         "n_hidden": [Interval(Integral, 1, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
@@ -199,6 +206,7 @@ class LearnedTransformer(SignalTransformer):
         contiguity: float = 0.0,
         wavelet: Any = "db5",
         noise: float = 0.0,
+        n_starts: int = 1,
         level: int | None = None,
         atom_shape: Any = 7,
         n_hidden: int = 128,
@@ -227,6 +235,7 @@ class LearnedTransformer(SignalTransformer):
         self.contiguity = contiguity
         self.wavelet = wavelet
         self.noise = noise
+        self.n_starts = n_starts
         self.level = level
         self.atom_shape = atom_shape
         self.n_hidden = n_hidden
@@ -293,7 +302,10 @@ class LearnedTransformer(SignalTransformer):
             if not (self.warm_start and hasattr(self, "basis_")):
                 self.basis_ = starting_basis(self, x.reshape(-1, *self.grid_shape_))
             self.n_coefficients_ = self.n_channels_ * self.basis_.n_coefficients
-            losses = self._train(x, relevance, seed)
+            try:
+                losses = self._train(x, relevance, seed)
+            finally:
+                self.basis_.requires_grad_(False).eval()
         self.losses_, self.n_iter_ = losses, len(losses)
         self._describe()
         self.reconstruction_error_ = self._missed(x)
@@ -327,7 +339,29 @@ class LearnedTransformer(SignalTransformer):
             self.checkpoint,
             self._fingerprint(x) if self.checkpoint is not None else "",
         )
+        if self.n_starts > 1 and not (
+            self.checkpoint and Path(self.checkpoint).exists()
+        ):
+            self._choose_start(x, terms, rounds)
         return train(basis, len(x), terms, basis.project, rounds)
+
+    def _choose_start(self, x: np.ndarray, terms: Callable, rounds: Rounds) -> None:
+        """Go on from the start that is best after a quarter of the epochs."""
+        basis = self.basis_
+        rows = x.reshape(-1, *self.grid_shape_)
+        short = replace(
+            rounds, max_epochs=-(-self.max_epochs // 4), verbose=0, checkpoint=None
+        )
+        best = None
+        for at in tqdm(range(self.n_starts), unit="start", disable=not self.verbose):
+            if at:
+                start = starting_basis(self, rows)
+                basis.load_state_dict(start.state_dict())
+            losses = train(basis, len(x), terms, basis.project, short)
+            if best is None or losses[-1]["loss"] < best[0]:
+                best = losses[-1]["loss"], copy.deepcopy(basis.state_dict())
+        assert best is not None
+        basis.load_state_dict(best[1])
 
     def _terms(
         self, x: Tensor, some: np.ndarray, relevance: Relevance | None
@@ -352,7 +386,7 @@ class LearnedTransformer(SignalTransformer):
 
     def _describe(self) -> None:
         """Set what users read off the basis."""
-        basis = self.basis_.requires_grad_(False).eval()
+        basis = self.basis_
         for name in ("components_", "wavelet_", "level_"):
             vars(self).pop(name, None)
         if hasattr(basis, "atoms"):
@@ -393,7 +427,7 @@ class LearnedTransformer(SignalTransformer):
         rows = values.reshape(-1, *values.shape[values.ndim - n_own :])
         with torch.no_grad():
             parts = [
-                to_numpy(function(torch.as_tensor(rows[c]).to(some)))
+                to_numpy(function(torch.tensor(rows[c]).to(some)))
                 for c in chunks(len(rows), _ROWS)
             ]
         out = np.concatenate(parts)
@@ -512,6 +546,7 @@ class LearnedTransformer(SignalTransformer):
         dtype = to_numpy(next(iter(state.values()))).dtype
         frame = np.zeros((1, *loaded.grid_shape_), dtype)
         loaded.basis_ = starting_basis(loaded, frame, state)
+        loaded.basis_.requires_grad_(False).eval()
         loaded.losses_, loaded.n_iter_ = [], 0
         loaded.reconstruction_error_ = float(arrays["error"])
         loaded._describe()

@@ -82,14 +82,18 @@ def fista(
     tol: float,
 ) -> Tensor:
     r"""Minimise 1/2 |x - D s|^2 + sparsity |s|_1 by FISTA, from a start."""
+    # every row stops by itself, so that rows do not depend on each other
     s = moment = start
-    t = 1.0
+    t, moving = 1.0, torch.ones(len(start), dtype=torch.bool, device=start.device)
+    lead = (-1, *[1] * (start.ndim - 1))
     for _ in range(n_steps):
         new = _shrunk(moment - step * adjoint(decode(moment) - x), step * sparsity)
+        new = torch.where(moving.view(lead), new, s)
         t, before = (1 + (1 + 4 * t**2) ** 0.5) / 2, t
         moment = new + (before - 1) / t * (new - s)
-        moved, s = (new - s).abs().max(), new
-        if moved <= tol * new.abs().max():
+        moved, s = (new - s).abs().flatten(1).amax(1), new
+        moving = moving & (moved > tol * new.abs().flatten(1).amax(1))
+        if not moving.any():
             break
     return s
 
