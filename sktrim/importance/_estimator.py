@@ -327,6 +327,8 @@ class TransformImportance(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
             settle_axes(transformer, self.network_, x)
         if hasattr(transformer, "set_output"):
             transformer.set_output(transform="default")
+        if isinstance(transformer, FrozenEstimator):  # whose fit asks for y
+            return transformer
         return transformer.fit(as_rows(transformer, x))
 
     def _ask(self, x) -> Question:

@@ -61,23 +61,24 @@ def test_a_planted_dictionary_is_found(seed):
     assert_allclose(np.linalg.norm(learned.components_, axis=1), 1)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_planted_small_atoms_are_found_wherever_they_are(seed):
     rng = np.random.default_rng(seed)
     atoms = np.stack([np.hanning(9), np.sin(np.linspace(0, 2 * np.pi, 9))])
-    maps = np.where(rng.random((200, 2, 32)) < 0.04, rng.normal(size=(200, 2, 32)), 0)
+    size = (300, 2, 64)
+    maps = np.where(rng.random(size) < 0.02, 2 * rng.normal(size=size), 0)
     X = sum(
-        np.stack([np.convolve(np.tile(m, 3), atom, "same")[32:64] for m in maps[:, k]])
+        np.stack([np.convolve(np.tile(m, 3), atom, "same")[64:128] for m in maps[:, k]])
         for k, atom in enumerate(atoms)
     )
     learned = LearnedTransformer(
         "convolutional",
         2,
-        atom_shape=13,
-        sparsity=0.05,
-        n_starts=4,
+        atom_shape=11,
+        sparsity=0.1,
+        n_starts=3,
         lr=0.02,
-        max_epochs=40,
+        max_epochs=30,
         random_state=seed,
     ).fit(X)
     cosines = np.array(
