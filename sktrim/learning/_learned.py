@@ -390,7 +390,7 @@ class LearnedTransformer(SignalTransformer):
         for name in ("components_", "wavelet_", "level_"):
             vars(self).pop(name, None)
         if hasattr(basis, "atoms"):
-            atoms = to_numpy(basis.atoms)
+            atoms = to_numpy(basis.state_dict()["atoms"])
             flat = self.base != "convolutional"
             self.components_ = (
                 atoms.reshape(len(atoms), *self.grid_shape_) if flat else atoms

@@ -113,7 +113,8 @@ class PenaltyMixin:
         }
         super().set_params(**params)  # pyright: ignore[reportAttributeAccessIssue]
         if own:
-            self.penalty = clone(self.penalty).set_params(**own)
+            fresh: Any = clone(self.penalty)
+            self.penalty = fresh.set_params(**own)
         return self
 
 

@@ -351,7 +351,7 @@ class ExplanationPenalty(BaseEstimator):
         return type(self)(**self.get_params(deep=False))
 
     def __getstate__(self) -> dict:
-        state = super().__getstate__()
+        state: dict = dict(super().__getstate__())  # pyright: ignore[reportArgumentType]
         own = ("_before", "_batches", "_rng")
         return {name: value for name, value in state.items() if name not in own}
 
@@ -374,9 +374,9 @@ def _first(*options: Any) -> Any:
 def _seed_of(random_state: Any) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
-    rng = random_state if random_state is not None else np.random.default_rng()
-    draw = getattr(rng, "integers", None) or rng.randint
-    return int(draw(2**31 - 1))
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31 - 1))
+    return int(random_state.randint(2**31 - 1))
 
 
 def _wanted_scores(wanted: Any, names: list[str]) -> np.ndarray:

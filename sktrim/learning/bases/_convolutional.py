@@ -1,5 +1,6 @@
 """Small atoms at every place: convolutional sparse coding."""
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -15,6 +16,7 @@ from sktrim.learning.bases._basis import (
     unrolled,
 )
 
+Ends = Callable[[Tensor], Tensor]
 _N_STEPS, _N_ROUGH = 1000, 50
 """Most steps to the codes, and in training, where they need not be exact."""
 
@@ -93,7 +95,7 @@ class Convolutional(Basis):
         centred = padded.roll([-(m // 2) for m in shape], axes)
         return torch.fft.rfftn(centred, dim=axes)
 
-    def _ends(self, spectra: Tensor) -> tuple:
+    def _ends(self, spectra: Tensor) -> tuple[Ends, Ends]:
         """Return what makes signals of maps, and its adjoint."""
         axes = tuple(range(-len(self.grid_shape), 0))
         size = self.grid_shape
