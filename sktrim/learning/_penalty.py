@@ -351,7 +351,7 @@ class ExplanationPenalty(BaseEstimator):
         return type(self)(**self.get_params(deep=False))
 
     def __getstate__(self) -> dict:
-        state: dict = dict(super().__getstate__())  # pyright: ignore[reportArgumentType]
+        state: Any = super().__getstate__()
         own = ("_before", "_batches", "_rng")
         return {name: value for name, value in state.items() if name not in own}
 
