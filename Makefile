@@ -65,6 +65,9 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sparse_autoencoder.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sentences.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_spoken_digits.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_shortcut.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_learned_wavelet.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_curve_neuron.py
 
 $(VENV)/.cosmology: $(VENV)/.project
 	$(PIP) -e '.[cosmology]'

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from sktrim._memory import chunks
 from sktrim.composed._coefficients import coefficients_of
+from sktrim.inverse._numpy import NumpyInverse
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
 
@@ -185,9 +186,8 @@ class MinimalMask(BaseEstimator):
                 "expected groups whose weights sum to at most 1."
             )
         network = self.trim.network_
-        if not network.has_gradient or not hasattr(
-            self.trim.question_.inverse, "layout"
-        ):
+        inverse = self.trim.question_.inverse
+        if not network.has_gradient or isinstance(inverse, NumpyInverse):
             raise TypeError(
                 f"{type(network.estimator).__name__} behind the transform has no "
                 "gradient, by which a mask is learned."
