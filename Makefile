@@ -66,6 +66,7 @@ examples: $(VENV)/.examples $(VENV)/.weights  ## Run the example scripts; figure
 	MPLBACKEND=Agg $(BIN)/python examples/plot_sentences.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_spoken_digits.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_shortcut.py
+	MPLBACKEND=Agg $(BIN)/python examples/plot_patch.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_learned_wavelet.py
 	MPLBACKEND=Agg $(BIN)/python examples/plot_curve_neuron.py
 
