@@ -1,76 +1,165 @@
-"""Images or series side by side, each with a name."""
+"""Signals beside each other, each under a title."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
 from sktrim.inspection._display import Display
-from sktrim.inspection._pictures import draw_signal, is_lines, lay_out
+from sktrim.inspection._pictures import draw_image, draw_signal, is_lines, lay_out
+from sktrim.inspection._style import POSITIVE, axes_grid
 
 
 @dataclass(eq=False, repr=False)
 class StimuliDisplay(Display):
-    r"""Signals side by side: what a unit responds to.
+    """Signals that drive a unit, each under a title of its own.
+
+    Make one with `from_signals`.
 
     Parameters
     ----------
-    signals : ndarray of shape (n_signals, \*signal_shape)
-        Images of one or three channels, or series.
-    names : list of str, default=[]
-        A title for each.
+    signals : ndarray of shape (n, height, width) or (n, channels, ...)
+        The signals, laid out.
+    titles : list of str
+        One per signal.
+    boxes : list of ndarray of shape (2, 2) or None, default=None
+        First and last row, and first and last column, of a frame in each image.
     n_columns : int, default=5
-        How many beside each other.
+        Signals in a row.
 
     Attributes
     ----------
-    figure_, ax_
-        The matplotlib figure and axes.
+    figure_ : matplotlib Figure
+        Where `plot` drew last.
+    ax_ : matplotlib Axes
+        The first of `axes_`.
+    axes_ : list of matplotlib Axes
+        One per signal.
 
     See Also
     --------
-    sktrim.stimuli.Stimuli : What they are of.
+    sktrim.stimuli.Stimuli : Makes it.
+    EmbeddingDisplay : Signals at the points of a map.
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
     >>> import numpy as np
     >>> from sktrim.inspection import StimuliDisplay
-    >>> images = np.random.default_rng(0).normal(size=(3, 1, 8, 8))
-    >>> display = StimuliDisplay(images, ["a", "b", "c"]).plot()
-    >>> len(display.ax_.child_axes)
-    3
+    >>> display = StimuliDisplay.from_signals(np.ones((2, 1, 4, 4)), ["a", "b"])
+    >>> display.signals.shape
+    (2, 4, 4)
     """
 
     signals: np.ndarray
-    names: list[str] = field(default_factory=list)
+    titles: Sequence[str]
+    _: KW_ONLY
+    boxes: Sequence[np.ndarray | None] | None = None
     n_columns: int = 5
 
-    def _size(self) -> tuple[float, float]:
-        columns = min(len(self.signals), self.n_columns)
-        rows = -(-len(self.signals) // self.n_columns)
-        return 0.4 + 1.6 * columns, 0.5 + 1.75 * rows
+    @classmethod
+    def from_signals(
+        cls,
+        signals,
+        titles,
+        *,
+        boxes=None,
+        signal_shape=None,
+        n_columns=5,
+        title=None,
+        ax=None,
+    ) -> StimuliDisplay:
+        r"""Draw signals.
 
-    def _draw(self, own: bool) -> list:
-        self.ax_.axis("off")
-        columns = min(len(self.signals), self.n_columns)
-        rows = -(-len(self.signals) // self.n_columns)
-        width, height = 1 / columns, 1 / rows
-        laid_out = lay_out(self.signals)
-        for at, signal in enumerate(laid_out):
-            row, column = divmod(at, columns)
-            place = (
-                (column + 0.04) * width,
-                1 - (row + 0.98) * height,
-                0.92 * width,
-                0.84 * height,
+        Parameters
+        ----------
+        signals : array-like of shape (n, \*signal_shape)
+            The signals.
+        titles : sequence of str
+            One per signal.
+        boxes : sequence of array-like of shape (2, 2), optional
+            First and last row, and first and last column, of a frame in each image.
+        signal_shape : tuple of int, optional
+            How one signal is laid out; None: as it comes.
+        n_columns : int, default=5
+            Signals in a row.
+        title : str, optional
+            Title of the figure.
+        ax : matplotlib Axes or sequence of Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        StimuliDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are not as many titles as signals.
+        """
+        laid_out = lay_out(signals, signal_shape)
+        titles = list(titles)
+        if len(titles) != len(laid_out) or not titles:
+            raise ValueError(
+                f"{len(titles)} titles were given for {len(laid_out)} signals; give "
+                "one per signal, and at least one."
             )
-            inset = self.ax_.inset_axes(place)
-            draw_signal(inset, signal, is_lines(laid_out))
-            inset.set_xticks([])
-            inset.set_yticks([])
-            if at < len(self.names):
-                inset.set_title(self.names[at], fontsize="small")
-        return []
+        display = cls(laid_out, titles, boxes=boxes, n_columns=n_columns)
+        return display.plot(ax=ax, title=title)
+
+    def plot(self, ax=None, *, title: str | None = None) -> StimuliDisplay:
+        """Draw one picture per signal.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, optional
+            Where to draw; None makes a figure.
+        title : str, optional
+            Title of the figure.
+
+        Returns
+        -------
+        StimuliDisplay
+            Itself, with `figure_`, `ax_` and `axes_` set.
+        """
+        lines = is_lines(self.signals)
+        cell = (3.2, 1.9) if lines else (1.7, 2.0)
+        n_columns = min(self.n_columns, 3) if lines else self.n_columns
+        self.figure_, self.axes_ = axes_grid(ax, len(self.titles), n_columns, cell)
+        self.ax_ = self.axes_[0]
+        boxes = self.boxes or [None] * len(self.titles)
+        for own, signal, name, box in zip(
+            self.axes_, self.signals, self.titles, boxes, strict=True
+        ):
+            _draw_one(own, signal, lines)
+            own.set_title(name, fontsize="small")
+            if box is not None:
+                _draw_frame(own, np.asarray(box), lines)
+        if title is not None:
+            self.figure_.suptitle(title, fontsize="medium")
+        return self
+
+
+def _draw_one(ax, signal: np.ndarray, lines: bool) -> None:
+    """Draw a signal; grey levels have zero in the middle where there are both signs."""
+    if not lines and signal.ndim == 2 and signal.min() < 0 < signal.max():
+        limit = np.abs(signal).max()
+        draw_image(ax, signal, cmap="gray", limits=(-limit, limit))
+        return
+    draw_signal(ax, signal, lines)
+
+
+def _draw_frame(ax, box: np.ndarray, lines: bool) -> None:
+    """Frame a part of an image, or mark one of a line."""
+    low, high = box[:, 0] - 0.5, box[:, 1] + 0.5
+    if lines:
+        ax.axvspan(low[-1], high[-1], color=POSITIVE, alpha=0.2, linewidth=0)
+        return
+    x, y = [low[-1], high[-1]], [low[-2], high[-2]]
+    ax.plot(
+        [x[0], x[1], x[1], x[0], x[0]],
+        [y[0], y[0], y[1], y[1], y[0]],
+        color=POSITIVE,
+        linewidth=1.5,
+    )

@@ -9,8 +9,7 @@ from sklearn.base import clone
 from sklearn.manifold import TSNE, trustworthiness
 
 from sktrim.inspection import EmbeddingDisplay
-from sktrim.network._evaluation import evaluation_mode
-from sktrim.stimuli._units import Layer
+from sktrim.stimuli._units import check_signals, resolve_response, responses_of
 
 __all__ = ["Embedding", "layer_embedding"]
 
@@ -134,7 +133,7 @@ def layer_embedding(
     >>> layer_embedding("1", net, X, perplexities=[10]).points[0].shape
     (40, 2)
     """
-    X = np.asarray(X)
+    X = check_signals(X)
     models = model if isinstance(model, dict) else _named(model)
     reducer = TSNE() if reducer is None else reducer
     params = reducer.get_params()
@@ -147,9 +146,8 @@ def layer_embedding(
         )
     points, trust, names = [], [], []
     for title, one in models.items():
-        at = Layer(one, X, layer)
-        with evaluation_mode(at.module):
-            features = at.features(X)
+        at = resolve_response(one, (layer, 0), X)
+        features = responses_of(at, X, whole=True).reshape(len(X), -1)
         for value in values:
             own = {} if value is None else {"perplexity": value}
             if "random_state" in params and params["random_state"] is None:

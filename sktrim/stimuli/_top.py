@@ -9,8 +9,13 @@ import torch
 from sktrim.inspection import StimuliDisplay
 from sktrim.network._evaluation import evaluation_mode
 from sktrim.network._network import to_numpy
-from sktrim.stimuli._spaces import spatial_axes
-from sktrim.stimuli._units import Unit
+from sktrim.stimuli._steps import spatial_axes
+from sktrim.stimuli._units import (
+    Response,
+    check_signals,
+    resolve_response,
+    responses_of,
+)
 
 __all__ = ["TopSignals", "max_activating"]
 
@@ -53,32 +58,27 @@ class TopSignals:
             for signal, box in zip(self.signals, self.boxes, strict=True)
         ]
 
-    def plot(self, ax: Any = None, *, crops: bool = False, **options: Any) -> Any:
-        """Draw the rows, dimmed where the unit does not look, or what it sees alone.
+    def plot(self, ax: Any = None, **options: Any) -> StimuliDisplay:
+        """Draw the rows, what the unit sees of each in a frame.
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
-        crops : bool, default=False
-            The crops alone, where all are of one size.
+        ax : matplotlib Axes or sequence of them, optional
         **options
-            ``title``, as in `sktrim.inspection.StimuliDisplay`.
+            ``title`` and ``n_columns``, as in `StimuliDisplay.from_signals`.
 
         Returns
         -------
         StimuliDisplay
         """
         names = [f"{value:.3g}" for value in self.activations]
-        shown = self.signals.astype(float)
-        pieces = self.crops
-        if crops and len({piece.shape for piece in pieces}) == 1:
-            shown = np.stack(pieces)
-        else:
-            for row, box in zip(shown, self.boxes, strict=True):
-                seen = row[(..., *box)].copy()
-                row *= 0.35
-                row[(..., *box)] = seen
-        return StimuliDisplay(shown, names).plot(ax, **options)
+        frames = [
+            [[0, 0]] * (2 - len(box)) + [[part.start, part.stop - 1] for part in box]
+            for box in self.boxes
+        ]
+        return StimuliDisplay.from_signals(
+            self.signals, names, boxes=frames, ax=ax, **options
+        )
 
 
 def max_activating(unit: Any, model: Any, X: Any, n: int = 9) -> TopSignals:
@@ -135,9 +135,9 @@ def max_activating(unit: Any, model: Any, X: Any, n: int = 9) -> TopSignals:
     """
     if n < 1:
         raise ValueError(f"n={n!r}; expected at least 1.")
-    X = np.asarray(X)
-    asked = Unit(model, X, unit)
-    responses = asked.responses(X)
+    X = check_signals(X)
+    asked = resolve_response(model, unit, X)
+    responses = responses_of(asked, X)
     flat = responses.reshape(len(X), -1)
     best = flat.argmax(1)
     order = np.argsort(-flat.max(1), kind="stable")[:n]
@@ -155,7 +155,9 @@ def max_activating(unit: Any, model: Any, X: Any, n: int = 9) -> TopSignals:
     )
 
 
-def _seen_from(unit: Unit, X: np.ndarray, place: tuple[int, ...]) -> tuple[slice, ...]:
+def _seen_from(
+    unit: Response, X: np.ndarray, place: tuple[int, ...]
+) -> tuple[slice, ...]:
     """Return the box of values on which the response at a place depends."""
     rng = np.random.default_rng(0)
     spread = float(X.std()) or 1.0
@@ -165,7 +167,7 @@ def _seen_from(unit: Unit, X: np.ndarray, place: tuple[int, ...]) -> tuple[slice
         value = unit(x)[(slice(None), *place)].sum()
         [slope] = torch.autograd.grad(value, x)
     depends = to_numpy(slope.abs().amax(0)) > 0
-    axes = spatial_axes(depends.ndim)
+    axes = spatial_axes(depends.shape, None)
     box = []
     for axis in axes:
         others = tuple(a for a in range(-depends.ndim, 0) if a != axis)
