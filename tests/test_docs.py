@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sktrim import evaluation, transforms
+from sktrim import datasets, evaluation, stimuli, transforms
 from sktrim.scorers import check_scorer, get_scorer_names
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +28,12 @@ METHODS = [
     evaluation.sparsity_score,
     evaluation.stability_report,
     evaluation.sufficient_fraction,
+    datasets.simulate_neurons,
+    datasets.texture_images,
+    stimuli.ActivationMaximizer,
+    stimuli.DeepTune,
+    stimuli.layer_embedding,
+    stimuli.max_activating,
 ]
 
 

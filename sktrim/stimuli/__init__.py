@@ -1,7 +1,7 @@
 """What a unit wants to see: signals that drive it, made or found among the data."""
 
 from sktrim.stimuli._deeptune import DeepTune
-from sktrim.stimuli._embedding import Embedding, layer_embedding
+from sktrim.stimuli._embedding import LayerEmbedding, layer_embedding
 from sktrim.stimuli._findings import (
     DeepTuneImages,
     NeuronClusters,
@@ -10,20 +10,20 @@ from sktrim.stimuli._findings import (
     TopImages,
 )
 from sktrim.stimuli._maximiser import ActivationMaximizer
+from sktrim.stimuli._rows import ActivatingRows, max_activating
 from sktrim.stimuli._stimuli import Stimuli
-from sktrim.stimuli._top import TopSignals, max_activating
 
 __all__ = [
+    "ActivatingRows",
     "ActivationMaximizer",
     "DeepTune",
     "DeepTuneImages",
-    "Embedding",
+    "LayerEmbedding",
     "NeuronClusters",
     "Recombinations",
     "Stability",
     "Stimuli",
     "TopImages",
-    "TopSignals",
     "layer_embedding",
     "max_activating",
 ]

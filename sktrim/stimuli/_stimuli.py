@@ -103,7 +103,7 @@ class Stimuli:
         """
         return StimuliDisplay.from_signals(
             self.images,
-            [f"{a:.3g}" for a in self.activations],
+            [f"activation {a:.3g}" for a in self.activations],
             title=f"{self.unit}\n{self.verdict}" if title is None else title,
             ax=ax,
         )
