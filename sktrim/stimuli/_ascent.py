@@ -99,8 +99,6 @@ def _seen(x: Tensor, generators: Sequence, how: Settings) -> Tensor:
         seed = torch.randint(2**31, (1,), generator=generator).item()
         with torch.random.fork_rng():
             torch.manual_seed(int(seed))
-            # noise is drawn in the order of memory
-            row = row.clone(memory_format=torch.contiguous_format)
             rows.append(how.transforms(row))
     return torch.cat(rows)
 

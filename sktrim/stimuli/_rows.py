@@ -134,7 +134,7 @@ def max_activating(
     axes : int or tuple of int, default=None
         Axes of the signal that boxes are about. None: the last two, leaving out axes
         of length 1.
-    random_state : int, RandomState or None, default=0
+    random_state : int, Generator or None, default=0
         Seeds the noise.
 
     Returns
@@ -174,7 +174,8 @@ def max_activating(
     order = np.argsort(-largest, kind="stable")[:n]
     chosen = spatial_axes(X.shape[1:], axes)
     rng = np.random.default_rng(random_state)
-    boxes = [_box(response, X[i], int(at[i]), chosen, X.std(), rng) for i in order]
+    spread = float(np.sqrt(np.square(X).mean()))
+    boxes = [_box(response, X[i], int(at[i]), chosen, spread, rng) for i in order]
     places = np.stack(np.unravel_index(at[order], shape), axis=-1) if shape else None
     return ActivatingRows(
         X[order],

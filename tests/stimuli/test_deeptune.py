@@ -194,6 +194,26 @@ def test_the_images_of_one_network_are_those_of_the_maximiser(fitted):
     np.testing.assert_array_equal(given.maximize(1).images, found.images)
 
 
+def test_the_best_layer_and_network_are_those_of_the_best_correlation(fitted):
+    tune, neurons = fitted
+    table = tune.scores_
+    for neuron, model in np.ndindex(2, 2):
+        own = table.query("neuron == @neuron and model == @model")
+        best = own.loc[own["correlation"].idxmax(), "layer"]
+        assert tune.best_layers_[neuron][model] == best
+    blind = pooled(0, 6)
+    blind[0].weight.data.zero_()
+    seeing = pooled(1, 6)
+    tune = small(models=[blind, seeing, blind]).fit(SMALL, neurons.responses[:, 0])
+    assert [r > 0.2 for r in tune.scores_.groupby("model")["correlation"].max()] == [
+        False,
+        True,
+        False,
+    ]
+    # which is the one to be compressed
+    assert tune._best_model(0) == 1
+
+
 def test_a_lasso_is_sparse():
     y = neurons_of(noise=0.1).responses
     dense = small(1, layers=["1"]).fit(SMALL, y)

@@ -303,6 +303,33 @@ def test_a_soft_minimum_of_linear_units_is_best_where_both_rise():
     assert x @ slope / np.linalg.norm(slope) > 1 - 1e-4
 
 
+def test_chance_is_new_at_every_step_and_start_and_has_a_seed():
+    drawn = []
+
+    def noisy(x):
+        drawn.append(torch.randn_like(x))
+        return x + drawn[-1]
+
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        ActivationMaximizer(
+            0, transforms=noisy, n_starts=2, n_steps=3, random_state=0
+        ).maximize(linear()[0], rows())
+    first, second = torch.cat(drawn[:6]), torch.cat(drawn[6:])
+    torch.testing.assert_close(first, second)
+    assert len(first.unique(dim=0)) == 6
+
+
+def test_a_blurred_signal_is_brought_back_to_the_ball():
+    net, _ = linear()
+    # a blur that repeats the edge makes what lies there larger
+    net.weight.data[0, 0] = 9
+    found = ActivationMaximizer(
+        0, norm=1, radius=1.0, blur=1.0, n_steps=1, lr=50.0, random_state=0
+    )
+    assert np.abs(found.maximize(net, rows()).images).sum() == pytest.approx(1)
+
+
 def test_the_network_is_left_as_it_was():
     net = small_conv().train()
     before = copy.deepcopy(net.state_dict())
@@ -342,8 +369,12 @@ def test_a_loss_that_is_not_finite_stops_that_start_alone():
             0, radius=3.0, n_starts=6, lr=0.7, random_state=0
         ).maximize(Logarithm(), X.astype(np.float32))
     assert np.isfinite(found.images).all()
-    good = np.isfinite(found.activations)
-    assert good.any()
+    # stopped on the way, and from the first step on
+    begun = np.isfinite(found.losses[0])
+    stopped = ~np.isfinite(found.losses[-1])
+    assert (begun & stopped).any()
+    assert (begun & ~stopped).any()
+    np.testing.assert_array_equal(np.isfinite(found.activations), begun)
     with (
         pytest.warns(RuntimeWarning, match="not finite"),
         pytest.raises(ValueError, match="nothing to raise"),

@@ -62,6 +62,18 @@ def test_a_place_behind_two_layers_sees_all_that_it_can():
         assert box.tolist() == [[2, 7], [4, 9]]
 
 
+def test_what_is_off_at_the_row_is_seen_all_the_same():
+    net = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 3)).double()
+    net[0].weight.data.fill_(1)
+    net[0].bias.data.fill_(0)
+    net[2].weight.data.fill_(1)
+    dark = -np.ones((4, 1, 9, 9))
+    dark[1, 0, 4, 4] = 1
+    found = max_activating(("2", 0, 3, 3), net, dark, n=1)
+    assert found.indices.tolist() == [1]
+    assert found.boxes[0].tolist() == [[3, 5], [3, 5]]
+
+
 def test_rows_of_a_table_are_taken_as_signals():
     net = seeded(lambda: nn.Linear(12, 2)).double()
     table = RNG.standard_normal((9, 12))
