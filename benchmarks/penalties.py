@@ -80,6 +80,13 @@ def lenet(n_in=1, n_out=10):
     )
 
 
+def perceptron():
+    """Return the fully connected network of most trials with decoys."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10)
+    )
+
+
 def usual(background, **where) -> dict[str, ExplanationPenalty]:
     """Return the penalties that every problem is tried with."""
 
@@ -116,7 +123,9 @@ def decoy(seed):
     test = plant_decoy(X_test, y_test, test=True, random_state=seed)
     plain = plant_grating(X, y, amplitude=0)
     penalties = usual(train.images[:50], groups=train.corners[None])
-    return Problem(train.images, y, test.images, y_test, plain, lenet, penalties)
+    return Problem(
+        train.images, y, test.images, y_test, plain, perceptron, penalties, epochs=10
+    )
 
 
 def color(seed):
