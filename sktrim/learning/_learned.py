@@ -84,7 +84,8 @@ class LearnedTransformer(SignalTransformer):
         `max_epochs`; the one with the least loss goes on. A filter has many local
         minima.
     level : int or None, default=None
-        Levels of a wavelet; None: as many as leave one coefficient free of the ends.
+        Levels of a wavelet; None: as many as leave one coefficient free of the ends,
+        and as the lengths can be halved.
     atom_shape : int or tuple of int, default=7
         Size of convolutional atoms.
     n_hidden : int, default=128
