@@ -16,7 +16,7 @@ from torch import nn
 from sktrim import TransformImportance, WaveletTransformer, inverse_module
 from sktrim.exceptions import ExplanationFileError, NonFiniteLossError
 from sktrim.learning import LearnedTransformer
-from sktrim.learning.bases import Wavelet
+from sktrim.learning.bases import Dictionary, Wavelet
 from sktrim.learning.bases._basis import variation
 
 SMALL = {
@@ -213,6 +213,30 @@ def test_the_wavelet_basis_is_that_of_pywavelets(shape, name, level):
     assert names == plain.feature_groups().names
     start = np.array(pywt.Wavelet(name).dec_lo)  # pyright: ignore[reportAttributeAccessIssue]
     assert np.abs(np.array(learned.wavelet_.dec_lo) - start).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["haar", "db3", "sym4", "coif2"])
+def test_both_filters_start_at_those_of_pywavelets(name):
+    X = np.random.default_rng(0).normal(size=(4, 32))
+    learned = LearnedTransformer("wavelet", wavelet=name, level=1, max_epochs=0)
+    found = learned.fit(X).wavelet_
+    start = pywt.Wavelet(name)  # pyright: ignore[reportAttributeAccessIssue]
+    assert_allclose(found.filter_bank, start.filter_bank, atol=1e-9)
+
+
+def test_steps_that_are_followed_stay_at_the_codes():
+    rng = np.random.default_rng(0)
+    atoms, X = rng.normal(size=(7, 5)), torch.as_tensor(rng.normal(size=(20, 5)))
+    basis = Dictionary((5,), atoms, 0.3).eval()
+    with torch.no_grad():
+        codes = basis.encode(X)
+        off = basis.decode(codes) - X
+        slopes = basis.adjoint(off)
+    torch.testing.assert_close(basis.encode(X), codes, atol=1e-6, rtol=0)
+    used = codes != 0
+    assert_allclose(slopes[used], -0.3 * codes[used].sign(), atol=1e-6)
+    assert (slopes[~used].abs() <= 0.3 + 1e-6).all()
+    assert used.float().mean() < 0.9
 
 
 def test_without_weight_the_network_changes_nothing():
