@@ -16,6 +16,7 @@ from torch import nn
 from sktrim import TransformImportance, WaveletTransformer, inverse_module
 from sktrim.exceptions import ExplanationFileError, NonFiniteLossError
 from sktrim.learning import LearnedTransformer
+from sktrim.learning._rounds import train
 from sktrim.learning.bases import Dictionary, Wavelet
 from sktrim.learning.bases._basis import variation
 
@@ -342,6 +343,42 @@ def test_a_loss_that_is_no_number_is_named_and_the_last_epoch_kept():
     with pytest.raises(NonFiniteLossError, match="'relevance'"):
         learned.fit(bad)
     assert np.isfinite(learned.basis_.atoms.numpy()).all()
+
+
+def test_the_last_good_epoch_is_what_is_kept(monkeypatch):
+    X = np.random.default_rng(0).laplace(size=(60, 6)) ** 3
+    options = {"batch_size": 20, "patience": None, "lr": 0.01}
+    first = small("orthogonal", max_epochs=1, **options).fit(X)
+    calls, terms = [], LearnedTransformer._terms
+
+    def breaking(*args):
+        calls.append(1)
+        parts = terms(*args)
+        if len(calls) == 6:
+            parts["sparsity"] = parts["sparsity"] * torch.nan
+        return parts
+
+    monkeypatch.setattr(LearnedTransformer, "_terms", breaking)
+    learned = small("orthogonal", max_epochs=3, **options)
+    with pytest.raises(NonFiniteLossError, match="'sparsity'"):
+        learned.fit(X)
+    assert_array_equal(learned.basis_.atoms.numpy(), first.components_)
+
+
+def test_the_start_with_the_least_loss_goes_on(monkeypatch):
+    X = np.random.default_rng(0).laplace(size=(60, 6)) ** 3
+    losses = []
+
+    def noted(*args):
+        found = train(*args)
+        losses.append(found[0]["loss"])
+        return found
+
+    monkeypatch.setattr("sktrim.learning._learned.train", noted)
+    small("orthogonal", n_starts=5, lr=1e-12).fit(X)
+    *starts, last = losses
+    assert len(set(starts)) == 5
+    assert last == pytest.approx(min(starts))
 
 
 def test_what_does_not_fit_is_refused_with_reasons():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
@@ -74,8 +74,23 @@ def test_samples_do_not_depend_on_each_other():
     net = nn.Sequential(nn.Linear(10, 6), nn.ReLU(), nn.Linear(6, 1)).double()
     trim = TransformImportance(net).fit(X)
     asked = MinimalMask(trim, n_steps=50)
-    together, alone = asked.explain(X), asked.explain(X[2:3])
-    assert_allclose(together.soft[2:3], alone.soft, atol=1e-9)
+    together = asked.explain(X)
+    assert len(set(together.n_kept)) > 1
+    for row in range(len(X)):
+        alone = asked.explain(X[row : row + 1])
+        assert_allclose(together.soft[row], alone.soft[0], atol=1e-9)
+        assert_array_equal(together.kept[row], alone.kept[0])
+
+
+def test_what_is_in_no_group_is_always_there():
+    X = np.random.default_rng(0).normal(size=(3, 4))
+    net = nn.Linear(4, 1).double()
+    trim = TransformImportance(net, groups=[0, 1, -1, -1]).fit(X)
+    found = MinimalMask(trim, tolerance=1e-9, n_steps=5).explain(X)
+    assert_allclose(found.kept_outputs, found.outputs)
+    kept = np.hstack([found.kept, np.ones((3, 2))])
+    expected = net(torch.as_tensor(X * kept)).detach().numpy()[:, 0]
+    assert_allclose(found.kept_outputs, expected)
 
 
 def test_what_does_not_fit_is_refused_with_reasons():
