@@ -86,8 +86,8 @@ def test_what_is_in_no_group_is_always_there():
     X = np.random.default_rng(0).normal(size=(3, 4))
     net = nn.Linear(4, 1).double()
     trim = TransformImportance(net, groups=[0, 1, -1, -1]).fit(X)
-    found = MinimalMask(trim, tolerance=1e-9, n_steps=5).explain(X)
-    assert_allclose(found.kept_outputs, found.outputs)
+    found = MinimalMask(trim, tolerance=0.6, n_steps=20).explain(X)
+    assert not found.kept.all()
     kept = np.hstack([found.kept, np.ones((3, 2))])
     expected = net(torch.as_tensor(X * kept)).detach().numpy()[:, 0]
     assert_allclose(found.kept_outputs, expected)
