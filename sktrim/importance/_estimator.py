@@ -29,7 +29,6 @@ from sktrim.importance._question import (
     Question,
     ask,
     check_parts,
-    draw_seed,
     names_out,
     pick_rows,
 )
@@ -55,6 +54,7 @@ from sktrim.network._fit import (
 from sktrim.network._inputs import Inputs, rows_of
 from sktrim.network._layer import settle_axes
 from sktrim.scorers import check_scorer
+from sktrim.scorers._base import draw_seed
 from sktrim.targets import (
     OUTPUTS,
     own_columns,

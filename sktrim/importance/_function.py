@@ -9,7 +9,6 @@ from sktrim.importance._completeness import ON_INCOMPLETE
 from sktrim.importance._explain import explain_spaces
 from sktrim.importance._question import (
     ask,
-    draw_seed,
     names_out,
     pick_rows,
 )
@@ -25,6 +24,7 @@ from sktrim.network import resolve_network
 from sktrim.network._checks import check_network
 from sktrim.network._estimators import unwrap
 from sktrim.network._inputs import Inputs, rows_of, signal_of
+from sktrim.scorers._base import draw_seed
 
 
 def transform_importance(

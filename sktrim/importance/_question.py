@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
 from sktrim._memory import chunks, rows_in_memory
 from sktrim.composed._coefficients import coefficients_of, torch_inverse
@@ -25,13 +24,6 @@ from sktrim.transforms import LatentDirichletAllocation
 from sktrim.transforms._fourier import has_phases
 
 RESIDUALS = ("constant", "component", "drop")
-
-
-def draw_seed(random_state: Any) -> int:
-    """Return a seed from a `random_state` parameter, sparing the global generator."""
-    if random_state is None:
-        return int(np.random.default_rng().integers(2**31 - 1))
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def pick_rows(n_rows: int, n_background: int, seed: int) -> np.ndarray:

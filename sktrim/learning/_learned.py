@@ -338,7 +338,7 @@ class LearnedTransformer(SignalTransformer):
             self.tol,
             self.verbose,
             self.checkpoint,
-            self._fingerprint(x) if self.checkpoint is not None else "",
+            self._fingerprint(x, relevance) if self.checkpoint is not None else "",
         )
         if self.n_starts > 1 and not (
             self.checkpoint and Path(self.checkpoint).exists()
@@ -404,9 +404,10 @@ class LearnedTransformer(SignalTransformer):
             self.wavelet_ = PyWavelet("learned", filter_bank=bank)
             self.wavelet_.orthogonal = self.wavelet_.biorthogonal = True
 
-    def _fingerprint(self, x: np.ndarray) -> str:
+    def _fingerprint(self, x: np.ndarray, relevance: Relevance | None) -> str:
         names = [n for n in self.get_params(deep=False) if n not in _OUTSIDE]
-        return fingerprint(x, [(name, getattr(self, name)) for name in names])
+        asked = [] if relevance is None else relevance.told()
+        return fingerprint(x, [(name, getattr(self, name)) for name in names], *asked)
 
     def _missed(self, x: np.ndarray) -> float:
         """Return the share of the signals that is not represented."""
@@ -612,6 +613,7 @@ class _Twin(SignalTwin):
         super().__init__(transformer)
         self.basis = basis
         self.is_affine = basis.is_affine
+        self.is_lossless = basis.is_lossless
         self.signal_shape = transformer.signal_shape_
 
     def adjoint(self, gradients: Tensor, n_coefficients: int) -> Tensor:

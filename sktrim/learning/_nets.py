@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier, is_regressor
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import PassthroughScoring
 from torch import Tensor
@@ -100,7 +100,8 @@ class PenaltyMixin:
                 )
             [X] = others.values()
         net: Any = self
-        kind = getattr(self, "_estimator_type", None)
+        kind = "classifier" if is_classifier(net) else None
+        kind = "regressor" if is_regressor(net) else kind
         x = torch.as_tensor(X).to(net.device)
         return self.penalty(net.module_, x, y, masks=masks, kind=kind)
 

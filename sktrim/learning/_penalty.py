@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sktrim.exceptions import NonFiniteLossError
 from sktrim.learning._scores import BatchScores, check_differentiable
 from sktrim.network._evaluation import evaluation_mode
+from sktrim.scorers._base import draw_seed
 from sktrim.targets import OUTPUTS
 
 __all__ = ["ExplanationPenalty"]
@@ -258,11 +259,12 @@ class ExplanationPenalty(BaseEstimator):
         now = {name: getattr(self, name) for name in names}
         before = getattr(self, "_before", None)
         if before is None or any(before[n] is not now[n] for n in names):
-            self._before, self._batches = now, self._made()
-            self._rng = np.random.default_rng(_seed_of(self.random_state))
+            seed = draw_seed(self.random_state)
+            self._before, self._batches = now, self._made(seed)
+            self._rng = np.random.default_rng(seed)
         return self._batches
 
-    def _made(self) -> BatchScores:
+    def _made(self, seed: int) -> BatchScores:
         self._validate_params()
         trim = self.transformer if _is_trim(self.transformer) else None
         scorer = _first(self.scorer, getattr(trim, "scorer", None), "occlusion")
@@ -275,7 +277,7 @@ class ExplanationPenalty(BaseEstimator):
             output=_first(self.output, getattr(trim, "output", None), "auto"),
             layer=_first(self.layer, getattr(trim, "layer", None)),
             background=self.background,
-            seed=_seed_of(self.random_state),
+            seed=seed,
         )
 
     def _parts(
@@ -369,14 +371,6 @@ def _is_trim(transformer: Any) -> bool:
 def _first(*options: Any) -> Any:
     """Return the first option that is not None."""
     return next((option for option in options if option is not None), None)
-
-
-def _seed_of(random_state: Any) -> int:
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    if random_state is None:
-        return int(np.random.default_rng().integers(2**31 - 1))
-    return int(random_state.randint(2**31 - 1))
 
 
 def _wanted_scores(wanted: Any, names: list[str]) -> np.ndarray:

@@ -6,9 +6,10 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from sktrim._memory import rows_in_memory
 from sktrim.composed import ComposedModel, GroupMasks
 from sktrim.groups import FeatureGroups
-from sktrim.inverse import InverseModule, inverse_module
+from sktrim.inverse import inverse_module
 from sktrim.learning._scores import check_differentiable
 from sktrim.network._estimators import unwrap
 from sktrim.network._evaluation import evaluation_mode
@@ -21,9 +22,15 @@ from sktrim.scorers import (
     SquaredGradient,
 )
 from sktrim.scorers._base import extras_of
-from sktrim.scorers._gradient import _gradient_at, _path_gradient
+from sktrim.scorers._gradient import gradient_at, path_gradient
 
 _AT_THE_SAMPLE = (Gradient, SquaredGradient, InputTimesGradient)
+
+
+def _is_from_zeros(scorer: Any) -> bool:
+    """Tell whether scores are gradients on the way from zeros."""
+    path = isinstance(scorer, IntegratedGradients)
+    return path and isinstance(scorer.baseline, str) and scorer.baseline == "zero"
 
 
 class Relevance:
@@ -56,14 +63,19 @@ class Relevance:
         self.seed = question.seed
         self._slopes: Tensor | None = None
 
-    def bind(self, inverse: InverseModule) -> None:
+    def told(self) -> list:
+        """Return what the scores depend on, beside the signals."""
+        weights = self.network.module.state_dict().values()
+        return [repr(self.scorer), *map(to_numpy, (self.target.weights, *weights))]
+
+    def bind(self, inverse: Any) -> None:
         """Say whose coefficients are scored."""
         self.inverse = inverse
         width = int(inverse.n_coefficients or 0)
         groups = FeatureGroups.singletons(width)
         self.masks = GroupMasks(groups, self.network.dtype, self.device)
-        kept = width == self.x[0].numel()
-        straight = isinstance(self.scorer, IntegratedGradients) and kept
+        # where nothing is lost, the path from zeros is the same in any space
+        straight = inverse.is_lossless and _is_from_zeros(self.scorer)
         if inverse.is_affine and (type(self.scorer) in _AT_THE_SAMPLE or straight):
             self._slopes = self._slopes_of_all()
 
@@ -84,7 +96,7 @@ class Relevance:
     def _slopes_of_all(self) -> Tensor:
         """Return the output's gradient in signals, (n_targets, n, n_values), once."""
         identity = inverse_module(None, X=to_numpy(self.x[:1].flatten(1)))
-        step = max(1, 2**24 // max(1, self.network.bytes_per_row))
+        step = rows_in_memory(self.network.bytes_per_row)
         parts = []
         with evaluation_mode(self.network.module):
             for rows in torch.arange(len(self.x)).split(step):
@@ -93,9 +105,9 @@ class Relevance:
                 target = self.target[rows]
                 if isinstance(self.scorer, IntegratedGradients):
                     zero = model.zero_baseline()
-                    slope = _path_gradient(model, zero, target, self.scorer.n_steps)
+                    slope = path_gradient(model, zero, target, self.scorer.n_steps)
                 else:
-                    slope = _gradient_at(model, target)
+                    slope = gradient_at(model, target)
                 parts.append(slope.detach())
         return torch.cat(parts, 1)
 

@@ -130,8 +130,8 @@ class _Kept:
         if state["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"The checkpoint {self.path} belongs to other data or other parameters "
-                "(all but max_epochs must be the same). Delete it, or choose another "
-                "name."
+                "(max_epochs and patience may differ), or to another network. Delete "
+                "it, or choose another name."
             )
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -142,6 +142,7 @@ class _Kept:
             "has_uint32": int(words[2]),
             "uinteger": int(words[3]),
         }
+        torch.set_rng_state(state["torch"])
         return state["losses"]
 
     def save(self, losses: list[dict[str, float]]) -> None:
@@ -158,6 +159,8 @@ class _Kept:
                     "module": self.module.state_dict(),
                     "optimizer": self.optimizer.state_dict(),
                     "rng": [str(word) for word in words],
+                    # of a variational code's noise
+                    "torch": torch.get_rng_state(),
                     "losses": losses,
                 },
                 part,

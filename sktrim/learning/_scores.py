@@ -73,7 +73,7 @@ class BatchScores:
     def _look(self, module: nn.Module, x: Tensor, kind: str | None) -> "_Settled":
         network = Network(module, kind=kind).at(self.layer)
         signals = network.enter(to_numpy(x[:10]))
-        network.inspect(signals, None if self._is_column() else self.target)
+        network.inspect(signals, self.target)
         output = check_output(self.output, network)
         network.strip = output != "raw"
         inverse = torch_inverse(self.transformer, signals, self.scorer)
@@ -83,9 +83,6 @@ class BatchScores:
         groups = check_groups(rule, self.transformer, width)
         background = self._background(network)
         return _Settled(self, network, inverse, groups, output, background)
-
-    def _is_column(self) -> bool:
-        return isinstance(self.target, str | int | np.integer)
 
     def _background(self, network: Network) -> Tensor | None:
         """Return the background's coefficients, if there are any."""

@@ -23,6 +23,40 @@ _ALL_KEPT = 2**17
 _FEW_PARTS = 4
 
 
+class _Grid:
+    """The sizes and steps of a max pooling's windows, where they are alike."""
+
+    def __init__(self, x: torch.Tensor, name: str, options: Any) -> None:
+        spatial = int(name[-2])
+        self.x, self.name = x.detach(), name
+        self.shape = tuple(x.shape[-spatial:])
+        self.fixed: _Fixed = None
+        if name.startswith("adaptive"):
+            return
+        size, stride = options["kernel_size"], options.get("stride")
+        stride = size if stride is None or stride == [] else stride
+        values = size, stride, options.get("padding", 0), options.get("dilation", 1)
+        self.fixed = tuple(_each(value, spatial) for value in values)
+
+    def counts(self, options: Any) -> tuple[int, ...] | None:
+        """Return how many windows there are, None where torch knows better."""
+        if self.fixed is None or options.get("ceil_mode"):
+            return None
+        each = zip(self.shape, *self.fixed, strict=True)
+        counts = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in each)
+        return counts if min(counts) > 0 and self.x.numel() else None
+
+    def tiles(self, options: Any) -> tuple[int, ...] | None:
+        """Return how many windows there are, where they lie beside each other."""
+        if self.fixed is None or self.x.ndim != len(self.shape) + 2:
+            return None
+        size, stride, padding, dilation = self.fixed
+        plain = size == stride and not any(padding) and max(dilation) == 1
+        if not plain or self.x.sum().isnan():
+            return None
+        return self.counts(options)
+
+
 def pooled_densely(
     x: torch.Tensor, parts: torch.Tensor, name: str, options: Any
 ) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -31,13 +65,12 @@ def pooled_densely(
     # would be a large part of the work; None otherwise
     if len(parts) > _FEW_PARTS or not torch.is_grad_enabled():
         return None
-    windows = Windows.__new__(Windows)
-    windows.describe(x, name, options)
-    counts = windows.tiles(options)
-    if counts is None or windows.fixed is None:
+    grid = _Grid(x, name, options)
+    counts = grid.tiles(options)
+    if counts is None or grid.fixed is None:
         return None
-    full = getattr(F, name)(x, **options)
-    size = windows.fixed[0]
+    full = pooled_as_predicted(getattr(F, name)(x, **options), x, name, options)
+    size = grid.fixed[0]
     inside = (..., *(slice(n * k) for n, k in zip(counts, size, strict=True)))
     spread = full.detach()
     for axis, k in enumerate(size, -len(size)):
@@ -48,11 +81,11 @@ def pooled_densely(
     return full, of_best.unflatten(0, parts.shape[:2]) / mean(best, size)
 
 
-class Windows:
+class Windows(_Grid):
     """A max pooling of x, its windows and where their largest values are."""
 
     def __init__(self, x: torch.Tensor, name: str, options: Any, indexed: bool) -> None:
-        self.describe(x, name, options)
+        super().__init__(x, name, options)
         spatial = len(self.shape)
         # of all windows, where they look, and which of these values are the largest
         self._table: Any = None
@@ -68,19 +101,6 @@ class Windows:
         asked = {**options, "return_indices": indexed}
         self.values = pooled_as_predicted(values, self.x, name, asked)
         self.sizes = tuple(values.shape[-spatial:])
-
-    def describe(self, x: torch.Tensor, name: str, options: Any) -> None:
-        """Note the windows' sizes and steps, where they are alike."""
-        spatial = int(name[-2])
-        self.x, self.name = x.detach(), name
-        self.shape = tuple(x.shape[-spatial:])
-        self.fixed: _Fixed = None
-        if name.startswith("adaptive"):
-            return
-        size, stride = options["kernel_size"], options.get("stride")
-        stride = size if stride is None or stride == [] else stride
-        values = size, stride, options.get("padding", 0), options.get("dilation", 1)
-        self.fixed = tuple(_each(value, spatial) for value in values)
 
     @cached_property
     def _origins(self) -> torch.Tensor:
@@ -106,18 +126,10 @@ class Windows:
         """Whether several values are a window's largest."""
         return self._last_winners() != self.indices
 
-    def _counts(self, options: Any) -> tuple[int, ...] | None:
-        """Return how many windows there are, None where torch knows better."""
-        if self.fixed is None or options.get("ceil_mode"):
-            return None
-        each = zip(self.shape, *self.fixed, strict=True)
-        counts = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in each)
-        return counts if min(counts) > 0 and self.x.numel() else None
-
     def _in_table(self, options: Any, indexed: bool) -> torch.Tensor | None:
         """Look at all values of few windows at once."""
         # torch's own pooling, twice, is as many operations again
-        x, counts = self.x, self._counts(options)
+        x, counts = self.x, self.counts(options)
         if self.fixed is None or counts is None or x.numel() >= _MANY or not x.is_cpu:
             return None
         planes = x.numel() // math.prod(self.shape)
@@ -136,19 +148,11 @@ class Windows:
         self.winners = places.gather(1, at).squeeze(1)
         return values.view(*x.shape[: x.ndim - len(counts)], *counts)
 
-    def tiles(self, options: Any) -> tuple[int, ...] | None:
-        """Return how many windows there are, where they lie beside each other."""
-        if self.fixed is None or self.x.ndim != len(self.shape) + 2:
-            return None
-        size, stride, padding, dilation = self.fixed
-        plain = size == stride and not any(padding) and max(dilation) == 1
-        if not plain or self.x.sum().isnan():
-            return None
-        return self._counts(options)
-
-    def places(self, options: Any) -> list[tuple] | None:
-        """Return the slices of x that hold each place of all windows."""
-        x, counts = self.x, self._counts(options)
+    def _in_slices(self, options: Any) -> torch.Tensor | None:
+        """Look at each place of small windows at once."""
+        # torch looks at one value after the other: five times as long for many windows;
+        # None where windows are large, few or reach over the edge, or a NaN is there
+        x, counts = self.x, self.counts(options)
         if self.fixed is None or counts is None or x.numel() < _MANY:
             return None
         size, stride, padding, dilation = self.fixed
@@ -157,24 +161,16 @@ class Windows:
         starts = [
             [d * i for i in range(k)] for k, d in zip(size, dilation, strict=True)
         ]
-        return [
-            (..., *(slice(a, a + s * (n - 1) + 1, s) for a, n, s in
-                    zip(at, counts, stride, strict=True)))
+        slices = [
+            x[(..., *(slice(a, a + s * (n - 1) + 1, s) for a, n, s in
+                      zip(at, counts, stride, strict=True)))]
             for at in itertools.product(*starts)
         ]  # fmt: skip
-
-    def _in_slices(self, options: Any) -> torch.Tensor | None:
-        """Look at each place of small windows at once."""
-        # torch looks at one value after the other: five times as long for many windows;
-        # None where windows are large, few or reach over the edge, or a NaN is there
-        x, counts, places = self.x, self._counts(options), self.places(options)
-        if self.fixed is None or counts is None or places is None:
-            return None
-        size, stride, _, _ = self.fixed
-        values, place, self._several = _largest([x[at] for at in places])
+        values, place, self._several = _largest(slices)
         steps = [math.prod(self.shape[i + 1 :]) for i in range(len(size))]
-        starts = [[axis.start for axis in at[1:]] for at in places]
-        offsets = [sum(map(operator.mul, at, steps)) for at in starts]
+        offsets = [
+            sum(map(operator.mul, at, steps)) for at in itertools.product(*starts)
+        ]
         indices = torch.tensor(offsets, device=x.device)[place.long()]
         for axis, (n, s, step) in enumerate(zip(counts, stride, steps, strict=True)):
             shape = [n if i == axis else 1 for i in range(len(counts))]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 
 @dataclass
@@ -120,6 +121,13 @@ def extras_of(scorer: Any, background: Any, seed: int) -> dict[str, Any]:
     if getattr(scorer, "is_random", False):
         extras["random_state"] = seed
     return extras
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return a seed from a `random_state` parameter, sparing the global generator."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31 - 1))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def without_graph(method: Callable) -> Callable:

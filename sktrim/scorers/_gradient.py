@@ -55,7 +55,7 @@ def _summed_gradients(model, function, points, weights, target) -> torch.Tensor:
     return total
 
 
-def _gradient_at(model, target) -> torch.Tensor:
+def gradient_at(model, target) -> torch.Tensor:
     """Gradient at the explained coefficients, (n_targets, n, n_coefficients)."""
     s = model.s
     one = s.new_ones(1)
@@ -113,7 +113,7 @@ class Gradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = _gradient_at(model, target)
+        gradient = gradient_at(model, target)
         return groups.aggregate(gradient).movedim(0, -1)
 
 
@@ -166,7 +166,7 @@ class SquaredGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = _gradient_at(model, target)
+        gradient = gradient_at(model, target)
         return groups.aggregate(gradient**2).movedim(0, -1)
 
 
@@ -226,7 +226,7 @@ class InputTimesGradient(Scorer):
 
     def attribute(self, model, s, groups, target):
         """Score groups; see `Scorer.attribute`."""
-        gradient = _gradient_at(model, target)
+        gradient = gradient_at(model, target)
         values = groups.aggregate(gradient * s).movedim(0, -1)
         return Attribution(values, output_at(model, target, model.zero_baseline()))
 
@@ -250,7 +250,7 @@ class _PathGradients(FromBaseline):
         rows = self.baseline_rows(model, background)
         values = []
         for row in rows:
-            gradient = _path_gradient(model, row, target, self.n_steps)
+            gradient = path_gradient(model, row, target, self.n_steps)
             score = groups.aggregate(gradient * (s - row))
             values.append(score.abs() if self.absolute else score)
         mean = torch.stack(values).mean(0).movedim(0, -1)
@@ -594,7 +594,7 @@ def _quadrature(n_steps: int):
     return roots_legendre(n_steps)
 
 
-def _path_gradient(model, row, target, n_steps) -> torch.Tensor:
+def path_gradient(model, row, target, n_steps) -> torch.Tensor:
     """Mean gradient from a baseline row to s, shape (n_targets, n, n_coefficients)."""
     nodes, weights = _quadrature(n_steps)
     s = model.s

@@ -19,6 +19,7 @@ from sktrim.learning import LearnedTransformer
 from sktrim.learning._rounds import train
 from sktrim.learning.bases import Dictionary, Wavelet
 from sktrim.learning.bases._basis import variation
+from sktrim.scorers import IntegratedGradients
 
 SMALL = {
     "dictionary": {"n_components": 5},
@@ -284,6 +285,48 @@ def test_scores_in_training_are_those_of_an_explanation(base, scorer):
     per_scale = np.abs(scores).sum() / len(X) / learned.basis_.n_scales
     tolerance = {"dictionary": 0.05, "convolutional": 0.05}.get(base, 1e-6)
     assert learned.losses_[0]["relevance"] == pytest.approx(per_scale, rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    "scorer",
+    [IntegratedGradients(), IntegratedGradients(baseline=np.linspace(-1, 1, 16))],
+    ids=["zeros", "a row"],
+)
+@pytest.mark.parametrize("base", ["dictionary", "orthogonal"])
+def test_paths_are_those_of_an_explanation_in_spaces_of_full_width(base, scorer):
+    torch.manual_seed(0)
+    X = np.random.default_rng(0).normal(size=(6, 16))
+    net = nn.Sequential(nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    trim = TransformImportance(net, scorer=scorer).fit(X)
+    options = {"trim": trim, "relevance": 1.0, "lr": 1e-12, "sparsity": 0.5}
+    learned = LearnedTransformer(base, max_epochs=1, random_state=0, **options).fit(X)
+    inside = TransformImportance(
+        net, learned, scorer=scorer, groups="coefficients", on_incomplete="ignore"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scores = inside.fit(X).explain(X).values
+    expected = np.abs(scores).sum() / len(X)
+    assert learned.losses_[0]["relevance"] == pytest.approx(expected, rel=0.01)
+
+
+def test_a_checkpoint_is_of_one_network(tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 6))
+    options = {"relevance": 1.0, "checkpoint": tmp_path / "kept"}
+    small("orthogonal", trim=linear_trim(np.ones(6), X), **options).fit(X)
+    other = small("orthogonal", trim=linear_trim(np.arange(6.0), X), **options)
+    with pytest.raises(ValueError, match="to another network"):
+        other.fit(X)
+
+
+def test_a_stopped_variational_training_goes_on_to_the_bit(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    options = {"n_components": 2, "variational": True, "patience": None}
+    whole = small("autoencoder", **options, max_epochs=4).fit(X)
+    stopped = small("autoencoder", **options, checkpoint=tmp_path / "kept")
+    stopped.set_params(max_epochs=2).fit(X)
+    stopped.set_params(max_epochs=4).fit(X)
+    assert stopped.losses_ == whole.losses_
 
 
 @bases

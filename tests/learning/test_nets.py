@@ -110,6 +110,18 @@ def test_regressors_train_with_penalties(data):
     assert use_of(held, X) < 0.3 * use_of(free, X)
 
 
+def test_regressors_of_several_outputs_are_penalised_as_they_are(data):
+    X, y = data
+    target = np.column_stack([y, -2 * y]).astype(np.float32)
+    penalty = ExplanationPenalty(wanted={"coefficient1": 0.0}, scorer="cd")
+    module = nn.Linear(3, 2, bias=False)
+    fitted = PenalisedRegressor(
+        module, penalty=penalty, max_epochs=1, lr=1e-12, verbose=0, train_split=None
+    ).fit(X, target)
+    parts = X[:, 1:2] * fitted.module_.weight.detach().numpy()[:, 1]
+    assert fitted.history[-1]["train_penalty"] == pytest.approx((parts**2).mean())
+
+
 def test_a_loss_that_is_no_number_stops_before_the_step(data):
     X, y = data
     bad = X.copy()

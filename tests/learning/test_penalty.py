@@ -68,7 +68,7 @@ def test_scores_are_those_of_an_explanation(scorer, space):
     )
     background = penalty.background
     trim = trim.set_params(n_background=6, random_state=0).fit(background)
-    trim.question_.seed = 0
+    trim.question_.seed = penalty._asked().seed
     assert_allclose(scores, trim.explain(x.numpy()).values, atol=1e-10)
 
 
@@ -183,6 +183,15 @@ def test_a_fitted_trim_brings_its_question():
     scores = penalty.scores(net, x).detach().numpy()
     assert_allclose(scores[..., 0], trim.explain(x.numpy()).values, atol=1e-10)
     assert clone(penalty).transformer is trim
+
+
+def test_outputs_of_several_axes_are_all_scored():
+    x = rows()
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 6), nn.Unflatten(1, (2, 3))).double()
+    scores = ExplanationPenalty(scorer="cd", target="all").scores(net, x)
+    trim = TransformImportance(net.eval(), target="all").fit(x.numpy())
+    assert_allclose(scores.detach(), trim.explain(x.numpy()).values, atol=1e-10)
 
 
 def test_a_layer_is_a_space_too():

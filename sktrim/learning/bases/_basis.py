@@ -1,8 +1,8 @@
 """What a learned space can do, and sparse coding by FISTA."""
 
-from collections.abc import Callable
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +11,8 @@ class Basis(nn.Module):
     """A transform with parameters, on single channels."""
 
     is_affine = True
+    # whether decoding undoes encoding, whatever the parameters
+    is_lossless = False
     # over so many the L1 norms are averaged
     n_scales = 1
 
@@ -70,51 +72,64 @@ def variation(values: Tensor, blocks: list[tuple[int, ...]]) -> Tensor:
     return total / (values.shape[0] * values.shape[2])
 
 
-def fista(
-    x: Tensor,
-    decode: Callable[[Tensor], Tensor],
-    adjoint: Callable[[Tensor], Tensor],
-    step: Tensor,
-    sparsity: float,
-    *,
-    start: Tensor,
-    n_steps: int,
-    tol: float,
-) -> Tensor:
-    r"""Minimise 1/2 |x - D s|^2 + sparsity |s|_1 by FISTA, from a start."""
-    # every row stops by itself, so that rows do not depend on each other
-    s = moment = start
-    t, moving = 1.0, torch.ones(len(start), dtype=torch.bool, device=start.device)
-    lead = (-1, *[1] * (start.ndim - 1))
-    for _ in range(n_steps):
-        new = _shrunk(moment - step * adjoint(decode(moment) - x), step * sparsity)
-        new = torch.where(moving.view(lead), new, s)
-        t, before = (1 + (1 + 4 * t**2) ** 0.5) / 2, t
-        moment = new + (before - 1) / t * (new - s)
-        moved, s = (new - s).abs().flatten(1).amax(1), new
-        moving = moving & (moved > tol * new.abs().flatten(1).amax(1))
-        if not moving.any():
-            break
-    return s
+class Sparse(Basis):
+    r"""Atoms of norm 1: codes minimise 1/2 |x - D s|^2 + sparsity |s|_1."""
 
+    # most steps to the codes and how little they move at the end, as a power of the
+    # rounding; and in training, where they need not be exact
+    n_steps, exponent, n_rough, rough = 2000, 0.6, 100, 1e-3
 
-def unrolled(
-    x: Tensor,
-    decode: Callable[[Tensor], Tensor],
-    adjoint: Callable[[Tensor], Tensor],
-    step: Tensor,
-    sparsity: float,
-    s: Tensor,
-    n_steps: int = 3,
-) -> Tensor:
-    """Take a few plain steps more from a solution, which know of the atoms."""
-    for _ in range(n_steps):
-        s = _shrunk(s - step * adjoint(decode(s) - x), step * sparsity)
-    return s
+    def __init__(
+        self, grid_shape: tuple[int, ...], atoms: np.ndarray, sparsity: float
+    ) -> None:
+        super().__init__(grid_shape)
+        self.atoms = nn.Parameter(unit_rows(torch.tensor(atoms)))
+        self.sparsity = sparsity
 
+    def gain(self) -> Tensor:
+        """Return the largest square of a singular value of `decode`."""
+        raise NotImplementedError
 
-def _shrunk(s: Tensor, by: Tensor) -> Tensor:
-    return s.sign() * (s.abs() - by).clamp(min=0)
+    def encode(self, x: Tensor) -> Tensor:
+        """Map (n, *grid_shape) to codes (n, n_coefficients)."""
+        with torch.no_grad():
+            step = 1 / self.gain().to(x).clamp(min=1e-12)
+            s = self._fista(x, step)
+        if not torch.is_grad_enabled():
+            return s
+        # a few plain steps more, which know of the atoms
+        for _ in range(3):
+            s = self._stepped(s, x, step)
+        return s
+
+    def _fista(self, x: Tensor, step: Tensor) -> Tensor:
+        """Return the codes; every row stops by itself, whatever is beside it."""
+        training = self.training
+        tol = self.rough if training else torch.finfo(x.dtype).eps ** self.exponent
+        s = moment = x.new_zeros(len(x), self.n_coefficients)
+        t, moving = 1.0, torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
+        for _ in range(self.n_rough if training else self.n_steps):
+            new = torch.where(moving, self._stepped(moment, x, step), s)
+            t, before = (1 + (1 + 4 * t**2) ** 0.5) / 2, t
+            moment = new + (before - 1) / t * (new - s)
+            moved, s = (new - s).abs().amax(1, keepdim=True), new
+            moving = moving & (moved > tol * new.abs().amax(1, keepdim=True))
+            if not moving.any():
+                break
+        return s
+
+    def _stepped(self, s: Tensor, x: Tensor, step: Tensor) -> Tensor:
+        """Go down the error, then shrink."""
+        moved = s - step * self.adjoint(self.decode(s) - x)
+        return moved.sign() * (moved.abs() - step * self.sparsity).clamp(min=0)
+
+    def terms(self, x: Tensor, s: Tensor, back: Tensor) -> dict[str, Tensor]:
+        """Return half the squared error, as codes are made with."""
+        return {"reconstruction": squared_error(x, back) / 2}
+
+    def project(self) -> None:
+        """Give the atoms the norm 1."""
+        self.atoms.copy_(unit_rows(self.atoms))
 
 
 def unit_rows(atoms: Tensor) -> Tensor:

@@ -17,6 +17,11 @@ class Orthogonal(Basis):
             self.project()
 
     @property
+    def is_lossless(self) -> bool:
+        """Whether there are as many atoms as values."""
+        return self.atoms.shape[0] == self.atoms.shape[1]
+
+    @property
     def n_coefficients(self) -> int:
         """Number of atoms."""
         return len(self.atoms)

@@ -17,6 +17,8 @@ class Wavelet(Basis):
     ``2 ** level``.
     """
 
+    is_lossless = True
+
     def __init__(
         self, grid_shape: tuple[int, ...], low_pass: np.ndarray, level: int
     ) -> None:
@@ -106,10 +108,9 @@ class Wavelet(Basis):
 
 def mirrored(low_pass: Tensor) -> Tensor:
     """Return the high-pass filter, whose sign is that of PyWavelets."""
-    n = len(low_pass)
     signs = torch.ones_like(low_pass)
     signs[::2] = -1
-    return signs * low_pass.flip(0) if n else low_pass
+    return signs * low_pass.flip(0)
 
 
 def _detail_keys(n_axes: int) -> list[str]:
